@@ -1,1 +1,3 @@
-//! Raincheck.
+//! Raincheck: an edge gateway that turns slow HTTP requests into durable jobs.
+
+pub mod job;
