@@ -1,3 +1,4 @@
 //! Raincheck: an edge gateway that turns slow HTTP requests into durable jobs.
 
 pub mod job;
+pub mod shard;

@@ -1,7 +1,22 @@
 //! The state machine of a job, as plain data: no clock, randomness, async or platform type.
+//!
+//! [`apply`] takes a record, an event and the time, and returns the next record together with what
+//! has to be done about it. Everything that has an effect lives in the layers above.
 
+mod id;
+mod outcome;
 mod plan;
+mod record;
+mod retry;
 mod time;
+mod transition;
 
+pub use id::{JobId, ROW_KEY_MAX, RowKey, Secret, TEXT_LEN};
+pub use outcome::{FailureCode, MAY_HAVE_ACTED, NOT_ACTED_ON, Outcome, Verdict, classify};
 pub use plan::{Backoff, Plan, Priority};
+pub use record::{
+    AttemptNote, BodyRef, Failure, HISTORY_MAX, KeyRef, Lease, RECORD_VERSION, Record, Status,
+};
+pub use retry::wait;
 pub use time::{Millis, UnixMillis};
+pub use transition::{Effect, Event, Refusal, Step, apply, wake};

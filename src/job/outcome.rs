@@ -1,0 +1,162 @@
+//! What an attempt came to, and what that means for the job: decided here, obeyed elsewhere.
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Plan;
+use super::time::Millis;
+
+/// Statuses by which an origin says that it did not act on the request, so that sending it again is
+/// safe whatever the method: 408, 425 and 429 (RFC 9110, RFC 8470, RFC 6585), 503, and the codes
+/// with which Cloudflare reports that it never reached the origin (521 refused, 523 unreachable,
+/// 525 and 526 TLS failed, 530 name not resolved).
+pub const NOT_ACTED_ON: [u16; 9] = [408, 425, 429, 503, 521, 523, 525, 526, 530];
+
+/// Statuses that leave open whether the origin acted; retried only where repeating is safe.
+pub const MAY_HAVE_ACTED: [u16; 5] = [500, 502, 504, 520, 524];
+
+/// Why a job failed. The names are stable: they are the `error.code` of the status document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// The origin answered with a status of 400 or above; that response is the result.
+    OriginError,
+    /// No connection to the origin could be made.
+    OriginUnreachable,
+    /// The origin answered with something that is not a final HTTP response.
+    OriginProtocolError,
+    /// The request was sent and no complete answer came; it may or may not have taken effect.
+    OutcomeUnknown,
+    /// The job's deadline passed first.
+    DeadlineExceeded,
+    /// The origin's response is larger than the configured limit.
+    ResultTooLarge,
+    /// The origin answered, but its response could not be stored.
+    ResultNotStored,
+    /// The stored request could not be read, so nothing was sent.
+    PayloadUnavailable,
+}
+
+impl FailureCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::OriginError,
+        Self::OriginUnreachable,
+        Self::OriginProtocolError,
+        Self::OutcomeUnknown,
+        Self::DeadlineExceeded,
+        Self::ResultTooLarge,
+        Self::ResultNotStored,
+        Self::PayloadUnavailable,
+    ];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OriginError => "origin_error",
+            Self::OriginUnreachable => "origin_unreachable",
+            Self::OriginProtocolError => "origin_protocol_error",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::ResultTooLarge => "result_too_large",
+            Self::ResultNotStored => "result_not_stored",
+            Self::PayloadUnavailable => "payload_unavailable",
+        }
+    }
+}
+
+/// What one attempt came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A complete final response, which is already stored.
+    Responded {
+        /// Its status, 200 to 599.
+        status: u16,
+        /// How long its `Retry-After` asks to wait.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<Millis>,
+    },
+    /// The connection was never made; the origin has not seen the request.
+    Unreachable,
+    /// Sent, or partly sent, and no complete response came: time-out, reset, truncated body.
+    Unknown,
+    /// A response that is not one: interim or out-of-range status, invalid framing.
+    Malformed,
+    /// The response is larger than the limit.
+    TooLarge,
+    /// The response was complete, but storing it failed.
+    NotStored,
+    /// The stored request could not be read back; nothing was sent.
+    PayloadUnavailable,
+}
+
+/// What an outcome means for the job, were there attempts and time without end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The job has succeeded.
+    Succeed,
+    /// The job has failed for good.
+    Fail(FailureCode),
+    /// Try again; when that is not possible any more, fail with this code.
+    Retry {
+        /// What to fail with if there is no attempt or no time left.
+        otherwise: FailureCode,
+        /// The least wait that the origin asked for.
+        at_least: Millis,
+    },
+}
+
+/// Classifies an outcome under a plan.
+///
+/// Invariant: an outcome that leaves open whether the origin acted is retried only where
+/// [`Plan::repeatable`] says that repeating is safe, or where the rule lists the status by name.
+#[must_use]
+pub fn classify(plan: &Plan, outcome: &Outcome) -> Verdict {
+    match *outcome {
+        Outcome::Responded { status, .. } if status < 400 => Verdict::Succeed,
+        Outcome::Responded {
+            status,
+            retry_after,
+        } => {
+            if retries_status(plan, status) {
+                Verdict::Retry {
+                    otherwise: FailureCode::OriginError,
+                    at_least: retry_after.unwrap_or_default(),
+                }
+            } else {
+                Verdict::Fail(FailureCode::OriginError)
+            }
+        }
+        Outcome::Unreachable => retry_or(FailureCode::OriginUnreachable),
+        Outcome::PayloadUnavailable => retry_or(FailureCode::PayloadUnavailable),
+        Outcome::Unknown => if_repeatable(plan, FailureCode::OutcomeUnknown),
+        Outcome::Malformed => if_repeatable(plan, FailureCode::OriginProtocolError),
+        Outcome::NotStored => if_repeatable(plan, FailureCode::ResultNotStored),
+        Outcome::TooLarge => Verdict::Fail(FailureCode::ResultTooLarge),
+    }
+}
+
+fn retries_status(plan: &Plan, status: u16) -> bool {
+    match &plan.retry_statuses {
+        Some(listed) => listed.contains(&status),
+        None => {
+            NOT_ACTED_ON.contains(&status) || (plan.repeatable && MAY_HAVE_ACTED.contains(&status))
+        }
+    }
+}
+
+const fn retry_or(otherwise: FailureCode) -> Verdict {
+    Verdict::Retry {
+        otherwise,
+        at_least: Millis(0),
+    }
+}
+
+const fn if_repeatable(plan: &Plan, code: FailureCode) -> Verdict {
+    if plan.repeatable {
+        retry_or(code)
+    } else {
+        Verdict::Fail(code)
+    }
+}

@@ -1,0 +1,31 @@
+//! How long to wait before the next attempt.
+
+use super::plan::Backoff;
+use super::time::Millis;
+
+/// The wait after attempt number `attempt` (from 1) failed.
+///
+/// `random_permille` (0 to 1000, larger values count as 1000) is the caller's draw for the jitter:
+/// the random share of the wait is taken off, so that `Backoff::max` is never exceeded. `at_least`
+/// is what the origin asked for; it is capped by `Backoff::max` too, so that no origin can park a
+/// job until its deadline.
+#[must_use]
+pub fn wait(backoff: &Backoff, attempt: u32, random_permille: u16, at_least: Millis) -> Millis {
+    let mut full = backoff.initial.0.min(backoff.max.0);
+    for _ in 1..attempt {
+        if full == 0 || full >= backoff.max.0 {
+            break;
+        }
+        full = scale(full, u64::from(backoff.factor_permille)).min(backoff.max.0);
+    }
+    let random_share = scale(full, u64::from(backoff.jitter_permille.min(1000)));
+    let taken_off = scale(random_share, u64::from(random_permille.min(1000)));
+    Millis(
+        full.saturating_sub(taken_off)
+            .max(at_least.0.min(backoff.max.0)),
+    )
+}
+
+const fn scale(value: u64, permille: u64) -> u64 {
+    value.saturating_mul(permille) / 1000
+}

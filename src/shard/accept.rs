@@ -1,0 +1,271 @@
+//! Taking a job in: one key, one job.
+
+use crate::job::{
+    BodyRef, JobId, KeyRef, Millis, Plan, Priority, RECORD_VERSION, ROW_KEY_MAX, Record, RowKey,
+    Secret, Status, UnixMillis, wake,
+};
+
+use super::sql::{Param, Sql, SqlError};
+use super::{Send, Shard, ShardError, read_record, schema, write_record};
+
+/// A request that wants to become a job.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    /// The unguessable part of the id, drawn by the caller.
+    pub secret: Secret,
+    /// Name of the rule.
+    pub rule: String,
+    /// Its queue.
+    pub priority: Priority,
+    /// How it is to be run.
+    pub plan: Plan,
+    /// How long until the job must have ended.
+    pub deadline: Millis,
+    /// How long it is kept, counted from now; not shorter than `deadline`.
+    pub retention: Millis,
+    /// How long until the first attempt may begin.
+    pub delay: Millis,
+    /// Hash of the owner's credential, or empty.
+    pub owner: String,
+    /// Its idempotency key.
+    pub key: Option<KeyClaim>,
+    /// The head of the request, opaque to the shard.
+    pub request: String,
+    /// The body of the request.
+    pub payload: Payload,
+    /// The job that this one repeats.
+    pub redrive_of: Option<String>,
+}
+
+/// An idempotency key as the shard sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyClaim {
+    /// Hash of owner and key.
+    pub hash: String,
+    /// Hash of what the request says; the same key with another one is refused.
+    pub fingerprint: String,
+    /// How long the key stands for the job.
+    pub window: Millis,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// There is none.
+    Absent,
+    /// Small: kept in the row.
+    Inline {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Their SHA-256, lower-case hexadecimal.
+        sha256: String,
+    },
+    /// Large: already in the bucket.
+    Object(BodyRef),
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub enum Accepted {
+    /// A new job; the message is to be sent.
+    Created(JobId, Box<Record>, Send),
+    /// The key already stands for this job. An object that came with the request is not needed.
+    Existing(JobId, Box<Record>),
+    /// The key stands for a different request.
+    KeyReused,
+}
+
+impl<S: Sql> Shard<S> {
+    /// Takes a group of jobs in, in one commit: all of them, or on an error none.
+    pub fn accept(
+        &mut self,
+        group: &[Accept],
+        now: UnixMillis,
+    ) -> Result<Vec<Accepted>, ShardError> {
+        let next_key = self.next_key;
+        let stored_before = self.meta.stored.clone();
+        let mut answers = Vec::with_capacity(group.len());
+        let mut failure = None;
+        let sql = self.sql.clone();
+        let outcome = sql.atomically(&mut || {
+            for accept in group {
+                match self.accept_one(accept, now) {
+                    Ok(answer) => answers.push(answer),
+                    Err(error) => {
+                        failure = Some(error);
+                        return Err(SqlError("rolled back".to_owned()));
+                    }
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            self.next_key = next_key;
+            self.meta.stored = stored_before;
+            return Err(failure.unwrap_or(ShardError::Sql(error)));
+        }
+        for (accept, answer) in group.iter().zip(&answers) {
+            if let Accepted::Created(id, record, _) = answer {
+                self.schedule
+                    .set(id.key, wake(record, self.settings.patience));
+                self.expect_expiry(accept.retention, record);
+            }
+        }
+        Ok(answers)
+    }
+
+    fn accept_one(&mut self, accept: &Accept, now: UnixMillis) -> Result<Accepted, ShardError> {
+        if let Some(claim) = &accept.key
+            && let Some(known) = self.find_key(claim, now)?
+        {
+            return Ok(known);
+        }
+        if self.next_key > ROW_KEY_MAX {
+            return Err(ShardError::Exhausted);
+        }
+        let key = RowKey(self.next_key);
+        let record = new_record(accept, now);
+        self.ensure_class(accept.retention, key)?;
+        if let Payload::Object(BodyRef {
+            object: Some(object),
+            ..
+        }) = &accept.payload
+        {
+            self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
+        }
+        self.insert(accept, key, &record)?;
+        if let Some(claim) = &accept.key {
+            let ends = now.plus(claim.window.min(accept.retention));
+            self.sql.run(
+                schema::KEY_WRITE,
+                &[
+                    Param::Text(&claim.hash),
+                    Param::Int(key.0),
+                    Param::Text(&claim.fingerprint),
+                    Param::Int(ends.0),
+                ],
+            )?;
+        }
+        self.next_key = self.next_key.saturating_add(1);
+        let send = Send {
+            priority: accept.priority,
+            delay: accept.delay,
+            key,
+        };
+        Ok(Accepted::Created(
+            self.id(key, accept.secret),
+            Box::new(record),
+            send,
+        ))
+    }
+
+    fn insert(&self, accept: &Accept, key: RowKey, record: &Record) -> Result<(), ShardError> {
+        let bytes = match &accept.payload {
+            Payload::Inline { bytes, .. } => Param::Blob(bytes),
+            Payload::Absent | Payload::Object(_) => Param::Null,
+        };
+        self.sql.run(
+            schema::JOB_INSERT,
+            &[
+                Param::Int(key.0),
+                Param::Int(accept.retention.0),
+                Param::Blob(accept.secret.0.as_bytes()),
+                Param::Text(&write_record(record)?),
+                Param::Text(&accept.request),
+                bytes,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Looks whether a key already stands for a job, without taking anything in.
+    pub fn find_key(
+        &self,
+        claim: &KeyClaim,
+        now: UnixMillis,
+    ) -> Result<Option<Accepted>, ShardError> {
+        let rows = self
+            .sql
+            .run(schema::KEY_READ, &[Param::Text(&claim.hash)])?;
+        let Some([job, fingerprint, ends]) = rows.first().map(Vec::as_slice) else {
+            return Ok(None);
+        };
+        if ends.int().is_none_or(|ends| UnixMillis(ends) <= now) {
+            return Ok(None);
+        }
+        let key = RowKey(job.int().unwrap_or_default());
+        let rows = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)])?;
+        // A key whose job was erased stands for nothing.
+        let Some([state, secret]) = rows.first().map(Vec::as_slice) else {
+            return Ok(None);
+        };
+        if fingerprint.text() != Some(claim.fingerprint.as_str()) {
+            return Ok(Some(Accepted::KeyReused));
+        }
+        let record = read_record(state)?;
+        let id = self.id(key, read_secret(secret)?);
+        Ok(Some(Accepted::Existing(id, Box::new(record))))
+    }
+
+    /// Notes that an object is about to be written to the bucket, before any record names it: if
+    /// none does by the end of the grace, it is deleted.
+    pub fn intend(
+        &mut self,
+        object: &str,
+        job: Option<RowKey>,
+        now: UnixMillis,
+    ) -> Result<(), ShardError> {
+        let due = now.plus(self.settings.orphan_grace);
+        self.write_sweep(object, due, job)?;
+        self.sweep_noted(due);
+        Ok(())
+    }
+}
+
+fn new_record(accept: &Accept, now: UnixMillis) -> Record {
+    let payload = match &accept.payload {
+        Payload::Absent => None,
+        Payload::Inline { bytes, sha256 } => Some(BodyRef {
+            len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            sha256: sha256.clone(),
+            object: None,
+        }),
+        Payload::Object(body) => Some(body.clone()),
+    };
+    Record {
+        v: RECORD_VERSION,
+        status: Status::Queued,
+        version: 1,
+        rule: accept.rule.clone(),
+        priority: accept.priority,
+        created: now,
+        updated: now,
+        started: None,
+        finished: None,
+        deadline: now.plus(accept.deadline),
+        expires: now.plus(accept.retention),
+        due: now.plus(accept.delay),
+        attempt: 0,
+        lease: None,
+        plan: accept.plan.clone(),
+        owner: accept.owner.clone(),
+        key: accept.key.as_ref().map(|claim| KeyRef {
+            hash: claim.hash.clone(),
+            ends: now.plus(claim.window.min(accept.retention)),
+        }),
+        payload,
+        result: None,
+        failure: None,
+        history: Vec::new(),
+        dead_letters: 0,
+        redrive_of: accept.redrive_of.clone(),
+    }
+}
+
+pub(super) fn read_secret(value: &super::Value) -> Result<Secret, ShardError> {
+    value
+        .blob()
+        .and_then(|bytes| uuid::Uuid::from_slice(bytes).ok())
+        .map(Secret)
+        .ok_or_else(|| ShardError::Unreadable("secret is not 16 bytes".to_owned()))
+}

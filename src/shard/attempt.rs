@@ -1,0 +1,244 @@
+//! Attempts: who may run one, and what came of it.
+
+use crate::job::{
+    BodyRef, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, UnixMillis, apply,
+};
+
+use super::accept::read_secret;
+use super::commit::Committed;
+use super::sql::{Param, Sql, Value};
+use super::{Send, Shard, ShardError, read_record, schema};
+
+/// A consumer's wish to run a job, or to go on running it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// The job.
+    pub key: RowKey,
+    /// A fencing token, drawn at random for this claim; for a renewal, the token of the lease.
+    pub token: u64,
+    /// How long the right lasts from now unless renewed.
+    pub lease: Millis,
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug)]
+pub enum Claimed {
+    /// The attempt may begin.
+    Granted(Box<Grant>),
+    /// There is nothing to do: the job is unknown (`None`), over, too early, or somebody else's.
+    Refused(Option<Refusal>),
+}
+
+/// What an attempt needs.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The job's id.
+    pub id: JobId,
+    /// Its record, with the lease.
+    pub record: Record,
+    /// The head of the request, as it was given to `accept`.
+    pub request: String,
+    /// The body of the request, where it is kept in the row.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// A report about an attempt.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// The job.
+    pub key: RowKey,
+    /// The token of the lease.
+    pub token: u64,
+    /// What happened.
+    pub outcome: Outcome,
+    /// The response, when there is one: its head, opaque to the shard, and its body.
+    pub response: Option<(String, ResultBody)>,
+}
+
+/// A response body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResultBody {
+    /// Small: to be kept in the row.
+    Inline {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Their SHA-256, lower-case hexadecimal.
+        sha256: String,
+    },
+    /// Large: already in the bucket.
+    Object(BodyRef),
+}
+
+/// The answer to a report.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Whether the report counted; `Some(refusal)` when not.
+    pub refused: Option<Refusal>,
+    /// Whether the response is the job's result now. When it is not, whoever stored an object for
+    /// it deletes that object.
+    pub kept: bool,
+    /// The record as it stands; `None` when the job is unknown.
+    pub record: Option<Box<Record>>,
+    /// Messages to send.
+    pub sends: Vec<Send>,
+}
+
+impl ResultBody {
+    /// Length, hash and place, as the record keeps them.
+    #[must_use]
+    pub fn reference(&self) -> BodyRef {
+        match self {
+            Self::Inline { bytes, sha256 } => BodyRef {
+                len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+                sha256: sha256.clone(),
+                object: None,
+            },
+            Self::Object(body) => body.clone(),
+        }
+    }
+
+    pub(super) fn object(&self) -> Option<&str> {
+        match self {
+            Self::Inline { .. } => None,
+            Self::Object(body) => body.object.as_deref(),
+        }
+    }
+
+    pub(super) fn column(&self) -> Param<'_> {
+        match self {
+            Self::Inline { bytes, .. } => Param::Blob(bytes),
+            Self::Object(_) => Param::Null,
+        }
+    }
+}
+
+impl<S: Sql> Shard<S> {
+    /// Grants or refuses the right to run an attempt.
+    pub fn claim(
+        &mut self,
+        claim: &Claim,
+        now: UnixMillis,
+        random_permille: u16,
+    ) -> Result<(Claimed, Vec<Send>), ShardError> {
+        let rows = self.sql.run(schema::JOB_WORK, &[Param::Int(claim.key.0)])?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok((Claimed::Refused(None), Vec::new()));
+        };
+        let mut columns = row.into_iter();
+        let mut column = || columns.next().unwrap_or(Value::Null);
+        let (state, secret, request, payload) = (column(), column(), column(), column());
+        let event = Event::Claim {
+            token: claim.token,
+            lease: claim.lease,
+        };
+        let step = apply(read_record(&state)?, &event, now, random_permille);
+        let Committed {
+            record,
+            refused,
+            mut sends,
+            ..
+        } = self.commit(claim.key, step, None, now)?;
+        if let Some(refusal) = refused {
+            if let Refusal::TooEarly(due) = refusal {
+                // The message came before its time (it was a re-send): ask for another in time.
+                let (priority, key) = (record.priority, claim.key);
+                sends.push(Send {
+                    priority,
+                    delay: due.since(now),
+                    key,
+                });
+            }
+            return Ok((Claimed::Refused(Some(refusal)), sends));
+        }
+        let grant = Grant {
+            id: self.id(claim.key, read_secret(&secret)?),
+            record,
+            request: request.text().unwrap_or_default().to_owned(),
+            payload: payload.into_blob(),
+        };
+        Ok((Claimed::Granted(Box::new(grant)), sends))
+    }
+
+    /// Extends a lease and tells its new end. `None` when there is nothing to extend: the worker
+    /// should stop.
+    pub fn renew(
+        &mut self,
+        claim: &Claim,
+        now: UnixMillis,
+        random_permille: u16,
+    ) -> Result<(Option<UnixMillis>, Vec<Send>), ShardError> {
+        let event = Event::Renew {
+            token: claim.token,
+            lease: claim.lease,
+        };
+        let Some(done) = self.apply_event(claim.key, &event, now, random_permille)? else {
+            return Ok((None, Vec::new()));
+        };
+        let ends = done
+            .record
+            .lease
+            .filter(|_| done.refused.is_none())
+            .map(|lease| lease.ends);
+        Ok((ends, done.sends))
+    }
+
+    /// Records what an attempt came to, with its response, in one commit.
+    pub fn finish(
+        &mut self,
+        finish: &Finish,
+        now: UnixMillis,
+        random_permille: u16,
+    ) -> Result<Finished, ShardError> {
+        let rows = self
+            .sql
+            .run(schema::JOB_STATE, &[Param::Int(finish.key.0)])?;
+        let Some([state, _]) = rows.first().map(Vec::as_slice) else {
+            return Ok(Finished {
+                refused: None,
+                kept: false,
+                record: None,
+                sends: Vec::new(),
+            });
+        };
+        let event = Event::Finish {
+            token: finish.token,
+            outcome: finish.outcome,
+            result: finish.response.as_ref().map(|(_, body)| body.reference()),
+        };
+        let step = apply(read_record(state)?, &event, now, random_permille);
+        let done = self.commit(finish.key, step, finish.response.as_ref(), now)?;
+        Ok(Finished {
+            refused: done.refused,
+            kept: done.kept,
+            record: Some(Box::new(done.record)),
+            sends: done.sends,
+        })
+    }
+
+    /// Notes that a queue gave up on a message, and sends a fresh one if the job still waits.
+    pub fn dead_letter(
+        &mut self,
+        key: RowKey,
+        now: UnixMillis,
+        random_permille: u16,
+    ) -> Result<Vec<Send>, ShardError> {
+        let done = self.apply_event(key, &Event::DeadLettered, now, random_permille)?;
+        Ok(done.map(|done| done.sends).unwrap_or_default())
+    }
+
+    /// Applies an event that brings no bodies. `None` when the job is unknown.
+    pub(super) fn apply_event(
+        &mut self,
+        key: RowKey,
+        event: &Event,
+        now: UnixMillis,
+        random_permille: u16,
+    ) -> Result<Option<Committed>, ShardError> {
+        let rows = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)])?;
+        let Some([state, _]) = rows.first().map(Vec::as_slice) else {
+            return Ok(None);
+        };
+        let step = apply(read_record(state)?, event, now, random_permille);
+        self.commit(key, step, None, now).map(Some)
+    }
+}

@@ -1,0 +1,225 @@
+//! Many job records in one SQLite database, their schedule, and the keys that name them.
+//!
+//! Everything here is synchronous and runs natively; the Durable Object in `edge` calls it with the
+//! platform's SQL, the tests with rusqlite.
+//!
+//! Rules:
+//!
+//! 1. A record changes only through [`crate::job::apply`].
+//! 2. A call either commits all that it writes or fails and leaves what was there; memory changes
+//!    only after the writes succeeded.
+//! 3. Whatever becomes due is found from the rows alone: the memory is a cache of them.
+//! 4. What must be sent is returned; sending it is the caller's, after the commit.
+
+mod accept;
+mod attempt;
+mod commit;
+mod meta;
+mod read;
+mod schedule;
+mod schema;
+mod sql;
+mod upkeep;
+
+use std::fmt;
+
+use crate::job::{
+    JobId, Millis, Priority, RECORD_VERSION, Record, RowKey, Secret, UnixMillis, wake,
+};
+
+pub use accept::{Accept, Accepted, KeyClaim, Payload};
+pub use attempt::{Claim, Claimed, Finish, Finished, Grant, ResultBody};
+pub use read::{Canceled, Found, Purged, StoredResponse, can_redrive};
+pub use schedule::Schedule;
+pub use sql::{Param, Sql, SqlError, Value};
+pub use upkeep::{Sweep, Tick};
+
+use meta::Meta;
+
+/// Times that hold for all jobs of a shard; from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a queued job waits for its claim before its message is sent again.
+    pub patience: Millis,
+    /// How long an expired job still answers 410 before its row is deleted.
+    pub tombstone: Millis,
+    /// How long an object that no record names may lie in the bucket before it is deleted.
+    pub orphan_grace: Millis,
+}
+
+/// A queue message to send: run job `key`, after `delay`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// The queue.
+    pub priority: Priority,
+    /// Not to be delivered earlier.
+    pub delay: Millis,
+    /// The job.
+    pub key: RowKey,
+}
+
+/// Why the shard could not do what was asked. The texts are for the log only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShardError {
+    /// The database refused.
+    Sql(SqlError),
+    /// A row holds what this build cannot read.
+    Unreadable(String),
+    /// No key is left; 2⁴⁸ jobs were accepted.
+    Exhausted,
+}
+
+impl From<SqlError> for ShardError {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl fmt::Display for ShardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sql(error) => write!(f, "database: {}", error.0),
+            Self::Unreadable(what) => write!(f, "unreadable row: {what}"),
+            Self::Exhausted => f.write_str("no row key left"),
+        }
+    }
+}
+
+/// One shard over its database.
+#[derive(Debug)]
+pub struct Shard<S> {
+    sql: S,
+    number: u16,
+    settings: Settings,
+    meta: Meta,
+    next_key: u64,
+    schedule: Schedule,
+    sweep_next: Option<UnixMillis>,
+}
+
+impl<S: Sql> Shard<S> {
+    /// Opens the shard: creates what is missing and rebuilds the schedule from the active rows.
+    ///
+    /// `number` is the shard's number where the caller knows it (a request carries it, an alarm
+    /// does not); it is kept with the data from the first job on.
+    pub fn open(sql: S, number: Option<u16>, settings: Settings) -> Result<Self, ShardError> {
+        for statement in schema::CREATE {
+            sql.run(statement, &[])?;
+        }
+        let meta = Meta::load(&sql)?;
+        let last = first_int(&sql.run(schema::KEY_LAST, &[])?).unwrap_or(0);
+        let mut shard = Self {
+            number: number.or(meta.number()).unwrap_or_default(),
+            next_key: last.max(meta.last_key()).saturating_add(1),
+            sweep_next: first_int(&sql.run(schema::SWEEP_NEXT, &[])?).map(UnixMillis),
+            schedule: Schedule::default(),
+            sql,
+            settings,
+            meta,
+        };
+        shard.load_schedule()?;
+        shard.load_expiries()?;
+        Ok(shard)
+    }
+
+    /// When the alarm should ring: the earliest thing that time alone makes due. `None` when the
+    /// shard holds nothing at all.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<UnixMillis> {
+        [
+            self.schedule.next(),
+            self.sweep_next,
+            self.meta.next_expiry(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// How many jobs are queued or running.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.schedule.len()
+    }
+
+    /// The shard's number.
+    #[must_use]
+    pub const fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// The database, for a caller that has to look beside the shard (tests do).
+    pub const fn sql(&self) -> &S {
+        &self.sql
+    }
+
+    fn load_schedule(&mut self) -> Result<(), ShardError> {
+        let rows = self
+            .sql
+            .run(schema::JOBS_ACTIVE, &[Param::Int(self.meta.settled())])?;
+        for row in &rows {
+            if let [key, state] = row.as_slice() {
+                let key = RowKey(key.int().unwrap_or_default());
+                let record = read_record(state)?;
+                self.schedule
+                    .set(key, wake(&record, self.settings.patience));
+            }
+        }
+        Ok(())
+    }
+
+    fn id(&self, key: RowKey, secret: Secret) -> JobId {
+        JobId {
+            shard: self.number,
+            key,
+            secret,
+        }
+    }
+
+    /// Writes a note that `object` is to be deleted at `due`. Call inside a transaction; tell
+    /// [`Self::sweep_noted`] once it is committed.
+    fn write_sweep(
+        &self,
+        object: &str,
+        due: UnixMillis,
+        job: Option<RowKey>,
+    ) -> Result<(), SqlError> {
+        let job = job.map_or(Param::Null, |key| Param::Int(key.0));
+        self.sql.run(
+            schema::SWEEP_WRITE,
+            &[Param::Text(object), Param::Int(due.0), job],
+        )?;
+        Ok(())
+    }
+
+    fn sweep_noted(&mut self, due: UnixMillis) {
+        self.sweep_next = Some(self.sweep_next.map_or(due, |next| next.min(due)));
+    }
+}
+
+/// Reads a stored record. Fails on another version: a newer build wrote it, and guessing would be
+/// worse than waiting for that build.
+fn read_record(state: &Value) -> Result<Record, ShardError> {
+    let text = state
+        .text()
+        .ok_or_else(|| ShardError::Unreadable("state is not text".to_owned()))?;
+    let record: Record =
+        serde_json::from_str(text).map_err(|error| ShardError::Unreadable(error.to_string()))?;
+    if record.v > RECORD_VERSION {
+        return Err(ShardError::Unreadable(format!(
+            "record version {}",
+            record.v
+        )));
+    }
+    Ok(record)
+}
+
+fn write_record(record: &Record) -> Result<String, ShardError> {
+    serde_json::to_string(record).map_err(|error| ShardError::Unreadable(error.to_string()))
+}
+
+fn first_int(rows: &[Vec<Value>]) -> Option<u64> {
+    rows.first()
+        .and_then(|row| row.first())
+        .and_then(Value::int)
+}

@@ -1,0 +1,100 @@
+//! What the shard has to look at next. Kept in memory, and rebuilt from the active rows when the
+//! object starts, so that no index has to be written for it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::job::{Millis, RowKey, UnixMillis};
+
+/// After this many re-sends of one message the wait stops growing: patience × 2⁷, about an hour
+/// with the default patience. It bounds the wake-ups that one stuck job can cause.
+const DOUBLINGS_MAX: u8 = 7;
+
+/// The wake-up times of all active jobs.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    by_time: BTreeSet<(UnixMillis, RowKey)>,
+    by_key: HashMap<RowKey, Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    at: UnixMillis,
+    resends: u8,
+}
+
+impl Schedule {
+    /// Sets, moves or (with `None`) removes a job's wake-up. Starts the patience anew.
+    pub fn set(&mut self, key: RowKey, at: Option<UnixMillis>) {
+        self.remove(key);
+        if let Some(at) = at {
+            self.insert(key, Entry { at, resends: 0 });
+        }
+    }
+
+    /// Moves a job's wake-up after its message was sent again: each time the wait doubles.
+    pub fn resent(&mut self, key: RowKey, now: UnixMillis, patience: Millis, latest: UnixMillis) {
+        let resends = self
+            .remove(key)
+            .map_or(0, |entry| entry.resends)
+            .saturating_add(1);
+        let doublings = u32::from(resends.min(DOUBLINGS_MAX));
+        let wait = Millis(
+            patience
+                .0
+                .saturating_mul(1_u64.checked_shl(doublings).unwrap_or(1)),
+        );
+        self.insert(
+            key,
+            Entry {
+                at: now.plus(wait).min(latest),
+                resends,
+            },
+        );
+    }
+
+    /// The earliest wake-up.
+    #[must_use]
+    pub fn next(&self) -> Option<UnixMillis> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Up to `most` jobs whose time has come, earliest first.
+    #[must_use]
+    pub fn due(&self, now: UnixMillis, most: usize) -> Vec<RowKey> {
+        self.by_time
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .take(most)
+            .map(|(_, key)| *key)
+            .collect()
+    }
+
+    /// The smallest key of an active job: every row below it has ended.
+    #[must_use]
+    pub fn first_key(&self) -> Option<RowKey> {
+        self.by_key.keys().min().copied()
+    }
+
+    /// How many jobs are active.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether no job is active.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    fn insert(&mut self, key: RowKey, entry: Entry) {
+        self.by_time.insert((entry.at, key));
+        self.by_key.insert(key, entry);
+    }
+
+    fn remove(&mut self, key: RowKey) -> Option<Entry> {
+        let entry = self.by_key.remove(&key)?;
+        self.by_time.remove(&(entry.at, key));
+        Some(entry)
+    }
+}

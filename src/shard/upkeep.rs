@@ -1,0 +1,264 @@
+//! What the alarm does: repair, sweep, expire. Each call does a bounded amount and can be repeated.
+
+use crate::job::{Event, Record, RowKey, Status, UnixMillis};
+
+use super::meta::{Class, look_at};
+use super::sql::{Param, Sql, SqlError};
+use super::{Send, Shard, ShardError, read_record, schema};
+
+/// Most jobs that one alarm looks at, and most rows of a class that it expires: a few milliseconds
+/// of SQLite, so that requests are not kept waiting. What is left has the alarm ring again at once.
+const JOBS_PER_TICK: usize = 256;
+
+/// Most objects that one alarm deletes: an R2 delete call takes up to 1,000 keys.
+const SWEEPS_PER_TICK: usize = 500;
+
+/// What is to be done after an alarm.
+#[derive(Clone, Debug, Default)]
+pub struct Tick {
+    /// Messages to send.
+    pub sends: Vec<Send>,
+    /// Objects to delete; when that is done, tell [`Shard::swept`].
+    pub sweeps: Vec<Sweep>,
+    /// Rows deleted.
+    pub expired: usize,
+    /// Rows that could not be read; they are left alone, and looked at again later.
+    pub unreadable: usize,
+}
+
+/// An object to delete from the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Its key.
+    pub object: String,
+}
+
+impl<S: Sql> Shard<S> {
+    /// Does what is due: settles jobs whose time has come, sends lost messages again, names the
+    /// objects to delete, deletes expired rows.
+    pub fn tick(&mut self, now: UnixMillis, random_permille: u16) -> Result<Tick, ShardError> {
+        let mut tick = Tick::default();
+        for key in self.schedule.due(now, JOBS_PER_TICK) {
+            match self.wake(key, now, random_permille) {
+                Ok(sends) => tick.sends.extend(sends),
+                Err(ShardError::Unreadable(_)) => {
+                    // A newer build's row: it must not stop the others, nor ring without end.
+                    tick.unreadable = tick.unreadable.saturating_add(1);
+                    self.schedule
+                        .resent(key, now, self.settings.patience, UnixMillis(u64::MAX));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        tick.expired = self.expire(now)?;
+        tick.sweeps = self.due_sweeps(now)?;
+        Ok(tick)
+    }
+
+    /// The objects were deleted (deleting one that does not exist counts).
+    pub fn swept(&mut self, sweeps: &[Sweep]) -> Result<(), ShardError> {
+        for sweep in sweeps {
+            self.sql
+                .run(schema::SWEEP_DELETE, &[Param::Text(&sweep.object)])?;
+        }
+        self.load_sweep_next()
+    }
+
+    /// The objects could not be deleted: leave them for a later alarm.
+    pub fn sweep_later(&mut self, now: UnixMillis) {
+        self.sweep_next = Some(now.plus(self.settings.patience));
+    }
+
+    fn wake(
+        &mut self,
+        key: RowKey,
+        now: UnixMillis,
+        random_permille: u16,
+    ) -> Result<Vec<Send>, ShardError> {
+        let Some(mut done) = self.apply_event(key, &Event::Elapsed, now, random_permille)? else {
+            self.schedule.set(key, None);
+            return Ok(Vec::new());
+        };
+        let unclaimed = done.record.status == Status::Queued
+            && now >= done.record.due.plus(self.settings.patience);
+        if unclaimed && done.sends.is_empty() {
+            let (priority, delay) = (done.record.priority, crate::job::Millis(0));
+            done.sends.push(Send {
+                priority,
+                delay,
+                key,
+            });
+            self.schedule
+                .resent(key, now, self.settings.patience, done.record.deadline);
+        }
+        Ok(done.sends)
+    }
+
+    fn due_sweeps(&mut self, now: UnixMillis) -> Result<Vec<Sweep>, ShardError> {
+        if self.sweep_next.is_none_or(|next| next > now) {
+            return Ok(Vec::new());
+        }
+        let most = u64::try_from(SWEEPS_PER_TICK).unwrap_or(u64::MAX);
+        let rows = self
+            .sql
+            .run(schema::SWEEPS_DUE, &[Param::Int(now.0), Param::Int(most)])?;
+        let mut sweeps = Vec::with_capacity(rows.len());
+        let mut kept = Vec::new();
+        for row in &rows {
+            let [object, job] = row.as_slice() else {
+                continue;
+            };
+            let object = object.text().unwrap_or_default();
+            let job = job.int().map(RowKey);
+            if job.is_some_and(|key| self.job_keeps(key, object)) {
+                kept.push(Sweep {
+                    object: object.to_owned(),
+                });
+            } else {
+                sweeps.push(Sweep {
+                    object: object.to_owned(),
+                });
+            }
+        }
+        if sweeps.is_empty() {
+            self.swept(&kept)?;
+        } else {
+            for sweep in &kept {
+                self.sql
+                    .run(schema::SWEEP_DELETE, &[Param::Text(&sweep.object)])?;
+            }
+        }
+        Ok(sweeps)
+    }
+
+    /// Whether a job's record names this object. A record that cannot be read may, so it does.
+    fn job_keeps(&self, key: RowKey, object: &str) -> bool {
+        let Ok(rows) = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)]) else {
+            return true;
+        };
+        let Some([state, _]) = rows.first().map(Vec::as_slice) else {
+            return false;
+        };
+        read_record(state).map_or(true, |record| {
+            objects_of(&record).any(|kept| kept == object)
+        })
+    }
+
+    fn load_sweep_next(&mut self) -> Result<(), ShardError> {
+        let rows = self.sql.run(schema::SWEEP_NEXT, &[])?;
+        self.sweep_next = super::first_int(&rows).map(UnixMillis);
+        Ok(())
+    }
+
+    /// Deletes rows whose expiry and tombstone have passed, class by class in the order of keys.
+    fn expire(&mut self, now: UnixMillis) -> Result<usize, ShardError> {
+        if self.meta.next_expiry().is_none_or(|next| next > now) {
+            return Ok(0);
+        }
+        let mut deleted: usize = 0;
+        let mut marks = Vec::new();
+        for class in self.meta.classes().to_vec() {
+            let (gone, mark) = self.expire_class(class, now)?;
+            deleted = deleted.saturating_add(gone);
+            marks.push(mark);
+        }
+        self.move_marks(&marks)?;
+        Ok(deleted)
+    }
+
+    fn expire_class(
+        &mut self,
+        class: Class,
+        now: UnixMillis,
+    ) -> Result<(usize, Class), ShardError> {
+        let most = u64::try_from(JOBS_PER_TICK).unwrap_or(u64::MAX);
+        let rows = self.sql.run(
+            schema::JOBS_OF_CLASS,
+            &[
+                Param::Int(class.from),
+                Param::Int(class.retention),
+                Param::Int(most),
+            ],
+        )?;
+        let mut gone = Vec::new();
+        let mut next = None;
+        let mut from = self.next_key;
+        for row in &rows {
+            let [key, state] = row.as_slice() else {
+                continue;
+            };
+            let key = RowKey(key.int().unwrap_or_default());
+            let Ok(record) = read_record(state) else {
+                from = from.min(key.0);
+                continue;
+            };
+            if now >= record.expires.plus(self.settings.tombstone) {
+                gone.push((key, record));
+            } else if next.is_none() {
+                from = from.min(key.0);
+                next = Some(look_at(&self.settings, class.retention, &record));
+                // A row from a moment when the clock ran ahead must not shield those behind it.
+                if record.created <= now {
+                    break;
+                }
+            } else if record.created <= now {
+                next = next.map(|at| at.min(look_at(&self.settings, class.retention, &record)));
+                break;
+            }
+        }
+        if rows.len() >= JOBS_PER_TICK && next.is_none() {
+            next = Some(now);
+            from = from.min(gone.last().map_or(class.from, |(key, _)| key.0));
+        }
+        self.erase(&gone, now)?;
+        self.meta.set_expiry(class.retention, next);
+        Ok((
+            gone.len(),
+            Class {
+                retention: class.retention,
+                from,
+            },
+        ))
+    }
+
+    /// Deletes rows with their keys, and notes their objects for deletion, in one commit.
+    pub(super) fn erase(
+        &mut self,
+        jobs: &[(RowKey, Record)],
+        now: UnixMillis,
+    ) -> Result<(), ShardError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let sql = self.sql.clone();
+        sql.atomically(&mut || {
+            jobs.iter()
+                .try_for_each(|(key, record)| self.erase_one(*key, record, now))
+        })?;
+        for (key, record) in jobs {
+            self.schedule.set(*key, None);
+            if objects_of(record).next().is_some() {
+                self.sweep_noted(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn erase_one(&self, key: RowKey, record: &Record, now: UnixMillis) -> Result<(), SqlError> {
+        for object in objects_of(record) {
+            self.write_sweep(object, now, None)?;
+        }
+        if let Some(idempotency) = &record.key {
+            let params = [Param::Text(&idempotency.hash), Param::Int(key.0)];
+            self.sql.run(schema::KEY_DELETE, &params)?;
+        }
+        self.sql.run(schema::JOB_DELETE, &[Param::Int(key.0)])?;
+        Ok(())
+    }
+}
+
+fn objects_of(record: &Record) -> impl Iterator<Item = &str> {
+    [&record.payload, &record.result]
+        .into_iter()
+        .filter_map(|body| body.as_ref().and_then(|body| body.object.as_deref()))
+}

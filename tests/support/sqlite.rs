@@ -1,0 +1,101 @@
+//! The shard's `Sql` port over rusqlite, for native tests.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use raincheck::shard::{Param, Sql, SqlError, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+/// A database that clones of this handle share.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    connection: Rc<rusqlite::Connection>,
+    /// Statements to let through before one fails; `None` for no fault.
+    pub fail_after: Rc<Cell<Option<u32>>>,
+    /// Rows written so far, as the platform counts them (there are no indexes, so rows changed).
+    pub rows_written: Rc<Cell<u64>>,
+}
+
+impl Sqlite {
+    /// An empty database in memory.
+    pub fn in_memory() -> Self {
+        let connection = rusqlite::Connection::open_in_memory().expect("SQLite opens in memory");
+        connection.set_prepared_statement_cache_capacity(64);
+        Self {
+            connection: Rc::new(connection),
+            fail_after: Rc::default(),
+            rows_written: Rc::default(),
+        }
+    }
+
+    fn fault(&self) -> Result<(), SqlError> {
+        match self.fail_after.get() {
+            Some(0) => Err(SqlError("injected".to_owned())),
+            Some(n) => {
+                self.fail_after.set(Some(n - 1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), SqlError> {
+        self.connection.execute_batch(statement).map_err(|error| SqlError(error.to_string()))
+    }
+}
+
+struct Bound<'a>(Param<'a>);
+
+impl rusqlite::ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Param::Null => ValueRef::Null,
+            Param::Int(n) => ValueRef::Integer(i64::try_from(n).unwrap_or(i64::MAX)),
+            Param::Text(text) => ValueRef::Text(text.as_bytes()),
+            Param::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl Sql for Sqlite {
+    fn run(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
+        self.fault()?;
+        let error = |error: rusqlite::Error| SqlError(error.to_string());
+        let mut prepared = self.connection.prepare_cached(statement).map_err(error)?;
+        let columns = prepared.column_count();
+        let bound = rusqlite::params_from_iter(params.iter().map(|param| Bound(*param)));
+        if columns == 0 {
+            let changed = prepared.execute(bound).map_err(error)?;
+            self.rows_written.set(self.rows_written.get() + changed as u64);
+            return Ok(Vec::new());
+        }
+        let mut rows = prepared.query(bound).map_err(error)?;
+        let mut read = Vec::new();
+        while let Some(row) = rows.next().map_err(error)? {
+            let values = (0..columns).map(|index| match row.get_ref(index) {
+                Ok(ValueRef::Integer(n)) => Value::Int(u64::try_from(n).unwrap_or_default()),
+                Ok(ValueRef::Text(text)) => {
+                    Value::Text(String::from_utf8_lossy(text).into_owned())
+                }
+                Ok(ValueRef::Blob(bytes)) => Value::Blob(bytes.to_vec()),
+                _ => Value::Null,
+            });
+            read.push(values.collect());
+        }
+        Ok(read)
+    }
+
+    fn atomically(
+        &self,
+        body: &mut dyn FnMut() -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        self.execute("SAVEPOINT atomically")?;
+        match body() {
+            Ok(()) => self.execute("RELEASE atomically"),
+            Err(error) => {
+                self.execute("ROLLBACK TO atomically; RELEASE atomically")?;
+                Err(error)
+            }
+        }
+    }
+}
