@@ -1,4 +1,5 @@
 //! Raincheck: an edge gateway that turns slow HTTP requests into durable jobs.
 
 pub mod job;
+pub mod protocol;
 pub mod shard;

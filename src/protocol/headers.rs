@@ -1,0 +1,234 @@
+//! Header fields as plain data: what every layer below `edge` sees of a request's or response's head.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::list;
+
+/// Fields that belong to one connection and are never forwarded (RFC 9110 section 7.6.1), beside
+/// those that `Connection` names. `proxy-connection` is no standard field, but is sent by old
+/// clients in the place of `connection`. `te` is kept in no form: trailers are not relayed.
+pub const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Bytes that HTTP/1.1 adds to each field line: `": "` and CRLF.
+const FIELD_LINE_OVERHEAD: usize = 4;
+
+/// An ordered list of header fields.
+///
+/// Names are lower-case tokens; order and repeated fields (`set-cookie`) are kept. A value never
+/// holds CR, LF or NUL: they are replaced by spaces (RFC 9110 section 5.5), so no value can smuggle
+/// in another field. A name that is no token cannot be sent and is left out.
+///
+/// Serialized as an array of `[name, value]` pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(String, String)>")]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// No fields.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Reads `name LF value LF name LF value …`: how the edge hands over all fields in one string,
+    /// because one crossing into wasm costs less than one for each field. A name without a value at
+    /// the end is ignored.
+    #[must_use]
+    pub fn from_packed(packed: &str) -> Self {
+        let mut headers = Self::new();
+        let mut lines = packed.split('\n');
+        while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+            headers.push(name, value);
+        }
+        headers
+    }
+
+    /// The opposite of [`from_packed`](Self::from_packed).
+    #[must_use]
+    pub fn to_packed(&self) -> String {
+        let mut packed = String::with_capacity(self.len_bytes());
+        for (name, value) in self.iter() {
+            if !packed.is_empty() {
+                packed.push('\n');
+            }
+            packed.push_str(name);
+            packed.push('\n');
+            packed.push_str(value);
+        }
+        packed
+    }
+
+    /// The first value of a field; `name` in any case.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter()
+            .find_map(|(n, value)| n.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    /// All values of a field in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.iter()
+            .filter_map(move |(n, value)| n.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    /// All values of a field in one list, joined by `", "` (RFC 9110 section 5.3). Not for
+    /// `set-cookie`, which is no list. `None` when the field is absent.
+    #[must_use]
+    pub fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut values = self
+            .iter()
+            .filter_map(|(n, value)| n.eq_ignore_ascii_case(name).then_some(value));
+        let mut all = Cow::Borrowed(values.next()?);
+        for value in values {
+            let text = all.to_mut();
+            text.push_str(", ");
+            text.push_str(value);
+        }
+        Some(all)
+    }
+
+    /// Whether the field is present.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Appends a field, beside any of the same name.
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let mut name = name.into();
+        if !list::is_token(&name) {
+            return;
+        }
+        name.make_ascii_lowercase();
+        let mut value = value.into();
+        if value.contains(['\r', '\n', '\0']) {
+            value = value.replace(['\r', '\n', '\0'], " ");
+        }
+        self.0.push((name, value));
+    }
+
+    /// Replaces all fields of this name by one.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let name = name.into();
+        self.remove(&name);
+        self.push(name, value);
+    }
+
+    /// Removes all fields of this name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+    }
+
+    /// Keeps the fields whose name and value satisfy `keep`.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        self.0.retain(|(name, value)| keep(name, value));
+    }
+
+    /// Adds a field name to `Vary`, once (RFC 9110 section 12.5.5).
+    pub fn add_vary(&mut self, field: &str) {
+        let value = match self.joined("vary") {
+            None => field.to_owned(),
+            Some(vary) => {
+                let listed = list::split(&vary, b',', list::Quoting::Strings)
+                    .any(|member| member == "*" || member.eq_ignore_ascii_case(field));
+                if listed {
+                    return;
+                }
+                format!("{vary}, {field}")
+            }
+        };
+        self.set("vary", value);
+    }
+
+    /// All fields as name and value, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// How many fields there are, repeated ones counted each.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no fields.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Size of the fields as HTTP/1.1 would send them, in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.iter().fold(0, |sum, (name, value)| {
+            sum.saturating_add(name.len())
+                .saturating_add(value.len())
+                .saturating_add(FIELD_LINE_OVERHEAD)
+        })
+    }
+
+    /// Removes the fields that end at this hop: [`HOP_BY_HOP`] and every field that `Connection`
+    /// names (RFC 9110 section 7.6.1).
+    ///
+    /// A client can so remove any field that it sent itself. Call this before adding fields for the
+    /// next hop; then it cannot remove those.
+    #[must_use]
+    pub fn without_hop_by_hop(mut self) -> Self {
+        let named = self.joined("connection").map(Cow::into_owned);
+        self.0.retain(|(name, _)| {
+            !HOP_BY_HOP.contains(&name.as_str())
+                && !named
+                    .as_deref()
+                    .is_some_and(|options| connection_names(options, name))
+        });
+        self
+    }
+}
+
+/// Whether the value of a `Connection` field names the field `name`.
+#[must_use]
+pub fn connection_names(connection: &str, name: &str) -> bool {
+    connection
+        .split(',')
+        .any(|option| list::trim_ows(option).eq_ignore_ascii_case(name))
+}
+
+impl From<Vec<(String, String)>> for Headers {
+    fn from(fields: Vec<(String, String)>) -> Self {
+        fields.into_iter().collect()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let mut headers = Self::new();
+        for (name, value) in fields {
+            headers.push(name, value);
+        }
+        headers
+    }
+}
+
+impl IntoIterator for Headers {
+    type Item = (String, String);
+    type IntoIter = std::vec::IntoIter<(String, String)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

@@ -1,0 +1,121 @@
+//! Splitting field values at a separator that quoted strings and comments may also contain
+//! (RFC 9110 sections 5.6.1, 5.6.4 and 5.6.5).
+
+/// Where the separator does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quoting {
+    /// Inside `"…"`, with `\` escaping one character.
+    Strings,
+    /// Inside `(…)`, which nest, with `\` escaping one character. Quotes mean nothing: `Via` has
+    /// none, and one that is never closed would hide what follows.
+    Comments,
+}
+
+/// Iterator over the trimmed pieces between separators; made by [`split`].
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces<'a> {
+    rest: Option<&'a str>,
+    separator: u8,
+    quoting: Quoting,
+}
+
+/// Splits `text` at `separator` (an ASCII character) and trims optional whitespace. Empty pieces are
+/// given too. A string or comment that is never closed reaches to the end.
+pub(crate) const fn split(text: &str, separator: u8, quoting: Quoting) -> Pieces<'_> {
+    Pieces {
+        rest: Some(text),
+        separator,
+        quoting,
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.rest.take()?;
+        let mut scan = Scan::new(self.quoting);
+        let end = text
+            .bytes()
+            .position(|byte| scan.outside(byte) && byte == self.separator);
+        let piece = match end.and_then(|at| text.split_at_checked(at)) {
+            Some((piece, tail)) => {
+                let mut tail = tail.chars();
+                tail.next();
+                self.rest = Some(tail.as_str());
+                piece
+            }
+            None => text,
+        };
+        Some(trim_ows(piece))
+    }
+}
+
+/// Whether every string or comment in `text` is closed and none is closed that was not open.
+pub(crate) fn is_balanced(text: &str, quoting: Quoting) -> bool {
+    let mut scan = Scan::new(quoting);
+    for byte in text.bytes() {
+        if scan.outside(byte) && quoting == Quoting::Comments && byte == b')' {
+            return false;
+        }
+    }
+    scan.depth == 0
+}
+
+/// Removes optional whitespace (space and tab, RFC 9110 section 5.6.3) from both ends.
+pub(crate) fn trim_ows(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// Whether `text` is a token (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+}
+
+/// The state of a walk over a field value.
+struct Scan {
+    quoting: Quoting,
+    /// Open comments; for strings 0 or 1.
+    depth: usize,
+    escaped: bool,
+}
+
+impl Scan {
+    const fn new(quoting: Quoting) -> Self {
+        Self {
+            quoting,
+            depth: 0,
+            escaped: false,
+        }
+    }
+
+    /// Takes the next byte and says whether it stands outside strings and comments.
+    fn outside(&mut self, byte: u8) -> bool {
+        if self.depth == 0 {
+            let opens = match self.quoting {
+                Quoting::Strings => byte == b'"',
+                Quoting::Comments => byte == b'(',
+            };
+            self.depth = usize::from(opens);
+            return !opens;
+        }
+        if self.escaped {
+            self.escaped = false;
+        } else {
+            match (self.quoting, byte) {
+                (_, b'\\') => self.escaped = true,
+                (Quoting::Strings, b'"') | (Quoting::Comments, b')') => {
+                    self.depth = self.depth.saturating_sub(1);
+                }
+                (Quoting::Comments, b'(') => self.depth = self.depth.saturating_add(1),
+                _ => {}
+            }
+        }
+        false
+    }
+}
