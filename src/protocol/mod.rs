@@ -3,5 +3,11 @@
 //! No clock, randomness or platform type. Every parser takes whatever a client sends: it answers
 //! with a value or a refusal, and never panics.
 
+pub mod conditional;
 pub mod headers;
+pub mod idempotency;
 mod list;
+pub mod prefer;
+pub mod priority;
+pub mod range;
+pub mod time;

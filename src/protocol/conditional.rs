@@ -1,0 +1,61 @@
+//! Entity tags and conditional requests (RFC 9110 sections 8.8.3 and 13.1).
+
+use super::list;
+
+/// The strong entity tag of a job's document at a version of its record.
+///
+/// `variant` tells representations of one version apart (`""` for JSON, `"html"` for the page): a
+/// strong tag belongs to one sequence of bytes. It must be ASCII letters and digits.
+#[must_use]
+pub fn etag(version: u64, variant: &str) -> String {
+    if variant.is_empty() {
+        format!("\"v{version}\"")
+    } else {
+        format!("\"v{version}-{variant}\"")
+    }
+}
+
+/// Whether `If-None-Match` names `etag` (or is `*`), so that the answer to GET or HEAD is 304
+/// (section 13.1.2). Tags are compared weakly. What follows a malformed member is not read.
+#[must_use]
+pub fn if_none_match(value: &str, etag: &str) -> bool {
+    matches(value, |member| opaque(member) == opaque(etag))
+}
+
+/// Whether `If-Match` names `etag` (or is `*`), so that the request may go on; otherwise it is
+/// answered 412 (section 13.1.1). Tags are compared strongly.
+#[must_use]
+pub fn if_match(value: &str, etag: &str) -> bool {
+    matches(value, |member| is_same_strong(member, etag))
+}
+
+/// Strong comparison (section 8.8.3.2): equal, and neither is weak.
+#[must_use]
+pub fn is_same_strong(a: &str, b: &str) -> bool {
+    a == b && a.starts_with('"')
+}
+
+fn matches(value: &str, is_same: impl Fn(&str) -> bool) -> bool {
+    list::trim_ows(value) == "*" || EntityTags(value).any(is_same)
+}
+
+/// A tag without its weakness mark.
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+/// The entity tags of a list, each with its `W/` and quotes. A tag may hold commas and has no
+/// escapes, so this is not the common list syntax.
+struct EntityTags<'a>(&'a str);
+
+impl<'a> Iterator for EntityTags<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.0.trim_start_matches([' ', '\t', ',']);
+        let inner = opaque(text).strip_prefix('"')?;
+        let rest = inner.split_once('"')?.1;
+        self.0 = rest;
+        text.get(..text.len().saturating_sub(rest.len()))
+    }
+}

@@ -1,0 +1,108 @@
+//! The `Idempotency-Key` request field (draft-ietf-httpapi-idempotency-key-header-07).
+
+use std::convert::Infallible;
+use std::fmt;
+
+use sfv::visitor::Ignored;
+use sfv::{BareItemFromInput, Parser};
+
+/// Longest key in characters. The draft sets no limit; 255 holds any identifier scheme in use, and
+/// bounds what a row of the shard keeps for it.
+pub const KEY_MAX: usize = 255;
+
+/// A key that the client made up to recognise its own request when it sends it again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    key: String,
+    header: String,
+}
+
+/// Why a field value is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// No characters between the quotes, or none at all.
+    Empty,
+    /// More than [`KEY_MAX`] characters.
+    TooLong,
+    /// It starts with a quote but is no structured-field string (RFC 9651 section 3.3.3).
+    NotAString,
+    /// Without quotes only visible ASCII is taken, and neither `"` nor `,`: a comma is what two
+    /// fields combined into one look like.
+    NotVisible,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the key is empty"),
+            Self::TooLong => write!(f, "the key is longer than {KEY_MAX} characters"),
+            Self::NotAString => f.write_str(
+                "the key starts with a quotation mark but is no structured-field string",
+            ),
+            Self::NotVisible => f.write_str(
+                "an unquoted key may hold visible ASCII characters only, without quotation mark or comma",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+impl IdempotencyKey {
+    /// Reads the field's value; give it [`joined`](super::headers::Headers::joined), so that a field
+    /// sent twice is refused.
+    ///
+    /// The draft wants a structured-field string, `"…"`; keys without quotes are common in the field
+    /// and are taken too. Both spellings of one key are equal in [`as_str`](Self::as_str).
+    pub fn parse(value: &str) -> Result<Self, KeyError> {
+        let header = super::list::trim_ows(value);
+        let key = if header.starts_with('"') {
+            let mut key = None;
+            // Parameters mean nothing here and are ignored, as structured fields want it.
+            let visit = |item: BareItemFromInput<'_>| {
+                key = item.as_string().map(|text| text.as_str().to_owned());
+                Ok::<_, Infallible>(Ignored)
+            };
+            Parser::new(header)
+                .parse_item_with_visitor(visit)
+                .map_err(|_| KeyError::NotAString)?;
+            key.ok_or(KeyError::NotAString)?
+        } else {
+            let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b',';
+            if !header.bytes().all(plain) {
+                return Err(KeyError::NotVisible);
+            }
+            header.to_owned()
+        };
+        match key.len() {
+            0 => Err(KeyError::Empty),
+            1..=KEY_MAX => Ok(Self {
+                key,
+                header: header.to_owned(),
+            }),
+            _ => Err(KeyError::TooLong),
+        }
+    }
+
+    /// The key that the origin gets for a job whose client sent none. `id` is the job's id, which
+    /// is visible ASCII without quotes.
+    #[must_use]
+    pub fn of_job(id: &str) -> Self {
+        Self {
+            key: id.to_owned(),
+            header: format!("\"{id}\""),
+        }
+    }
+
+    /// The key itself, without quotes: what identifies the job.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+
+    /// The field value for the origin: exactly what the client sent.
+    #[must_use]
+    pub fn to_header(&self) -> &str {
+        &self.header
+    }
+}

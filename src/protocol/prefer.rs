@@ -1,0 +1,66 @@
+//! The `Prefer` request field (RFC 7240).
+
+use super::list::{self, Quoting};
+
+/// What a client prefers, as far as Raincheck acts on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prefer {
+    /// `respond-async`: answer 202 rather than keep the client waiting (RFC 7240 section 4.1).
+    pub respond_async: bool,
+    /// `wait=N`: how long the client is ready to wait, in seconds (section 4.3). Not capped here.
+    pub wait: Option<u32>,
+}
+
+impl Prefer {
+    /// Reads all `Prefer` fields of a request, in order.
+    ///
+    /// Names are case-insensitive. Of a preference given twice only the first counts, even when its
+    /// value is unusable (section 2). Unknown preferences, parameters and a `wait` without a number
+    /// of seconds are ignored; so is `respond-async` with a value, which the RFC does not define.
+    pub fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut respond_async = None;
+        let mut wait = None;
+        for value in values {
+            for preference in list::split(value, b',', Quoting::Strings) {
+                let (name, word) = name_and_word(preference);
+                if name.eq_ignore_ascii_case("respond-async") {
+                    respond_async.get_or_insert(is_empty(word));
+                } else if name.eq_ignore_ascii_case("wait") {
+                    wait.get_or_insert_with(|| seconds(word));
+                }
+            }
+        }
+        Self {
+            respond_async: respond_async.unwrap_or(false),
+            wait: wait.flatten(),
+        }
+    }
+}
+
+/// Splits `name = word ; parameters` and drops the parameters. No `=` is the same as an empty word.
+fn name_and_word(preference: &str) -> (&str, &str) {
+    let main = list::split(preference, b';', Quoting::Strings)
+        .next()
+        .unwrap_or_default();
+    match main.split_once('=') {
+        Some((name, word)) => (list::trim_ows(name), list::trim_ows(word)),
+        None => (main, ""),
+    }
+}
+
+/// An empty quoted string is the same as no value (section 2).
+fn is_empty(word: &str) -> bool {
+    word.is_empty() || word == "\"\""
+}
+
+/// A whole number of seconds, as a token or a quoted string. More than fits is the most that fits.
+fn seconds(word: &str) -> Option<u32> {
+    let digits = word
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(word);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse().unwrap_or(u32::MAX))
+}

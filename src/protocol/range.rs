@@ -1,0 +1,111 @@
+//! Ranges of bytes (RFC 9110 section 14): one range is answered as such; what asks for several, or
+//! counts in another unit, is answered whole, which section 14.2 permits.
+
+use super::{conditional, list};
+
+/// A range as a client asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteRange {
+    /// `first-`: from this byte to the end.
+    From(u64),
+    /// `first-last`, both included, `first` not above `last`.
+    Between(u64, u64),
+    /// `-count`: this many bytes at the end.
+    Last(u64),
+}
+
+/// What a `Range` field comes to for a body of known length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeOutcome {
+    /// No usable range: the whole body, status 200.
+    Whole,
+    /// Status 206 with these bytes, both included.
+    Part {
+        /// Offset of the first byte.
+        first: u64,
+        /// Offset of the last byte; below the body's length.
+        last: u64,
+    },
+    /// Status 416: no byte of the body is in the range.
+    Unsatisfiable,
+}
+
+impl ByteRange {
+    /// Applies the value of a `Range` field to a body of `len` bytes.
+    #[must_use]
+    pub fn parse(header: &str, len: u64) -> RangeOutcome {
+        Self::requested(header).map_or(RangeOutcome::Whole, |range| range.resolve(len))
+    }
+
+    /// Reads a field that asks for exactly one range of bytes. `None`: it is to be ignored. Numbers
+    /// that do not fit are the largest that does.
+    #[must_use]
+    pub fn requested(header: &str) -> Option<Self> {
+        let (unit, set) = header.split_once('=')?;
+        if !list::trim_ows(unit).eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        let mut ranges = set
+            .split(',')
+            .map(list::trim_ows)
+            .filter(|range| !range.is_empty());
+        let (first, last) = ranges.next()?.split_once('-')?;
+        if ranges.next().is_some() {
+            return None;
+        }
+        match (first.is_empty(), last.is_empty()) {
+            (false, true) => Some(Self::From(number(first)?)),
+            (true, false) => Some(Self::Last(number(last)?)),
+            (false, false) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::Between(first, last))
+            }
+            (true, true) => None,
+        }
+    }
+
+    /// Which bytes of a body of `len` bytes the range means.
+    #[must_use]
+    pub const fn resolve(self, len: u64) -> RangeOutcome {
+        let (first, wanted_last) = match self {
+            Self::Last(0) => return RangeOutcome::Unsatisfiable,
+            // Satisfiable by section 14.1.2, but no Content-Range can name zero bytes.
+            Self::Last(_) if len == 0 => return RangeOutcome::Whole,
+            Self::Last(count) => (len.saturating_sub(count), u64::MAX),
+            Self::From(first) => (first, u64::MAX),
+            Self::Between(first, last) => (first, last),
+        };
+        if first >= len {
+            return RangeOutcome::Unsatisfiable;
+        }
+        let end = len.saturating_sub(1);
+        let last = if wanted_last < end { wanted_last } else { end };
+        RangeOutcome::Part { first, last }
+    }
+}
+
+/// Whether `If-Range` lets the range be served: its entity tag equals the body's, compared strongly
+/// (section 13.1.5). A date never does; the whole body is then the answer.
+#[must_use]
+pub fn if_range(value: &str, etag: &str) -> bool {
+    conditional::is_same_strong(list::trim_ows(value), etag)
+}
+
+/// `Content-Range` of a 206.
+#[must_use]
+pub fn content_range(first: u64, last: u64, len: u64) -> String {
+    format!("bytes {first}-{last}/{len}")
+}
+
+/// `Content-Range` of a 416.
+#[must_use]
+pub fn content_range_unsatisfied(len: u64) -> String {
+    format!("bytes */{len}")
+}
+
+fn number(digits: &str) -> Option<u64> {
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().unwrap_or(u64::MAX))
+}
