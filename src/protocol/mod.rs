@@ -9,5 +9,6 @@ pub mod idempotency;
 mod list;
 pub mod prefer;
 pub mod priority;
+pub mod problem;
 pub mod range;
 pub mod time;

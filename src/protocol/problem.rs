@@ -1,0 +1,314 @@
+//! Problems: the machine-readable errors of Raincheck itself (RFC 9457).
+//!
+//! Texts are fixed or name only what the client sent or the operator configured. Nothing that a
+//! store, a stack or the runtime said ever goes into a problem.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::headers::Headers;
+
+/// Beginning of every problem's `type`; the code and `.md` follow, and the page is there.
+pub const TYPE_BASE: &str = "https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/";
+
+/// Media type of a problem (RFC 9457 section 3).
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Declares the codes in one table, so that code, status, title and retry advice stand together.
+macro_rules! problem_codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal, $retryable:literal, $title:literal;)+) => {
+        /// The stable name of a kind of problem. One page each in `docs/problems`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ProblemCode {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl ProblemCode {
+            /// All codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The code as documents spell it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            /// The HTTP status that carries the problem.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),+ }
+            }
+
+            /// What kind of problem it is, the same for every occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+
+            /// Whether sending the same request again is safe and may help.
+            #[must_use]
+            pub const fn retryable(self) -> bool {
+                match self { $(Self::$variant => $retryable),+ }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    // The request.
+    /// The request breaks a rule that no other code names.
+    BadRequest = "bad_request", 400, false, "The request is not valid";
+    /// The body ended before the length that was announced.
+    BodyIncomplete = "body_incomplete", 400, true, "The request body is incomplete";
+    /// The rule wants an `Idempotency-Key`.
+    IdempotencyKeyRequired = "idempotency_key_required", 400, false, "An Idempotency-Key is required";
+    /// The `Idempotency-Key` cannot be used.
+    IdempotencyKeyInvalid = "idempotency_key_invalid", 400, false, "The Idempotency-Key is not valid";
+    /// The key was used for another request.
+    IdempotencyKeyReused = "idempotency_key_reused", 422, false, "The Idempotency-Key belongs to another request";
+    /// No credential, or an unusable one.
+    Unauthorized = "unauthorized", 401, false, "Authentication is required";
+    /// The credential does not permit this.
+    Forbidden = "forbidden", 403, false, "Access is denied";
+    /// No such job, or none that this caller may see.
+    NotFound = "not_found", 404, false, "Nothing is here";
+    /// The resource does not know the method.
+    MethodNotAllowed = "method_not_allowed", 405, false, "The method is not allowed here";
+    /// The job's state does not allow what is asked.
+    Conflict = "conflict", 409, false, "The job is not in a state that allows this";
+    /// `If-Match` names another version.
+    PreconditionFailed = "precondition_failed", 412, false, "The job has changed";
+    /// The body is over the rule's limit.
+    PayloadTooLarge = "payload_too_large", 413, false, "The request body is too large";
+    /// The request target is too long.
+    TargetTooLong = "target_too_long", 414, false, "The request target is too long";
+    /// No byte of the result is in the range.
+    RangeNotSatisfiable = "range_not_satisfiable", 416, false, "The range is outside the result";
+    /// The header fields are too large to keep.
+    HeadersTooLarge = "headers_too_large", 431, false, "The request header fields are too large";
+    /// The client sends more than it may.
+    RateLimited = "rate_limited", 429, true, "Too many requests";
+
+    // The job.
+    /// The job's retention is over.
+    JobExpired = "job_expired", 410, false, "The job has expired";
+    /// The job was canceled, so it has no result.
+    JobCanceled = "job_canceled", 410, false, "The job was canceled";
+    /// The origin's final response was a failure.
+    OriginError = "origin_error", 502, false, "The origin answered with an error";
+    /// No connection to the origin.
+    OriginUnreachable = "origin_unreachable", 502, true, "The origin could not be reached";
+    /// What the origin sent is no HTTP response that can be passed on.
+    OriginProtocolError = "origin_protocol_error", 502, false, "The origin did not answer in valid HTTP";
+    /// The origin's response is over the limit.
+    ResultTooLarge = "result_too_large", 502, false, "The origin's response is too large";
+    /// The job did not end by its deadline.
+    DeadlineExceeded = "deadline_exceeded", 504, false, "The job did not finish by its deadline";
+    /// The permitted attempts are used up and none of them brought a response.
+    AttemptsExhausted = "attempts_exhausted", 502, false, "All attempts failed";
+    /// The origin may or may not have acted.
+    OutcomeUnknown = "outcome_unknown", 500, false, "It is not known whether the origin acted";
+    /// The origin answered, but its response could not be kept.
+    ResultNotStored = "result_not_stored", 500, false, "The origin's response could not be stored";
+
+    // Raincheck.
+    /// The request came from this gateway.
+    LoopDetected = "loop_detected", 508, false, "The request came from this gateway";
+    /// The configuration is refused.
+    Misconfigured = "misconfigured", 503, false, "The gateway is not configured correctly";
+    /// Records or bodies cannot be stored or read now.
+    StorageUnavailable = "storage_unavailable", 503, true, "Storage is temporarily unavailable";
+    /// More work came than can be taken now.
+    Overloaded = "overloaded", 503, true, "The gateway is overloaded";
+    /// A defect of the gateway.
+    InternalError = "internal_error", 500, false, "The gateway failed";
+}
+
+impl ProblemCode {
+    /// The URI that identifies the kind of problem, and leads to its page.
+    #[must_use]
+    pub fn type_uri(self) -> String {
+        format!("{TYPE_BASE}{}.md", self.as_str())
+    }
+
+    /// The code with this spelling.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|known| known.as_str() == code)
+    }
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One occurrence of a problem, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind.
+    pub code: ProblemCode,
+    /// What is wrong this time, a sentence for the client's developer. Empty: the title says it all.
+    pub detail: String,
+    /// Seconds to wait before trying again, sent as `Retry-After`.
+    pub retry_after: Option<u64>,
+    /// The methods that the resource knows, sent as `Allow`; a 405 must have it.
+    pub allow: Option<&'static str>,
+    /// The header field or configuration field that is at fault.
+    pub field: Option<String>,
+    /// Whether sending the same request again is safe and may help; the code's advice by default.
+    pub retryable: bool,
+    /// More header fields for the response, such as the `Content-Range` of a 416.
+    pub headers: Headers,
+}
+
+impl Problem {
+    /// A problem whose title says it all.
+    #[must_use]
+    pub const fn new(code: ProblemCode) -> Self {
+        Self {
+            code,
+            detail: String::new(),
+            retry_after: None,
+            allow: None,
+            field: None,
+            retryable: code.retryable(),
+            headers: Headers::new(),
+        }
+    }
+
+    /// With a sentence about this occurrence.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// With `Retry-After` in seconds.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// With the field that is at fault.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// With other advice on sending again than the code's, where the case is known better.
+    #[must_use]
+    pub const fn retryable(mut self, retryable: bool) -> Self {
+        self.retryable = retryable;
+        self
+    }
+
+    /// With one more header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// 405 for a resource that knows only the methods in `allow`.
+    #[must_use]
+    pub const fn method_not_allowed(allow: &'static str) -> Self {
+        let mut problem = Self::new(ProblemCode::MethodNotAllowed);
+        problem.allow = Some(allow);
+        problem
+    }
+
+    /// 416 for a result of `len` bytes.
+    #[must_use]
+    pub fn range_not_satisfiable(len: u64) -> Self {
+        Self::new(ProblemCode::RangeNotSatisfiable).header(
+            "content-range",
+            super::range::content_range_unsatisfied(len),
+        )
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.code.status()
+    }
+
+    /// The sentence for people: the detail, else the title; never empty.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        if self.detail.is_empty() {
+            self.code.title()
+        } else {
+            &self.detail
+        }
+    }
+
+    /// The response's header fields.
+    #[must_use]
+    pub fn response_headers(&self) -> Headers {
+        let mut headers = Headers::from_iter([
+            ("content-type", CONTENT_TYPE),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+        ]);
+        if let Some(seconds) = self.retry_after {
+            headers.push("retry-after", seconds.to_string());
+        }
+        if let Some(allow) = self.allow {
+            headers.push("allow", allow);
+        }
+        if self.code == ProblemCode::Unauthorized {
+            headers.push("www-authenticate", "Bearer");
+        }
+        for (name, value) in self.headers.iter() {
+            headers.set(name, value);
+        }
+        headers
+    }
+
+    /// The response's body, JSON with a fixed order of members.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        let body = Body {
+            r#type: self.code.type_uri(),
+            title: self.code.title(),
+            status: self.code.status(),
+            detail: self.message(),
+            error: BodyError {
+                code: self.code.as_str(),
+                message: self.message(),
+            },
+            field: self.field.as_deref(),
+            retryable: self.retryable,
+        };
+        // Strings, numbers and a bool always serialize; the fallback keeps this free of panics.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
+/// The document's members in the order in which they are sent.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    error: BodyError<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    retryable: bool,
+}
+
+/// The same again in the form that long-running-operation clients look for.
+#[derive(Serialize)]
+struct BodyError<'a> {
+    code: &'static str,
+    message: &'a str,
+}
