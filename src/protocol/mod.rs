@@ -4,6 +4,8 @@
 //! with a value or a refusal, and never panics.
 
 pub mod conditional;
+pub mod cors;
+pub mod forwarding;
 pub mod headers;
 pub mod idempotency;
 mod list;
@@ -11,4 +13,7 @@ pub mod prefer;
 pub mod priority;
 pub mod problem;
 pub mod range;
+pub mod route;
+pub mod target;
 pub mod time;
+pub mod trace;

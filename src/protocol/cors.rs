@@ -1,0 +1,59 @@
+//! Cross-origin requests from browsers (the CORS protocol of the Fetch standard), for configured
+//! origins only. Credentials in the sense of that standard (cookies) are never allowed.
+
+use super::headers::Headers;
+
+/// Response fields that scripts may read.
+pub const EXPOSED: &str = "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
+                           Preference-Applied";
+
+/// Request fields that scripts may send.
+pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent";
+
+/// Methods that scripts may use: those of job resources, and those that rules can defer.
+pub const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+
+/// How long a browser may keep the answer to a preflight, in seconds. Short enough that a change of
+/// the configured origins is felt the same day; browsers cap it at two hours or less anyway.
+pub const MAX_AGE_SECONDS: &str = "3600";
+
+/// The configured origin that means every origin.
+const ANY: &str = "*";
+
+/// The fields that answer a preflight (status 204). `None`: this is no preflight, or not from a
+/// configured origin.
+#[must_use]
+pub fn preflight(origins: &[String], headers: &Headers) -> Option<Headers> {
+    let allowed = allowed_origin(origins, headers.get("origin")?)?;
+    headers.get("access-control-request-method")?;
+    Some(Headers::from_iter([
+        ("access-control-allow-origin", allowed),
+        ("access-control-allow-methods", ALLOWED_METHODS),
+        ("access-control-allow-headers", ALLOWED_HEADERS),
+        ("access-control-max-age", MAX_AGE_SECONDS),
+        ("vary", "Origin"),
+    ]))
+}
+
+/// Lets a configured origin read a response.
+///
+/// `Vary: Origin` is added to every response as soon as origins are configured, so that no cache
+/// gives one origin's response to another.
+pub fn decorate(origins: &[String], request_origin: Option<&str>, response: &mut Headers) {
+    if origins.is_empty() {
+        return;
+    }
+    response.add_vary("Origin");
+    if let Some(allowed) = request_origin.and_then(|origin| allowed_origin(origins, origin)) {
+        response.set("access-control-allow-origin", allowed);
+        response.set("access-control-expose-headers", EXPOSED);
+    }
+}
+
+/// The value that allows `origin`. Browsers send origins in one spelling, so bytes are compared.
+fn allowed_origin<'a>(origins: &'a [String], origin: &str) -> Option<&'a str> {
+    origins
+        .iter()
+        .find(|known| *known == ANY || *known == origin)
+        .map(String::as_str)
+}

@@ -1,0 +1,266 @@
+//! What changes in a head on its way to the origin and back (RFC 9110 section 7.6).
+
+use std::borrow::Cow;
+
+use super::headers::Headers;
+use super::list::{self, Quoting};
+use super::trace::{self, TraceParent};
+
+/// The name by which this gateway appears in `Via` (RFC 9110 section 7.6.3).
+pub const PSEUDONYM: &str = "raincheck";
+
+/// The member that this gateway adds to `Via`.
+pub const VIA: &str = "1.1 raincheck";
+
+/// Names that begin so are Raincheck's own, in requests and in responses; what others send under
+/// them is dropped, so an origin can believe them.
+pub const OWN_PREFIX: &str = "raincheck-";
+
+/// The job that a request belongs to, by id.
+pub const JOB: &str = "raincheck-job";
+
+/// The number of the attempt, from 1.
+pub const ATTEMPT: &str = "raincheck-attempt";
+
+/// Request fields that Cloudflare adds to describe one connection from a client. In a replay they
+/// would be false statements about a connection that is gone, and the platform adds its own again.
+pub const PLATFORM_REQUEST_FIELDS: [&str; 13] = [
+    // The peer's address: the replay's peer is the consumer. Forwarding fields carry the client's.
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    // Set by the platform in some plans only, otherwise whatever the client made up: never evidence.
+    "true-client-ip",
+    "x-real-ip",
+    // Where that peer was.
+    "cf-ipcountry",
+    // Names one request in Cloudflare's logs, and two must not share it.
+    "cf-ray",
+    "cf-request-id",
+    // The scheme of the client's connection.
+    "cf-visitor",
+    // Which Worker sent a subrequest, and the platform's own protection against loops: kept, they
+    // would count one hop many times, and the last attempts would be refused.
+    "cf-worker",
+    "cf-ew-via",
+    "cdn-loop",
+    // The client's connection waits for "100 Continue"; the replay already has the body.
+    "expect",
+];
+
+/// Response fields that describe the connection or the platform's handling of one response.
+pub const PLATFORM_RESPONSE_FIELDS: [&str; 5] = [
+    // Offers other connections to the origin, but the client's connection ends at the gateway.
+    "alt-svc",
+    "cf-cache-status",
+    "cf-ray",
+    "cf-request-id",
+    // The length of the stored body is known, and of a part of it another.
+    "content-length",
+];
+
+/// Which fields tell the origin about the client's connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedStyle {
+    /// None is added; those that came stay as they are.
+    #[default]
+    None,
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Both kinds.
+    Both,
+}
+
+/// The fields of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobFields<'a> {
+    /// The job's id.
+    pub id: &'a str,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// The `Idempotency-Key` in the spelling of its field, the same in every attempt.
+    pub idempotency_key: &'a str,
+    /// Random bytes that name this attempt in its trace; all zeros leave the trace fields alone.
+    pub span: [u8; 8],
+    /// Random bytes for a trace of its own where the client sent none. `None`: none is started.
+    pub trace: Option<[u8; 16]>,
+}
+
+/// What is known about the client's connection and the hop to the origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForwardingInfo<'a> {
+    /// Which fields are added.
+    pub style: ForwardedStyle,
+    /// Forwarding fields that came were written by a proxy that the configuration trusts: they are
+    /// kept and added to. Otherwise they are replaced.
+    pub trust_incoming: bool,
+    /// The client's address as the platform gave it.
+    pub client_ip: Option<&'a str>,
+    /// `http` or `https`, as the client called.
+    pub scheme: &'a str,
+    /// Host and port as the client named them.
+    pub host: &'a str,
+    /// The request is a WebSocket handshake that is passed on: `Upgrade` is sent for the next hop.
+    pub websocket: bool,
+    /// The job that is replayed; `None` when the request is passed through.
+    pub job: Option<JobFields<'a>>,
+}
+
+/// Whether the request already came through this gateway: a member of its `Via` names
+/// [`PSEUDONYM`], outside comments.
+#[must_use]
+pub fn is_loop(headers: &Headers) -> bool {
+    headers.joined("via").is_some_and(|via| {
+        list::split(&via, b',', Quoting::Comments).any(|member| {
+            member
+                .split([' ', '\t'])
+                .filter(|word| !word.is_empty())
+                .nth(1)
+                .is_some_and(|by| by.eq_ignore_ascii_case(PSEUDONYM))
+        })
+    })
+}
+
+/// The head for the origin: hop-by-hop fields, `Host` (the URL names the origin) and the client's
+/// `Raincheck-*` removed, `Via` and the configured forwarding fields added.
+///
+/// A replay also loses [`PLATFORM_REQUEST_FIELDS`] and `Content-Length` (the stored body has its
+/// own), and gains the fields of its job.
+#[must_use]
+pub fn request_to_origin(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
+    let mut headers = headers.without_hop_by_hop();
+    let is_replay = info.job.is_some();
+    headers.retain(|name, _| {
+        let of_the_client = PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length";
+        !(name == "host" || name.starts_with(OWN_PREFIX) || (is_replay && of_the_client))
+    });
+    if info.websocket {
+        headers.set("upgrade", "websocket");
+    }
+    add_via(&mut headers);
+    add_forwarded(&mut headers, info);
+    if let Some(job) = &info.job {
+        add_job(&mut headers, job);
+    }
+    headers
+}
+
+/// The head of an origin's response as it is kept for the result: end-to-end fields without
+/// [`PLATFORM_RESPONSE_FIELDS`] and `Raincheck-*`.
+#[must_use]
+pub fn response_to_store(headers: Headers) -> Headers {
+    let mut headers = headers.without_hop_by_hop();
+    headers.retain(|name, _| {
+        !PLATFORM_RESPONSE_FIELDS.contains(&name) && !name.starts_with(OWN_PREFIX)
+    });
+    headers
+}
+
+/// The head of a response that is passed through: only hop-by-hop fields are removed.
+#[must_use]
+pub fn response_to_client(headers: Headers) -> Headers {
+    headers.without_hop_by_hop()
+}
+
+/// Appends our member. A `Via` with an open comment would hide what follows it, and with that the
+/// loop that `Via` is to show; it is malformed and gives way.
+fn add_via(headers: &mut Headers) {
+    let via = match headers.joined("via") {
+        Some(via) if list::is_balanced(&via, Quoting::Comments) => format!("{via}, {VIA}"),
+        _ => VIA.to_owned(),
+    };
+    headers.set("via", via);
+}
+
+fn add_forwarded(headers: &mut Headers, info: &ForwardingInfo<'_>) {
+    let (x_forwarded, forwarded) = match info.style {
+        ForwardedStyle::None => return,
+        ForwardedStyle::XForwarded => (true, false),
+        ForwardedStyle::Forwarded => (false, true),
+        ForwardedStyle::Both => (true, true),
+    };
+    if !info.trust_incoming {
+        for name in [
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+        ] {
+            headers.remove(name);
+        }
+    }
+    if x_forwarded {
+        if let Some(ip) = info.client_ip {
+            append(headers, "x-forwarded-for", ip);
+        }
+        // These name the first hop's connection, so a trusted proxy's word stands.
+        for (name, value) in [
+            ("x-forwarded-host", info.host),
+            ("x-forwarded-proto", info.scheme),
+        ] {
+            if !headers.contains(name) {
+                headers.push(name, value);
+            }
+        }
+    }
+    if forwarded {
+        append(headers, "forwarded", &forwarded_element(info));
+    }
+}
+
+/// Adds a member to a list field, keeping the field in one line.
+fn append(headers: &mut Headers, name: &str, member: &str) {
+    let value = match headers.joined(name) {
+        Some(list) if !list.is_empty() => Cow::Owned(format!("{list}, {member}")),
+        _ => Cow::Borrowed(member),
+    };
+    headers.set(name, value);
+}
+
+/// `for=…;host=…;proto=…` (RFC 7239 section 4).
+fn forwarded_element(info: &ForwardingInfo<'_>) -> String {
+    let node = match info.client_ip {
+        Some(ip) if ip.contains(':') && !ip.starts_with('[') => format!("[{ip}]"),
+        Some(ip) => ip.to_owned(),
+        None => "unknown".to_owned(),
+    };
+    format!(
+        "for={};host={};proto={}",
+        token_or_quoted(&node),
+        token_or_quoted(info.host),
+        token_or_quoted(info.scheme),
+    )
+}
+
+fn token_or_quoted(text: &str) -> Cow<'_, str> {
+    if list::is_token(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    Cow::Owned(quoted)
+}
+
+fn add_job(headers: &mut Headers, job: &JobFields<'_>) {
+    headers.set(JOB, job.id);
+    headers.set(ATTEMPT, job.attempt.to_string());
+    headers.set("idempotency-key", job.idempotency_key);
+    let continued = headers
+        .joined("traceparent")
+        .and_then(|field| TraceParent::parse(&field).and_then(|parent| parent.child(job.span)));
+    if let Some(field) = continued {
+        headers.set("traceparent", field);
+    } else if let Some(field) = job.trace.and_then(|trace| trace::start(trace, job.span)) {
+        // State that belongs to no valid trace must not be carried over into another.
+        headers.remove("tracestate");
+        headers.set("traceparent", field);
+    }
+}

@@ -1,0 +1,105 @@
+//! The paths below the mount: the resources of a job.
+
+/// A resource of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `mount/ID`: the status document; DELETE cancels, or purges.
+    Status,
+    /// `mount/ID/result`: the origin's response.
+    Result,
+    /// `mount/ID/cancel`
+    Cancel,
+    /// `mount/ID/events`: an event stream or WebSocket.
+    Events,
+    /// `mount/ID/redrive`: an operator starts a failed job again, as a new job.
+    Redrive,
+}
+
+/// What a path below the mount means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobPath<'a> {
+    /// A resource of a job.
+    Job {
+        /// The job's id as it stands in the path, not checked.
+        id: &'a str,
+        /// Which resource.
+        endpoint: Endpoint,
+    },
+    /// Anything else: 404. The mount is Raincheck's own, so this never goes to the origin.
+    Unknown,
+}
+
+impl Endpoint {
+    /// All resources.
+    pub const ALL: [Self; 5] = [
+        Self::Status,
+        Self::Result,
+        Self::Cancel,
+        Self::Events,
+        Self::Redrive,
+    ];
+
+    /// The path segment after the id; empty for the status.
+    #[must_use]
+    pub const fn segment(self) -> &'static str {
+        match self {
+            Self::Status => "",
+            Self::Result => "result",
+            Self::Cancel => "cancel",
+            Self::Events => "events",
+            Self::Redrive => "redrive",
+        }
+    }
+
+    /// The value of `Allow` (RFC 9110 section 10.2.1). OPTIONS is answered by CORS alone.
+    #[must_use]
+    pub const fn allowed_methods(self) -> &'static str {
+        match self {
+            Self::Status => "GET, HEAD, DELETE",
+            Self::Result => "GET, HEAD",
+            Self::Events => "GET",
+            Self::Cancel | Self::Redrive => "POST",
+        }
+    }
+
+    /// Whether the resource knows the method; methods are case-sensitive.
+    #[must_use]
+    pub fn allows(self, method: &str) -> bool {
+        self.allowed_methods()
+            .split(", ")
+            .any(|known| known == method)
+    }
+}
+
+/// Reads a path (no query) below `mount` (`/jobs`). `None`: the path is not below the mount, so
+/// rules decide what happens to it.
+///
+/// Nothing is decoded: ids are plain ASCII, and a percent-encoded spelling of a mounted path is
+/// somebody else's path.
+#[must_use]
+pub fn parse<'a>(mount: &str, path: &'a str) -> Option<JobPath<'a>> {
+    let below = path.strip_prefix(mount.trim_end_matches('/'))?;
+    if below.is_empty() {
+        return Some(JobPath::Unknown);
+    }
+    let below = below.strip_prefix('/')?;
+    let (id, segment) = below.split_once('/').unwrap_or((below, ""));
+    let is_bare = segment.is_empty() && below.len() > id.len();
+    let endpoint = Endpoint::ALL
+        .into_iter()
+        .find(|endpoint| endpoint.segment() == segment);
+    Some(match endpoint {
+        Some(endpoint) if !id.is_empty() && !is_bare => JobPath::Job { id, endpoint },
+        _ => JobPath::Unknown,
+    })
+}
+
+/// The path of a job's resource: what [`parse`] reads.
+#[must_use]
+pub fn path(mount: &str, id: &str, endpoint: Endpoint) -> String {
+    let mount = mount.trim_end_matches('/');
+    match endpoint.segment() {
+        "" => format!("{mount}/{id}"),
+        segment => format!("{mount}/{id}/{segment}"),
+    }
+}

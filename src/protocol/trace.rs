@@ -1,0 +1,92 @@
+//! The `traceparent` field (W3C Trace Context, level 1): an attempt continues its client's trace.
+
+/// Length of a version 00 field.
+const LENGTH: usize = 55;
+
+/// Flags that are known for versions above 00: sampled and random (section 3.2.2.5 and level 2).
+const KNOWN_FLAGS: u8 = 0b11;
+
+/// A trace that can be continued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceParent<'a> {
+    /// 32 lower-case hexadecimal digits.
+    pub trace_id: &'a str,
+    /// Who called, 16 lower-case hexadecimal digits.
+    pub parent_id: &'a str,
+    /// Bit 0: the caller may have recorded trace data.
+    pub flags: u8,
+}
+
+impl<'a> TraceParent<'a> {
+    /// Reads the field. `None`: it is invalid and must be ignored, and `tracestate` with it.
+    #[must_use]
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let mut parts = super::list::trim_ows(value).split('-');
+        let (version, trace_id) = (parts.next()?, parts.next()?);
+        let (parent_id, flags) = (parts.next()?, parts.next()?);
+        let more = parts.next().is_some();
+        let is_valid = is_hex(version, 2)
+            && version != "ff"
+            && !(version == "00" && more)
+            && is_hex(trace_id, 32)
+            && is_hex(parent_id, 16)
+            && is_hex(flags, 2)
+            && trace_id.bytes().any(|digit| digit != b'0')
+            && parent_id.bytes().any(|digit| digit != b'0');
+        if !is_valid {
+            return None;
+        }
+        let flags = u8::from_str_radix(flags, 16).ok()?;
+        Some(Self {
+            trace_id,
+            parent_id,
+            flags: if version == "00" {
+                flags
+            } else {
+                flags & KNOWN_FLAGS
+            },
+        })
+    }
+
+    /// The field for the next hop: the same trace and flags, `span` as the parent. `None` for a span
+    /// of zeros, which is invalid.
+    #[must_use]
+    pub fn child(&self, span: [u8; 8]) -> Option<String> {
+        render(self.trace_id, span, self.flags)
+    }
+}
+
+/// A field that starts a new trace without a decision to sample. `None` when an id is all zeros.
+#[must_use]
+pub fn start(trace: [u8; 16], span: [u8; 8]) -> Option<String> {
+    if trace == [0; 16] {
+        return None;
+    }
+    render(&hex(&trace), span, 0)
+}
+
+fn render(trace_id: &str, span: [u8; 8], flags: u8) -> Option<String> {
+    if span == [0; 8] {
+        return None;
+    }
+    let mut field = String::with_capacity(LENGTH);
+    field.push_str("00-");
+    field.push_str(trace_id);
+    field.push('-');
+    field.push_str(&hex(&span));
+    field.push('-');
+    field.push_str(&hex(&[flags]));
+    Some(field)
+}
+
+fn is_hex(text: &str, len: usize) -> bool {
+    text.len() == len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}
