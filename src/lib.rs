@@ -2,4 +2,5 @@
 
 pub mod job;
 pub mod protocol;
+pub mod policy;
 pub mod shard;

@@ -1,0 +1,74 @@
+//! What is wrong with a configuration: the field, what was found, what is allowed.
+
+use std::error::Error;
+use std::fmt;
+
+/// One refused field.
+///
+/// The text never holds a credential: values of secret fields and of URLs with a user part are
+/// replaced by a description before an error is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The field, with its place: `mount`, `rules[exports].attempts`, or `line 3, column 7` when
+    /// the text is not TOML. A rule without a usable name is called by its position: `rules[#2]`.
+    pub field: String,
+    /// What was found there, shortened.
+    pub found: String,
+    /// What is allowed there.
+    pub allowed: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            field,
+            found,
+            allowed,
+        } = self;
+        write!(f, "{field}: found {found}; allowed: {allowed}")
+    }
+}
+
+impl Error for ConfigError {}
+
+/// All that is wrong with a configuration, in the order of the fields; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// `Ok(value)` when there are no errors.
+    pub(super) fn unless_empty<T>(value: T, errors: Vec<ConfigError>) -> Result<T, Self> {
+        if errors.is_empty() {
+            Ok(value)
+        } else {
+            Err(Self(errors))
+        }
+    }
+
+    /// The errors, at least one.
+    #[must_use]
+    pub fn as_slice(&self) -> &[ConfigError] {
+        &self.0
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    /// One error per line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for ConfigErrors {}

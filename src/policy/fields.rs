@@ -1,0 +1,261 @@
+//! Takes fields out of a TOML table, one by one, and gathers what is wrong with them.
+
+use std::ops::RangeInclusive;
+
+use toml::{Table, Value};
+
+use super::error::ConfigError;
+use super::units::{duration_text, parse_duration, parse_size, size_text};
+use crate::job::Millis;
+
+/// Longest piece of a value that an error shows, in characters.
+const MAX_SHOWN_CHARS: usize = 60;
+
+/// A table that is being read. Every getter removes its field; [`Fields::finish`] refuses the rest.
+///
+/// A getter gives `None` both for an absent field and for a refused one, so that reading goes on
+/// with the default and finds more errors; [`Fields::is_sound`] tells them apart.
+pub(super) struct Fields {
+    table: Table,
+    /// What stands before a field's name in errors, such as `rules[exports].`.
+    at: String,
+    known: &'static [&'static str],
+    errors: Vec<ConfigError>,
+}
+
+impl Fields {
+    pub(super) fn new(table: Table, at: String, known: &'static [&'static str]) -> Self {
+        Self {
+            table,
+            at,
+            known,
+            errors: Vec::new(),
+        }
+    }
+
+    /// What was refused, unknown fields last.
+    pub(super) fn finish(mut self) -> Vec<ConfigError> {
+        for key in std::mem::take(&mut self.table).keys() {
+            let key = shown_text(key);
+            let key = key.trim_matches('"');
+            self.refuse(key, "an unknown field", self.known.join(", "));
+        }
+        self.errors
+    }
+
+    /// Adds errors of a table inside this one.
+    pub(super) fn absorb(&mut self, errors: Vec<ConfigError>) {
+        self.errors.extend(errors);
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        key: &str,
+        found: impl Into<String>,
+        allowed: impl Into<String>,
+    ) {
+        self.errors.push(ConfigError {
+            field: format!("{}{key}", self.at),
+            found: found.into(),
+            allowed: allowed.into(),
+        });
+    }
+
+    /// Whether nothing is wrong with a field, or with anything inside it, so far.
+    pub(super) fn is_sound(&self, key: &str) -> bool {
+        let field = format!("{}{key}", self.at);
+        !self.errors.iter().any(|error| error.field == field)
+    }
+
+    /// The place of a field, for the fields inside it.
+    pub(super) fn place(&self, key: &str) -> String {
+        format!("{}{key}", self.at)
+    }
+
+    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
+        debug_assert!(self.known.contains(&key), "{key} is read but not listed");
+        self.table.remove(key)
+    }
+
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+        match self.take(key)? {
+            Value::Boolean(flag) => Some(flag),
+            other => self.wrong(key, &other, "true or false"),
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &str, allowed: &str) -> Option<String> {
+        match self.take(key)? {
+            Value::String(text) => Some(text),
+            other => self.wrong(key, &other, allowed),
+        }
+    }
+
+    pub(super) fn texts(&mut self, key: &str, allowed: &str) -> Option<Vec<String>> {
+        let Value::Array(items) = self.take_or_refuse(key, Value::is_array, allowed)? else {
+            return None;
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Value::String(text) => texts.push(text),
+                other => return self.wrong(key, &other, allowed),
+            }
+        }
+        Some(texts)
+    }
+
+    /// An array of tables; each is given with its position from 1.
+    pub(super) fn tables(&mut self, key: &str, allowed: &str) -> Option<Vec<Table>> {
+        let Value::Array(items) = self.take_or_refuse(key, Value::is_array, allowed)? else {
+            return None;
+        };
+        let mut tables = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Value::Table(table) => tables.push(table),
+                other => return self.wrong(key, &other, allowed),
+            }
+        }
+        Some(tables)
+    }
+
+    pub(super) fn table(
+        &mut self,
+        key: &str,
+        known: &'static [&'static str],
+        allowed: &str,
+    ) -> Option<Self> {
+        match self.take(key)? {
+            Value::Table(table) => Some(Self::new(table, format!("{}.", self.place(key)), known)),
+            other => self.wrong(key, &other, allowed),
+        }
+    }
+
+    /// One of a few names.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, names: &[(&str, T)]) -> Option<T> {
+        let value = self.take(key)?;
+        let found = value
+            .as_str()
+            .and_then(|text| names.iter().find(|(name, _)| *name == text));
+        if let Some((_, choice)) = found {
+            return Some(*choice);
+        }
+        let quoted: Vec<String> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
+        self.wrong(key, &value, &quoted.join(", "))
+    }
+
+    /// A whole number within a range.
+    pub(super) fn whole<T>(&mut self, key: &str, range: &RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + std::fmt::Display,
+    {
+        let value = self.take(key)?;
+        let number = value
+            .as_integer()
+            .and_then(|number| T::try_from(number).ok());
+        if let Some(number) = number.filter(|number| range.contains(number)) {
+            return Some(number);
+        }
+        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
+        self.wrong(key, &value, &allowed)
+    }
+
+    /// A number with up to three decimals within a range, in thousandths.
+    pub(super) fn permille(&mut self, key: &str, range: &RangeInclusive<u32>) -> Option<u32> {
+        let value = self.take(key)?;
+        let number = match &value {
+            Value::Integer(number) => i32::try_from(*number).ok().map(f64::from),
+            Value::Float(number) => Some(*number),
+            _ => None,
+        };
+        // Compared before rounding, so that 0.9999 is not taken for 1.
+        let (least, most) = (f64::from(*range.start()), f64::from(*range.end()));
+        match number.map(|number| number * 1000.0) {
+            Some(permille) if permille >= least && permille <= most => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "the range of u32 was checked"
+                )]
+                let permille = permille.round() as u32;
+                Some(permille)
+            }
+            _ => {
+                let allowed = format!("a number from {} to {}", least / 1000.0, most / 1000.0);
+                self.wrong(key, &value, &allowed)
+            }
+        }
+    }
+
+    /// A duration within a range.
+    pub(super) fn duration(&mut self, key: &str, range: &RangeInclusive<Millis>) -> Option<Millis> {
+        let value = self.take(key)?;
+        let span = value.as_str().and_then(parse_duration);
+        if let Some(span) = span.filter(|span| range.contains(span)) {
+            return Some(span);
+        }
+        let allowed = format!(
+            "a duration from {:?} to {:?}",
+            duration_text(*range.start()),
+            duration_text(*range.end())
+        );
+        self.wrong(key, &value, &allowed)
+    }
+
+    /// A size in bytes, from 1 up to a limit.
+    pub(super) fn size(&mut self, key: &str, most: u64) -> Option<u64> {
+        let value = self.take(key)?;
+        let size = match &value {
+            Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+            Value::String(text) => parse_size(text),
+            _ => None,
+        };
+        if let Some(size) = size.filter(|size| (1..=most).contains(size)) {
+            return Some(size);
+        }
+        let allowed = format!("a size from \"1B\" to {:?}", size_text(most));
+        self.wrong(key, &value, &allowed)
+    }
+
+    fn take_or_refuse(
+        &mut self,
+        key: &str,
+        is_right: fn(&Value) -> bool,
+        allowed: &str,
+    ) -> Option<Value> {
+        let value = self.take(key)?;
+        if is_right(&value) {
+            return Some(value);
+        }
+        self.wrong(key, &value, allowed)
+    }
+
+    /// Refuses a value of the wrong type or outside its range.
+    pub(super) fn wrong<T>(&mut self, key: &str, value: &Value, allowed: &str) -> Option<T> {
+        self.refuse(key, shown(value), allowed);
+        None
+    }
+}
+
+/// A value as errors show it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => shown_text(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Datetime(_) => "a date".to_owned(),
+        Value::Array(items) if items.is_empty() => "an empty array".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// A text as errors show it: quoted, control characters escaped, shortened.
+pub(super) fn shown_text(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or("")),
+    }
+}

@@ -1,0 +1,125 @@
+//! The configuration: TOML text, checked once, then asked on every request.
+//!
+//! In scope: reading the text into types that cannot be wrong, saying what is wrong with it, and
+//! deciding which rule a request falls under. Out of scope: where the text comes from, and acting
+//! on the decision.
+//!
+//! 1. Unknown fields, wrong types and impossible values are refused; every error names the field,
+//!    what was found and what is allowed, and all errors are reported at once.
+//! 2. The first rule that matches wins. A request that no rule matches, or a rule with
+//!    `defer = "never"`, is passed through.
+//! 3. Rules are not access control: they match canonical paths ([`canonical_path`]), and what an
+//!    origin makes of unusual spellings is its own affair.
+//!
+//! Every field is documented for users in `docs/configuration.md`.
+
+mod error;
+mod fields;
+pub mod limits;
+mod parse;
+mod path;
+mod rule;
+mod units;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use parse::FIELDS;
+pub use path::{PathPattern, canonical_path};
+pub use rule::{Defer, HeaderCondition, Idempotency, Rule};
+pub use units::{duration_text, parse_duration, parse_size, size_text};
+
+use crate::job::Millis;
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `scheme://host[:port][/base]`, without a trailing slash.
+    Url(String),
+    /// The Worker behind the service binding.
+    Service,
+}
+
+/// Which headers tell the origin about the client's side of the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Neither.
+    None,
+    /// `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Both forms.
+    Both,
+}
+
+impl Forwarding {
+    /// Whether the `X-Forwarded-*` headers are sent.
+    #[must_use]
+    pub const fn sends_x_forwarded(self) -> bool {
+        matches!(self, Self::XForwarded | Self::Both)
+    }
+
+    /// Whether `Forwarded` is sent.
+    #[must_use]
+    pub const fn sends_forwarded(self) -> bool {
+        matches!(self, Self::Forwarded | Self::Both)
+    }
+}
+
+/// A checked configuration. See `docs/configuration.md` for defaults and limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Where requests go.
+    pub origin: Origin,
+    /// The path under which jobs live, such as `/jobs`; without a trailing slash, never `/`.
+    pub mount: String,
+    /// `scheme://host[:port]` that clients reach this gateway by, without a trailing slash. `None`:
+    /// taken from each request.
+    pub public_origin: Option<String>,
+    /// How many shards take new jobs, 1 to 1024.
+    pub shards: u16,
+    /// How many there were before the last change, while keys of that time may still be in force.
+    pub previous_shards: Option<u16>,
+    /// The request header whose hash owns a job; lower case.
+    pub owner_header: String,
+    /// `X-Forwarded-Proto` and `X-Forwarded-Host` may name the public origin.
+    pub trusted_forwarded_host: bool,
+    /// Which forwarding headers the origin gets.
+    pub forwarding: Forwarding,
+    /// Origins that browsers may call from: serialized origins, or the single entry `*`.
+    pub cors_origins: Vec<String>,
+    /// SHA-256 of the operator's token, 64 lower-case hex digits. `None`: no operator requests.
+    pub operator_token_sha256: Option<String>,
+    /// Largest request body of any rule, in bytes.
+    pub body_limit: u64,
+    /// Largest stored result, in bytes.
+    pub result_limit: u64,
+    /// Longest time that a request is held, whatever it or its rule asks for.
+    pub wait_limit: Millis,
+    /// The rules, in order.
+    pub rules: Vec<Rule>,
+}
+
+impl Policy {
+    /// Reads and checks the configuration text. Fails with everything that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, ConfigErrors> {
+        parse::policy(text)
+    }
+
+    /// The first rule that a request matches, also one that never defers.
+    ///
+    /// `path` is the path of the request target as it came. `header` gets a field name in lower
+    /// case and gives the combined value (RFC 9110 section 5.3); it is asked only where a rule has
+    /// conditions on headers and everything else matches.
+    pub fn decide(
+        &self,
+        method: &str,
+        path: &str,
+        header: &mut dyn FnMut(&str) -> Option<String>,
+    ) -> Option<&Rule> {
+        let canonical = canonical_path(path)?;
+        self.rules
+            .iter()
+            .find(|rule| rule.matches(method, &canonical, header))
+    }
+}

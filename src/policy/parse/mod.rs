@@ -1,0 +1,226 @@
+//! From text to policy: the fields outside the rules.
+
+mod origin;
+mod rule;
+mod words;
+
+use std::collections::BTreeSet;
+
+use toml::{Table, Value};
+
+use self::rule::Inherited;
+use self::words::{is_mount, is_token};
+use super::error::{ConfigError, ConfigErrors};
+use super::fields::{Fields, shown_text};
+use super::limits::{
+    DEFAULT_BODY_LIMIT, DEFAULT_RETENTION, DEFAULT_SHARDS, DEFAULT_WAIT_LIMIT, MAX_BODY_LIMIT,
+    MAX_MOUNT_BYTES, MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_TEXT_BYTES,
+    MAX_WAIT_LIMIT, MIN_SPAN,
+};
+use super::rule::Rule;
+use super::{Forwarding, Policy, duration_text, size_text};
+use crate::job::Millis;
+
+/// Every field that is understood: the place (`""` is the top level) and its fields.
+pub const FIELDS: [(&str, &[&str]); 5] = [
+    ("", TOP_FIELDS),
+    ("origin", origin::FIELDS),
+    ("rules", rule::FIELDS),
+    ("rules.headers", rule::HEADER_FIELDS),
+    ("rules.backoff", rule::BACKOFF_FIELDS),
+];
+
+const TOP_FIELDS: &[&str] = &[
+    "origin",
+    "allow_http",
+    "mount",
+    "public_origin",
+    "trusted_forwarded_host",
+    "forwarding",
+    "shards",
+    "previous_shards",
+    "owner_header",
+    "cors_origins",
+    "operator_token_sha256",
+    "wait_limit",
+    "retention",
+    "body_limit",
+    "result_limit",
+    "rules",
+];
+
+const FORWARDING: [(&str, Forwarding); 4] = [
+    ("none", Forwarding::None),
+    ("x-forwarded", Forwarding::XForwarded),
+    ("forwarded", Forwarding::Forwarded),
+    ("both", Forwarding::Both),
+];
+
+pub(super) fn policy(text: &str) -> Result<Policy, ConfigErrors> {
+    let mut fields = Fields::new(table(text)?, String::new(), TOP_FIELDS);
+    let allow_http = fields.flag("allow_http").unwrap_or(false);
+    let origin = origin::origin(&mut fields, allow_http);
+    let mount = mount(&mut fields);
+    let public_origin = origin::public_origin(&mut fields, allow_http);
+    let trusted_forwarded_host = fields.flag("trusted_forwarded_host").unwrap_or(false);
+    let forwarding = fields.choice("forwarding", &FORWARDING).unwrap_or_default();
+    let shards = fields
+        .whole("shards", &(1..=MAX_SHARDS))
+        .unwrap_or(DEFAULT_SHARDS);
+    let previous_shards = previous_shards(&mut fields, shards);
+    let owner_header = owner_header(&mut fields);
+    let cors_origins = origin::cors_origins(&mut fields);
+    let operator_token_sha256 = operator_token(&mut fields);
+    let wait_limit = fields
+        .duration("wait_limit", &(Millis(0)..=MAX_WAIT_LIMIT))
+        .unwrap_or(DEFAULT_WAIT_LIMIT);
+    let retention = fields.duration("retention", &(MIN_SPAN..=MAX_RETENTION));
+    let body_limit = fields
+        .size("body_limit", MAX_BODY_LIMIT)
+        .unwrap_or(DEFAULT_BODY_LIMIT);
+    let result_limit = fields
+        .size("result_limit", MAX_RESULT_LIMIT)
+        .unwrap_or(MAX_RESULT_LIMIT);
+    origin::refuse_loop(&mut fields, origin.as_ref(), public_origin.as_ref());
+    let inherited = Inherited {
+        mount: &mount,
+        retention: retention.unwrap_or(DEFAULT_RETENTION),
+        body_limit,
+        wait_limit,
+    };
+    let rules = rules(&mut fields, &inherited);
+    let policy = Policy {
+        origin: origin.unwrap_or(super::Origin::Service),
+        mount,
+        public_origin,
+        shards,
+        previous_shards,
+        owner_header,
+        trusted_forwarded_host,
+        forwarding,
+        cors_origins,
+        operator_token_sha256,
+        body_limit,
+        result_limit,
+        wait_limit,
+        rules,
+    };
+    ConfigErrors::unless_empty(policy, fields.finish())
+}
+
+/// Reads the TOML, before any meaning.
+fn table(text: &str) -> Result<Table, ConfigErrors> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(ConfigErrors::from(ConfigError {
+            field: "configuration".to_owned(),
+            found: format!("a text of {} bytes", text.len()),
+            allowed: format!("at most {MAX_TEXT_BYTES} bytes"),
+        }));
+    }
+    text.parse::<Table>().map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let before = text.get(..start).unwrap_or(text);
+        let line = before.split('\n').count();
+        let column = before.chars().rev().take_while(|&c| c != '\n').count();
+        ConfigErrors::from(ConfigError {
+            field: format!("line {line}, column {}", column.saturating_add(1)),
+            found: format!("a syntax error ({})", error.message().replace('\n', "; ")),
+            allowed: "TOML".to_owned(),
+        })
+    })
+}
+
+fn mount(fields: &mut Fields) -> String {
+    const DEFAULT: &str = "/jobs";
+    let allowed = format!(
+        "a path such as \"/jobs\": each segment a slash and letters, digits, \".\", \"_\", \"~\" or \
+         \"-\", no slash at the end, at most {MAX_MOUNT_BYTES} characters"
+    );
+    let Some(text) = fields.text("mount", &allowed) else {
+        return DEFAULT.to_owned();
+    };
+    if text.len() > MAX_MOUNT_BYTES || !is_mount(&text) {
+        fields.refuse("mount", shown_text(&text), allowed);
+        return DEFAULT.to_owned();
+    }
+    text
+}
+
+fn previous_shards(fields: &mut Fields, shards: u16) -> Option<u16> {
+    let previous = fields.whole("previous_shards", &(1..=MAX_SHARDS))?;
+    if previous == shards && fields.is_sound("shards") {
+        fields.refuse(
+            "previous_shards",
+            previous.to_string(),
+            "the number of shards before the last change, other than shards itself",
+        );
+    }
+    Some(previous)
+}
+
+fn owner_header(fields: &mut Fields) -> String {
+    const ALLOWED: &str = "the name of a request header";
+    let name = fields.text("owner_header", ALLOWED);
+    if let Some(name) = name {
+        if is_token(&name) {
+            return name.to_ascii_lowercase();
+        }
+        fields.refuse("owner_header", shown_text(&name), ALLOWED);
+    }
+    "authorization".to_owned()
+}
+
+/// The value is never shown: a person may have put the token itself there.
+fn operator_token(fields: &mut Fields) -> Option<String> {
+    const ALLOWED: &str = "the SHA-256 of the operator's token, 64 hexadecimal digits";
+    match fields.take("operator_token_sha256")? {
+        Value::String(digest)
+            if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            Some(digest.to_ascii_lowercase())
+        }
+        _ => {
+            fields.refuse(
+                "operator_token_sha256",
+                "something else (not shown)",
+                ALLOWED,
+            );
+            None
+        }
+    }
+}
+
+fn rules(fields: &mut Fields, inherited: &Inherited<'_>) -> Vec<Rule> {
+    let tables = fields.tables("rules", "an array of tables, each under [[rules]]");
+    let tables = tables.unwrap_or_default();
+    if tables.len() > MAX_RULES {
+        fields.refuse(
+            "rules",
+            format!("{} rules", tables.len()),
+            format!("at most {MAX_RULES} rules"),
+        );
+        return Vec::new();
+    }
+    let mut names = BTreeSet::new();
+    let mut rules = Vec::with_capacity(tables.len());
+    for (position, table) in (1_usize..).zip(tables) {
+        let (rule, errors) = rule::rule(table, position, inherited, &mut names);
+        fields.absorb(errors);
+        rules.extend(rule);
+    }
+    rules
+}
+
+/// How a value that came from a default or from a wider field is told from one that was written.
+fn span_found(span: Millis, written: bool) -> String {
+    origin_of(&duration_text(span), written)
+}
+
+fn size_found(size: u64, written: bool) -> String {
+    origin_of(&size_text(size), written)
+}
+
+fn origin_of(text: &str, written: bool) -> String {
+    let note = if written { "" } else { " by default" };
+    format!("{text:?}{note}")
+}

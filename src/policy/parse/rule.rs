@@ -1,0 +1,393 @@
+//! From a table under `[[rules]]` to a rule.
+
+use std::collections::BTreeSet;
+
+use toml::{Table, Value};
+
+use super::words::{is_field_value, is_media_range, is_name, is_token};
+use super::{size_found, span_found};
+use crate::job::{Backoff, Millis, Priority};
+use crate::policy::error::ConfigError;
+use crate::policy::fields::{Fields, shown_text};
+use crate::policy::limits::{
+    DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_ATTEMPTS, DEFAULT_BACKOFF_FACTOR_PERMILLE,
+    DEFAULT_BACKOFF_INITIAL, DEFAULT_BACKOFF_JITTER_PERMILLE, DEFAULT_BACKOFF_MAX,
+    DEFAULT_DEADLINE, MAX_ATTEMPT_TIMEOUT, MAX_ATTEMPTS, MAX_BACKOFF, MAX_BACKOFF_FACTOR_PERMILLE,
+    MAX_BODY_LIMIT, MAX_NAME_BYTES, MAX_RETENTION, MAX_RETRY_STATUSES, MAX_WAIT_LIMIT, MIN_SPAN,
+};
+use crate::policy::path::PathPattern;
+use crate::policy::rule::{Defer, HeaderCondition, Idempotency, Rule};
+
+/// The fields of a rule.
+pub(super) const FIELDS: &[&str] = &[
+    "name",
+    "methods",
+    "path",
+    "headers",
+    "content_types",
+    "defer",
+    "hold",
+    "priority",
+    "client_priority",
+    "client_deadline",
+    "client_delay",
+    "attempts",
+    "backoff",
+    "retry_statuses",
+    "attempt_timeout",
+    "deadline",
+    "retention",
+    "idempotency",
+    "idempotency_window",
+    "body_limit",
+    "origin_honours_key",
+];
+/// The fields of an entry of `headers`.
+pub(super) const HEADER_FIELDS: &[&str] = &["name", "value"];
+/// The fields of `backoff`.
+pub(super) const BACKOFF_FIELDS: &[&str] = &["initial", "factor", "max", "jitter"];
+
+const DEFER: [(&str, Defer); 3] = [
+    ("always", Defer::Always),
+    ("preferred", Defer::Preferred),
+    ("never", Defer::Never),
+];
+const PRIORITY: [(&str, Priority); 3] = [
+    ("high", Priority::High),
+    ("normal", Priority::Normal),
+    ("low", Priority::Low),
+];
+const IDEMPOTENCY: [(&str, Idempotency); 3] = [
+    ("required", Idempotency::Required),
+    ("optional", Idempotency::Optional),
+    ("off", Idempotency::Off),
+];
+
+/// Methods that the Fetch standard forbids, so no request with them can be replayed.
+const FORBIDDEN_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
+/// Methods whose lower-case spelling is surely a slip: method names are case-sensitive.
+const USUAL_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// What a rule takes from the fields outside it.
+pub(super) struct Inherited<'a> {
+    pub(super) mount: &'a str,
+    pub(super) retention: Millis,
+    pub(super) body_limit: u64,
+    pub(super) wait_limit: Millis,
+}
+
+/// Reads the rule at a position, counted from 1. It is `None` only with errors; with errors it may
+/// also be a rule of defaults, which nobody will see.
+pub(super) fn rule(
+    table: Table,
+    position: usize,
+    inherited: &Inherited<'_>,
+    names: &mut BTreeSet<String>,
+) -> (Option<Rule>, Vec<ConfigError>) {
+    let written = table.get("name").and_then(Value::as_str);
+    let label = match written {
+        Some(name) if is_rule_name(name) => name.to_owned(),
+        _ => format!("#{position}"),
+    };
+    let mut fields = Fields::new(table, format!("rules[{label}]."), FIELDS);
+    let name = name(&mut fields, names);
+    let methods = methods(&mut fields);
+    let path = path(&mut fields, inherited.mount);
+    let headers = headers(&mut fields);
+    let content_types = content_types(&mut fields);
+    let defer = fields.choice("defer", &DEFER).unwrap_or(Defer::Always);
+    let hold = hold(&mut fields, inherited.wait_limit);
+    let priority = fields.choice("priority", &PRIORITY).unwrap_or_default();
+    let client_priority = fields.flag("client_priority").unwrap_or(false);
+    let client_deadline = fields.flag("client_deadline").unwrap_or(false);
+    let client_delay = fields.flag("client_delay").unwrap_or(false);
+    let attempts = fields
+        .whole("attempts", &(1..=MAX_ATTEMPTS))
+        .unwrap_or(DEFAULT_ATTEMPTS);
+    let backoff = backoff(&mut fields);
+    let retry_statuses = retry_statuses(&mut fields);
+    let spans = spans(&mut fields, inherited.retention);
+    let idempotency = fields
+        .choice("idempotency", &IDEMPOTENCY)
+        .unwrap_or(Idempotency::Optional);
+    let body_limit = body_limit(&mut fields, inherited.body_limit);
+    let origin_honours_key = fields.flag("origin_honours_key").unwrap_or(false);
+    let rule = name.zip(path).map(|(name, path)| Rule {
+        name,
+        methods,
+        path,
+        headers,
+        content_types,
+        defer,
+        hold,
+        priority,
+        client_priority,
+        client_deadline,
+        client_delay,
+        attempts,
+        backoff,
+        retry_statuses,
+        attempt_timeout: spans.attempt_timeout,
+        deadline: spans.deadline,
+        retention: spans.retention,
+        idempotency,
+        idempotency_window: spans.idempotency_window,
+        body_limit,
+        origin_honours_key,
+    });
+    (rule, fields.finish())
+}
+
+fn is_rule_name(text: &str) -> bool {
+    text.len() <= MAX_NAME_BYTES && is_name(text)
+}
+
+fn name(fields: &mut Fields, names: &mut BTreeSet<String>) -> Option<String> {
+    let allowed = format!("1 to {MAX_NAME_BYTES} characters out of a-z, 0-9 and \"-\"");
+    let Some(value) = fields.take("name") else {
+        fields.refuse("name", "nothing", allowed);
+        return None;
+    };
+    let Value::String(name) = value else {
+        return fields.wrong("name", &value, &allowed);
+    };
+    if !is_rule_name(&name) {
+        fields.refuse("name", shown_text(&name), allowed);
+        return None;
+    }
+    if !names.insert(name.clone()) {
+        let found = format!("{name:?} a second time");
+        fields.refuse("name", found, "a name that no other rule has");
+    }
+    Some(name)
+}
+
+fn methods(fields: &mut Fields) -> Vec<String> {
+    const ALLOWED: &str =
+        "an array of method names such as [\"POST\"], or [\"*\"] for all but OPTIONS";
+    let Some(methods) = fields.texts("methods", ALLOWED) else {
+        return vec!["POST".to_owned()];
+    };
+    if methods.is_empty() {
+        fields.refuse("methods", "an empty array", ALLOWED);
+    }
+    for method in &methods {
+        let upper = method.to_ascii_uppercase();
+        if FORBIDDEN_METHODS.contains(&upper.as_str()) {
+            let allowed = "methods that a Worker can send: not CONNECT, TRACE or TRACK";
+            fields.refuse("methods", shown_text(method), allowed);
+        } else if *method != upper && USUAL_METHODS.contains(&upper.as_str()) {
+            let allowed = format!("{upper:?}; method names are case-sensitive");
+            fields.refuse("methods", shown_text(method), allowed);
+        } else if !is_token(method) || (method == "*" && methods.len() > 1) {
+            fields.refuse("methods", shown_text(method), ALLOWED);
+        }
+    }
+    methods
+}
+
+fn path(fields: &mut Fields, mount: &str) -> Option<PathPattern> {
+    const ALLOWED: &str = "a path such as \"/reports/{id}\"";
+    let Some(value) = fields.take("path") else {
+        fields.refuse("path", "nothing", ALLOWED);
+        return None;
+    };
+    let Value::String(text) = value else {
+        return fields.wrong("path", &value, ALLOWED);
+    };
+    let pattern = match PathPattern::parse(&text) {
+        Ok(pattern) => pattern,
+        Err(allowed) => {
+            fields.refuse("path", shown_text(&text), allowed);
+            return None;
+        }
+    };
+    // A mount is canonical by its grammar; the prefix ends before the first parameter.
+    let under = pattern.prefix().strip_prefix(mount).is_some_and(|rest| {
+        rest.starts_with('/') || (rest.is_empty() && pattern.as_str() == mount)
+    });
+    if under {
+        let allowed = format!("a path outside the mount {mount:?}, where jobs live");
+        fields.refuse("path", shown_text(&text), allowed);
+    }
+    Some(pattern)
+}
+
+fn headers(fields: &mut Fields) -> Vec<HeaderCondition> {
+    const ALLOWED: &str = "an array of tables such as [{ name = \"x-mode\", value = \"slow\" }]";
+    const NAME: &str = "the name of a request header";
+    const VALUE: &str = "a header value without control characters or surrounding white space";
+    let mut conditions = Vec::new();
+    for (position, table) in (1_usize..).zip(fields.tables("headers", ALLOWED).unwrap_or_default())
+    {
+        let at = fields.place(&format!("headers[#{position}]."));
+        let mut inner = Fields::new(table, at, HEADER_FIELDS);
+        let name = inner.text("name", NAME);
+        let value = inner.text("value", VALUE);
+        if let Some(value) = value.as_ref().filter(|value| !is_field_value(value)) {
+            inner.refuse("value", shown_text(value), VALUE);
+        }
+        match name {
+            Some(name) if is_token(&name) => conditions.push(HeaderCondition {
+                name: name.to_ascii_lowercase(),
+                value,
+            }),
+            Some(name) => inner.refuse("name", shown_text(&name), NAME),
+            None if inner.is_sound("name") => inner.refuse("name", "nothing", NAME),
+            None => {}
+        }
+        fields.absorb(inner.finish());
+    }
+    conditions
+}
+
+fn content_types(fields: &mut Fields) -> Vec<String> {
+    const ALLOWED: &str =
+        "an array of media types without parameters, such as [\"application/json\", \"image/*\"]";
+    let texts = fields.texts("content_types", ALLOWED).unwrap_or_default();
+    for text in &texts {
+        if !is_media_range(text) {
+            fields.refuse("content_types", shown_text(text), ALLOWED);
+        }
+    }
+    texts
+        .into_iter()
+        .map(|text| text.to_ascii_lowercase())
+        .collect()
+}
+
+fn hold(fields: &mut Fields, wait_limit: Millis) -> Millis {
+    let hold = fields
+        .duration("hold", &(Millis(0)..=MAX_WAIT_LIMIT))
+        .unwrap_or_default();
+    if hold > wait_limit {
+        let limit = span_found(wait_limit, true);
+        fields.refuse(
+            "hold",
+            span_found(hold, true),
+            format!("at most the wait_limit of {limit}"),
+        );
+    }
+    hold
+}
+
+fn backoff(fields: &mut Fields) -> Backoff {
+    const ALLOWED: &str =
+        "a table such as { initial = \"1s\", factor = 2, max = \"5m\", jitter = 0.5 }";
+    let defaults = Backoff {
+        initial: DEFAULT_BACKOFF_INITIAL,
+        factor_permille: DEFAULT_BACKOFF_FACTOR_PERMILLE,
+        max: DEFAULT_BACKOFF_MAX,
+        jitter_permille: DEFAULT_BACKOFF_JITTER_PERMILLE,
+    };
+    let Some(mut inner) = fields.table("backoff", BACKOFF_FIELDS, ALLOWED) else {
+        return defaults;
+    };
+    let range = MIN_SPAN..=MAX_BACKOFF;
+    let initial = inner.duration("initial", &range);
+    let factor = inner.permille("factor", &(1_000..=MAX_BACKOFF_FACTOR_PERMILLE));
+    let max = inner.duration("max", &range);
+    let jitter = inner.permille("jitter", &(0..=1_000));
+    let backoff = Backoff {
+        initial: initial.unwrap_or(defaults.initial),
+        factor_permille: factor.unwrap_or(defaults.factor_permille),
+        max: max.unwrap_or(defaults.max),
+        jitter_permille: jitter.unwrap_or(defaults.jitter_permille),
+    };
+    if backoff.initial > backoff.max && inner.is_sound("initial") && inner.is_sound("max") {
+        let limit = span_found(backoff.max, max.is_some());
+        let found = span_found(backoff.initial, initial.is_some());
+        inner.refuse("initial", found, format!("at most max, {limit}"));
+    }
+    fields.absorb(inner.finish());
+    backoff
+}
+
+fn retry_statuses(fields: &mut Fields) -> Option<Vec<u16>> {
+    let allowed = format!("an array of at most {MAX_RETRY_STATUSES} statuses from 400 to 599");
+    let value = fields.take("retry_statuses")?;
+    let Value::Array(items) = &value else {
+        return fields.wrong("retry_statuses", &value, &allowed);
+    };
+    let mut statuses = BTreeSet::new();
+    for item in items {
+        let status = item
+            .as_integer()
+            .and_then(|status| u16::try_from(status).ok());
+        match status.filter(|status| (400..=599).contains(status)) {
+            Some(status) => statuses.insert(status),
+            None => return fields.wrong("retry_statuses", item, &allowed),
+        };
+    }
+    if statuses.len() > MAX_RETRY_STATUSES {
+        let found = format!("{} statuses", statuses.len());
+        fields.refuse("retry_statuses", found, allowed);
+    }
+    Some(statuses.into_iter().collect())
+}
+
+/// The spans of a rule that depend on each other.
+struct Spans {
+    attempt_timeout: Millis,
+    deadline: Millis,
+    retention: Millis,
+    idempotency_window: Millis,
+}
+
+fn spans(fields: &mut Fields, inherited_retention: Millis) -> Spans {
+    let timeout = fields.duration("attempt_timeout", &(MIN_SPAN..=MAX_ATTEMPT_TIMEOUT));
+    let range = MIN_SPAN..=MAX_RETENTION;
+    let deadline = fields.duration("deadline", &range);
+    let retention = fields.duration("retention", &range);
+    let window = fields.duration("idempotency_window", &range);
+    let deadline_written = deadline.is_some();
+    let deadline = deadline.unwrap_or(DEFAULT_DEADLINE);
+    let spans = Spans {
+        // A short deadline alone is no contradiction: the default gives way.
+        attempt_timeout: timeout.unwrap_or(DEFAULT_ATTEMPT_TIMEOUT.min(deadline)),
+        deadline,
+        retention: retention.unwrap_or(inherited_retention),
+        idempotency_window: window.or(retention).unwrap_or(inherited_retention),
+    };
+    let sound = |fields: &Fields, keys: [&str; 2]| keys.iter().all(|key| fields.is_sound(key));
+    if spans.deadline < spans.attempt_timeout && sound(fields, ["deadline", "attempt_timeout"]) {
+        let least = span_found(spans.attempt_timeout, true);
+        let allowed = format!("at least the attempt_timeout of {least}");
+        fields.refuse("deadline", span_found(deadline, deadline_written), allowed);
+    }
+    if spans.retention < spans.deadline && sound(fields, ["retention", "deadline"]) {
+        let least = span_found(spans.deadline, deadline_written);
+        let allowed = format!("at least the deadline of {least}");
+        fields.refuse(
+            "retention",
+            span_found(spans.retention, retention.is_some()),
+            allowed,
+        );
+    }
+    if spans.idempotency_window > spans.retention
+        && sound(fields, ["idempotency_window", "retention"])
+    {
+        let most = span_found(spans.retention, retention.is_some());
+        let allowed = format!("at most the retention of {most}");
+        fields.refuse(
+            "idempotency_window",
+            span_found(spans.idempotency_window, true),
+            allowed,
+        );
+    }
+    spans
+}
+
+fn body_limit(fields: &mut Fields, inherited: u64) -> u64 {
+    let limit = fields
+        .size("body_limit", MAX_BODY_LIMIT)
+        .unwrap_or(inherited);
+    if limit > inherited {
+        let allowed = format!(
+            "at most the body_limit outside the rules, {}",
+            size_found(inherited, true)
+        );
+        fields.refuse("body_limit", size_found(limit, true), allowed);
+    }
+    limit
+}
