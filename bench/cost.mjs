@@ -1,0 +1,119 @@
+// What one job costs in billed operations, counted in a run of its own, and the price of a million.
+import { brokerTotals, drained, expectSucceeded } from "./jobs.mjs";
+import { acceptOne } from "./subjects.mjs";
+
+const JOBS = 200; // Enough that once-per-shard work (tables, the first alarm) can be told from per-job work.
+const AT_ONCE = 8; // Concurrent callers, so that gathering is at work but not at its best.
+const RETENTION = "20s";
+const EXPIRY_SECS_MAX = 60;
+const POLL_MS = 500;
+const QUIET_POLLS = 8; // Nothing changed for this long: expiry has done its work.
+
+const OBJECT_GB = 0.128; // An object is billed as if it took its whole memory limit.
+
+/** What is billed, and the list price of a million in dollars. */
+const BILLED = [
+  { name: "workerRequests", label: "Worker requests", dollars: 0.3 },
+  { name: "objectRequests", label: "object requests", dollars: 0.15 },
+  { name: "rowsWritten", label: "rows written", dollars: 1.0 },
+  { name: "rowsRead", label: "rows read", dollars: 0.001 },
+  { name: "queueOperations", label: "queue operations", dollars: 0.4 },
+  { name: "r2Operations", label: "R2 operations (as writes)", dollars: 4.5 },
+  { name: "objectGbSeconds", label: "object GB-s (measured here)", dollars: 12.5 },
+];
+
+const COST_SUBJECT = { name: "cost", ours: true, counted: true, retention: RETENTION };
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const json = async (url) => (await fetch(url)).json();
+
+async function countsOf(runtime) {
+  const [worker, queue, bucket] = await Promise.all([
+    json(`${runtime.url()}/__counts`), brokerTotals(runtime), json(`${runtime.url("bucket")}/__counts`),
+  ]);
+  return {
+    // A batch that wakes the consumer is a Worker request; an alarm that wakes an object is an object request.
+    workerRequests: worker.workerRequests + worker.queueBatches,
+    objectRequests: worker.objectRequests + worker.alarms,
+    // A stored alarm is billed as one row.
+    rowsWritten: worker.rowsWritten + worker.setAlarms,
+    rowsRead: worker.rowsRead,
+    // One operation to write a message, one to read it, one to delete it.
+    queueOperations: queue.sent + queue.delivered + queue.acked + queue.dropped,
+    r2Operations: bucket.calls,
+    objectGbSeconds: (worker.objectMs / 1000) * OBJECT_GB,
+    setAlarms: worker.setAlarms,
+    alarms: worker.alarms,
+    statements: worker.statements,
+  };
+}
+
+function minus(after, before) {
+  const difference = {};
+  for (const [name, value] of Object.entries(after)) {
+    difference[name] = typeof value === "object" ? minus(value, before[name] ?? {}) : value - (before[name] ?? 0);
+  }
+  return difference;
+}
+
+async function acceptAll(runtime) {
+  const documents = [];
+  const caller = async () => {
+    while (documents.length < JOBS) {
+      documents.push(undefined); // Reserves a place before the wait, so that exactly JOBS are sent.
+      const place = documents.length - 1;
+      documents[place] = await acceptOne(runtime.url());
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, caller));
+  return documents;
+}
+
+/** Waits until a record is gone and the counters stand still. */
+async function expired(runtime, document) {
+  let last = "";
+  let quiet = 0;
+  for (let waited = 0; waited < EXPIRY_SECS_MAX * 1000; waited += POLL_MS) {
+    const now = JSON.stringify(await countsOf(runtime));
+    quiet = now === last ? quiet + 1 : 0;
+    last = now;
+    const { rowsWritten } = JSON.parse(now);
+    if (quiet >= QUIET_POLLS && rowsWritten > 0 && waited >= parseInt(RETENTION, 10) * 1000) return true;
+    await pause(POLL_MS);
+  }
+  throw new Error(`${document} and its like were still changing ${EXPIRY_SECS_MAX} s after acceptance`);
+}
+
+export async function countCost(bench) {
+  const runtime = await bench.start(COST_SUBJECT);
+  try {
+    bench.progress(`counting operations of ${JOBS} jobs`);
+    const cold = await bench.peer.counts();
+    const warm = await acceptOne(runtime.url());
+    await drained(runtime, bench.peer, cold, 1);
+    const idle = await bench.peer.counts();
+    const before = await countsOf(runtime);
+    const documents = await acceptAll(runtime);
+    await drained(runtime, bench.peer, idle, JOBS);
+    const worked = await countsOf(runtime);
+    await expectSucceeded(runtime, documents.slice(0, AT_ONCE));
+    bench.progress("waiting for the records to expire");
+    const read = await countsOf(runtime);
+    await expired(runtime, warm);
+    const after = await countsOf(runtime);
+    return { jobs: JOBS, work: minus(worked, before), expiry: minus(after, read) };
+  } catch (error) {
+    throw new Error(`cost: ${error.message}\n${runtime.log.join("\n")}`);
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** Operations and dollars per job from the counted totals. */
+export function priceOf({ jobs, work, expiry }) {
+  const lines = BILLED.map(({ name, label, dollars }) => {
+    const perJob = { work: work[name] / jobs, expiry: expiry[name] / jobs };
+    return { name, label, perMillion: dollars, ...perJob, dollars: (perJob.work + perJob.expiry) * dollars };
+  });
+  return { lines, dollars: lines.reduce((sum, line) => sum + line.dollars, 0) };
+}

@@ -1,0 +1,39 @@
+// The command line of the benchmark.
+import { parseArgs } from "node:util";
+
+export const PARTS = ["hello", "insert", "group", "read", "proxy", "pass", "accept", "status", "jobs", "records", "cost", "size"];
+
+export const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) on the PATH.
+
+  node scripts/bench.mjs [options]
+
+  --quick           at most 90 s: one round, short runs, fewer records
+  --only NAME[,..]  only these: ${PARTS.join(", ")}
+  --bundle DIR      the built Worker (default: build)
+  --workerd FILE    the runtime (default: the one that wrangler brings)
+  --json FILE       write every figure to FILE as well
+  --help            this text
+`;
+
+/** Full runs stay under about six minutes, quick ones under 90 s, on a two-core machine. */
+const FULL = { rounds: 3, seconds: 3, jobSeconds: 3, jobRounds: 2, connections: [16, 64], recordTargets: [1_000, 10_000, 100_000], fillSecondsMax: 120 };
+const QUICK = { rounds: 1, seconds: 2, jobSeconds: 1, jobRounds: 1, connections: [16, 64], recordTargets: [1_000, 5_000], fillSecondsMax: 12 };
+
+export function readOptions(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      quick: { type: "boolean", default: false },
+      only: { type: "string", multiple: true, default: [] },
+      bundle: { type: "string", default: "build" },
+      workerd: { type: "string" },
+      json: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const only = values.only.flatMap((names) => names.split(","));
+  const unknown = only.find((name) => !PARTS.includes(name));
+  if (unknown !== undefined) throw new Error(`--only ${unknown}: not one of ${PARTS.join(", ")}`);
+  const wants = (name) => only.length === 0 || only.includes(name);
+  return { ...values, wants, ...(values.quick ? QUICK : FULL) };
+}

@@ -1,0 +1,47 @@
+// Is an accept as cheap in a full shard as in an empty one? One shard is filled by accepts alone; the CPU of
+// an accept is read in short runs all the way, and given near each of the asked sizes.
+import { measure } from "./timed.mjs";
+import { median } from "./report.mjs";
+
+const CHUNK_SECS = 2;
+const CHUNKS_PER_TARGET = 3;
+const CONNECTIONS = 64;
+
+export const RECORDS_SUBJECT = { name: "records", title: "raincheck accept, one shard", ours: true, drop: true, shards: 1 };
+
+async function fill(bench, runtime, load) {
+  const chunks = [];
+  const enough = Math.max(...bench.recordTargets);
+  let records = 0;
+  let chunksAfterLast = 0;
+  const until = performance.now() + bench.fillSecondsMax * 1000;
+  while (chunksAfterLast < CHUNKS_PER_TARGET && performance.now() < until) {
+    bench.progress(`one shard with ${records} records`);
+    const { requests, cpuMicros, p50 } = await measure(bench, runtime, load, CONNECTIONS, CHUNK_SECS);
+    chunks.push({ records, requests, cpuMicros, p50 });
+    if (records >= enough) chunksAfterLast += 1;
+    records += requests;
+  }
+  return { chunks, records };
+}
+
+/** CPU per accept near each target; a target that was not reached in time is left out and named. */
+export async function recordRuns(bench, prepare) {
+  const runtime = await bench.start(RECORDS_SUBJECT);
+  try {
+    const { load, verify } = await prepare(runtime.url());
+    const { chunks, records } = await fill(bench, runtime, load);
+    await verify();
+    const near = bench.recordTargets.map((target) => {
+      const group = chunks.filter((chunk) => chunk.records >= target).slice(0, CHUNKS_PER_TARGET);
+      return group.length === 0
+        ? { target, reached: false }
+        : { target, reached: true, cpuMicros: median(group.map((chunk) => chunk.cpuMicros)), p50: median(group.map((chunk) => chunk.p50)) };
+    });
+    return { records, near, chunks };
+  } catch (error) {
+    throw new Error(`records: ${error.message}\n${runtime.log.join("\n")}`);
+  } finally {
+    await runtime.stop();
+  }
+}

@@ -1,0 +1,96 @@
+// The whole benchmark: starts what is asked for, one part after the other, and prints the results.
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, release, totalmem } from "node:os";
+import { join } from "node:path";
+
+import { writeConfig } from "./config.mjs";
+import { countCost, priceOf } from "./cost.mjs";
+import { wholeJobs } from "./jobs.mjs";
+import { recordRuns } from "./records.mjs";
+import { bundleSize, costTable, jobsTable, ratioTable, ratios, recordsTable, sizeTable, summarize, timedTable } from "./report.mjs";
+import { startPeer, startWorkerd } from "./runtime.mjs";
+import { RATIOS, SUBJECTS, accepting } from "./subjects.mjs";
+import { timedRuns } from "./timed.mjs";
+
+function describeMachine(binary) {
+  return {
+    cpu: `${cpus().length} × ${cpus()[0].model}`,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    workerd: execFileSync(binary, ["--version"], { encoding: "utf8" }).trim(),
+    load: loadavg().map((value) => Number(value.toFixed(2))),
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
+
+function prepare(options, peer) {
+  const here = join(options.project, "bench");
+  const wrangler = join(options.project, "wrangler.toml");
+  const parts = {
+    bundle: options.bundle,
+    workers: join(here, "workers"),
+    settings: join(here, "raincheck.toml"),
+    wranglerToml: existsSync(wrangler) ? readFileSync(wrangler, "utf8") : "",
+  };
+  const began = Date.now();
+  return {
+    ...options,
+    peer,
+    progress: (text) => console.error(`[${((Date.now() - began) / 1000).toFixed(0).padStart(4)} s] ${text}`),
+    start: (subject) =>
+      startWorkerd(options.binary, (directory) => writeConfig(directory, subject, peer, parts), subject.ours ? ["http", "broker", "bucket"] : ["http"]),
+  };
+}
+
+function print(title, text) {
+  console.log(`\n## ${title}\n\n${text}`);
+}
+
+async function timedPart(bench, built, results) {
+  const subjects = SUBJECTS.filter((subject) => bench.wants(subject.name) && (built || !subject.ours));
+  if (subjects.length === 0) return;
+  results.samples = await timedRuns(bench, subjects);
+  results.summary = summarize(results.samples);
+  results.ratios = ratios(results.samples, RATIOS);
+  print("Requests", timedTable(results.summary, SUBJECTS));
+  if (results.ratios.length > 0) print("Ratios", ratioTable(results.ratios));
+}
+
+/** The parts that have no bare Worker to stand beside. */
+async function ownParts(bench, results) {
+  if (bench.wants("jobs")) {
+    results.jobs = await wholeJobs(bench, bench.jobRounds);
+    print("Whole jobs", jobsTable(results.jobs));
+  }
+  if (bench.wants("records")) {
+    results.records = await recordRuns(bench, accepting);
+    print("Accepts as one shard fills", recordsTable(results.records));
+  }
+  if (bench.wants("cost")) {
+    results.cost = await countCost(bench);
+    results.price = priceOf(results.cost);
+    print("Billed operations per job", costTable(results.cost, results.price));
+  }
+  if (bench.wants("size")) {
+    results.size = bundleSize(bench.bundle);
+    print("Bundle", sizeTable(results.size));
+  }
+}
+
+export async function runAll(options) {
+  const built = existsSync(join(options.bundle, "index.js"));
+  const results = { machine: describeMachine(options.binary), tool: options.tool, rounds: options.rounds, seconds: options.seconds };
+  print("Machine", Object.entries(results.machine).map(([name, value]) => `- ${name}: ${value}`).join("\n"));
+  if (!built) console.log(`\nNo ${options.bundle}/index.js: only the bare Workers are measured. Run \`npm run build\` first for the rest.`);
+  const peer = await startPeer(join(options.project, "bench", "peer.mjs"));
+  const bench = prepare(options, peer);
+  try {
+    await timedPart(bench, built, results);
+    if (built) await ownParts(bench, results);
+  } finally {
+    await peer.stop();
+    if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
+  }
+}
