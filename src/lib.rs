@@ -1,6 +1,6 @@
 //! Raincheck: an edge gateway that turns slow HTTP requests into durable jobs.
 
 pub mod job;
-pub mod protocol;
 pub mod policy;
+pub mod protocol;
 pub mod shard;

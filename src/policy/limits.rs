@@ -73,3 +73,20 @@ pub const DEFAULT_DEADLINE: Millis = Millis(HOUR);
 pub const DEFAULT_RETENTION: Millis = Millis(DAY);
 /// Longest retention: a shard holds 10 GB, so records must not gather for ever.
 pub const MAX_RETENTION: Millis = Millis(365 * DAY);
+
+/// How long a queued job waits for a consumer before its message is sent again. A healthy queue
+/// delivers within seconds; shorter than a second would send messages that are only on their way.
+pub const DEFAULT_CLAIM_PATIENCE: Millis = Millis::from_secs(30);
+/// The range of `claim_patience`: up to an hour, because a lost message waits that long.
+pub const CLAIM_PATIENCE: std::ops::RangeInclusive<Millis> =
+    Millis::from_secs(1)..=Millis::from_secs(3600);
+
+/// How long a consumer that went silent keeps the right to its attempt.
+pub const DEFAULT_LEASE: Millis = Millis::from_secs(60);
+/// The range of `lease`: long enough for a renewal to arrive, within a consumer's 15 minutes.
+pub const LEASE: std::ops::RangeInclusive<Millis> = Millis::from_secs(1)..=Millis::from_secs(840);
+
+/// How long an expired job is answered 410 before it is forgotten.
+pub const DEFAULT_TOMBSTONE: Millis = Millis::from_secs(3600);
+/// The range of `tombstone`: its rows take room, so at most a week.
+pub const TOMBSTONE: std::ops::RangeInclusive<Millis> = Millis(0)..=Millis::from_secs(7 * 86_400);

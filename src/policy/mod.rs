@@ -96,6 +96,12 @@ pub struct Policy {
     pub result_limit: u64,
     /// Longest time that a request is held, whatever it or its rule asks for.
     pub wait_limit: Millis,
+    /// How long a queued job waits for a consumer before its message is sent again.
+    pub claim_patience: Millis,
+    /// How long a consumer that went silent keeps the right to its attempt.
+    pub lease: Millis,
+    /// How long an expired job is answered 410 before it is forgotten.
+    pub tombstone: Millis,
     /// The rules, in order.
     pub rules: Vec<Rule>,
 }

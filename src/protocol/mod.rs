@@ -5,6 +5,7 @@
 
 pub mod conditional;
 pub mod cors;
+pub mod document;
 pub mod forwarding;
 pub mod headers;
 pub mod idempotency;
@@ -17,3 +18,5 @@ pub mod route;
 pub mod target;
 pub mod time;
 pub mod trace;
+
+pub use headers::Headers;

@@ -111,6 +111,8 @@ problem_codes! {
     OutcomeUnknown = "outcome_unknown", 500, false, "It is not known whether the origin acted";
     /// The origin answered, but its response could not be kept.
     ResultNotStored = "result_not_stored", 500, false, "The origin's response could not be stored";
+    /// The stored request could not be read back, so nothing was sent to the origin.
+    PayloadUnavailable = "payload_unavailable", 503, true, "The stored request could not be read";
 
     // Raincheck.
     /// The request came from this gateway.

@@ -13,9 +13,10 @@ use self::words::{is_mount, is_token};
 use super::error::{ConfigError, ConfigErrors};
 use super::fields::{Fields, shown_text};
 use super::limits::{
-    DEFAULT_BODY_LIMIT, DEFAULT_RETENTION, DEFAULT_SHARDS, DEFAULT_WAIT_LIMIT, MAX_BODY_LIMIT,
-    MAX_MOUNT_BYTES, MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_TEXT_BYTES,
-    MAX_WAIT_LIMIT, MIN_SPAN,
+    CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE, DEFAULT_RETENTION,
+    DEFAULT_SHARDS, DEFAULT_TOMBSTONE, DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_MOUNT_BYTES,
+    MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_TEXT_BYTES, MAX_WAIT_LIMIT,
+    MIN_SPAN, TOMBSTONE,
 };
 use super::rule::Rule;
 use super::{Forwarding, Policy, duration_text, size_text};
@@ -43,6 +44,9 @@ const TOP_FIELDS: &[&str] = &[
     "cors_origins",
     "operator_token_sha256",
     "wait_limit",
+    "claim_patience",
+    "lease",
+    "tombstone",
     "retention",
     "body_limit",
     "result_limit",
@@ -74,6 +78,13 @@ pub(super) fn policy(text: &str) -> Result<Policy, ConfigErrors> {
     let wait_limit = fields
         .duration("wait_limit", &(Millis(0)..=MAX_WAIT_LIMIT))
         .unwrap_or(DEFAULT_WAIT_LIMIT);
+    let claim_patience = fields
+        .duration("claim_patience", &CLAIM_PATIENCE)
+        .unwrap_or(DEFAULT_CLAIM_PATIENCE);
+    let lease = fields.duration("lease", &LEASE).unwrap_or(DEFAULT_LEASE);
+    let tombstone = fields
+        .duration("tombstone", &TOMBSTONE)
+        .unwrap_or(DEFAULT_TOMBSTONE);
     let retention = fields.duration("retention", &(MIN_SPAN..=MAX_RETENTION));
     let body_limit = fields
         .size("body_limit", MAX_BODY_LIMIT)
@@ -103,6 +114,9 @@ pub(super) fn policy(text: &str) -> Result<Policy, ConfigErrors> {
         body_limit,
         result_limit,
         wait_limit,
+        claim_patience,
+        lease,
+        tombstone,
         rules,
     };
     ConfigErrors::unless_empty(policy, fields.finish())

@@ -1,0 +1,308 @@
+//! What the Worker and the consumer say to a shard, and how it is written down.
+//!
+//! A call is JSON in one request header, so that the request's body can be a stream that is handed
+//! on untouched. It is escaped to ASCII, because that is what a header carries safely. Both sides
+//! may be of different builds during a deploy: fields are only ever added, with defaults.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::job::{BodyRef, JobId, Millis, Outcome, Plan, Priority, RowKey};
+use crate::protocol::Headers;
+
+/// The header that carries a call.
+pub const CALL_HEADER: &str = "raincheck-call";
+
+/// In a shard's answer: the key of the object that holds the body which the answer lacks.
+pub const OBJECT_HEADER: &str = "raincheck-object";
+
+/// In a shard's answer: the first byte and the number of bytes of that object to send.
+pub const SLICE_HEADER: &str = "raincheck-slice";
+
+/// In a shard's answer to an accept that asked to be held: the id of the job to wait for.
+pub const HELD_HEADER: &str = "raincheck-held";
+
+/// Version of the calls. A shard refuses a later one, and the caller answers 503 meanwhile.
+pub const CALL_VERSION: u8 = 1;
+
+/// A call in its envelope.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`CALL_VERSION`].
+    pub v: u8,
+    /// The shard that is meant: it learns its number from the first call.
+    pub shard: u16,
+    /// What is asked.
+    pub call: Call,
+}
+
+/// What is asked of a shard.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// Take a request in. The body, where it is small, is the call's body.
+    Accept(Box<AcceptCall>),
+    /// Show a job.
+    View(ViewCall),
+    /// Cancel a job.
+    Cancel(ViewCall),
+    /// Erase a job that has ended.
+    Purge(ViewCall),
+    /// Run a failed job again, as a new one.
+    Redrive(ViewCall),
+    /// Grant the right to run these; answered with frames.
+    Claim(Vec<ClaimCall>),
+    /// Extend a lease.
+    Renew(ClaimCall),
+    /// Record what an attempt came to. The response body, where it is small, is the call's body.
+    Finish(Box<FinishCall>),
+    /// An object is about to be written.
+    Intend {
+        /// Its key.
+        object: String,
+        /// The job it is for, if there is one already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<RowKey>,
+    },
+    /// A queue gave up on messages of these jobs.
+    DeadLetter(Vec<RowKey>),
+}
+
+/// A request that wants to become a job.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AcceptCall {
+    /// Where clients reach the jobs: scheme, host and mount.
+    pub base: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// The queue.
+    pub priority: Priority,
+    /// How it is to be run.
+    pub plan: Plan,
+    /// How long until it must have ended.
+    pub deadline: Millis,
+    /// How long it is kept.
+    pub retention: Millis,
+    /// How long until the first attempt.
+    #[serde(default)]
+    pub delay: Millis,
+    /// Hash of the owner's credential, or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// Hash of owner and idempotency key, and how long it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyCall>,
+    /// Only look whether the key stands for a job already; answer 204 when it does not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lookup: bool,
+    /// `Preference-Applied: respond-async` belongs into the receipt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub preferred: bool,
+    /// The receipt goes back to a caller that waits: name the job in [`HELD_HEADER`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub held: bool,
+    /// The method and target, for the fingerprint.
+    pub method: String,
+    /// The target as the client sent it.
+    pub target: String,
+    /// The request head, as [`RequestHead`]; the shard keeps it as it is.
+    pub request: Box<RawValue>,
+    /// The body.
+    pub payload: PayloadCall,
+}
+
+/// Where the request's body is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayloadCall {
+    /// There is none.
+    Absent,
+    /// It is the body of the call, of this length where the client announced one.
+    Inline(Option<u64>),
+    /// It is in the bucket.
+    Object(BodyRef),
+}
+
+/// An idempotency key as it goes to the shard: only its hash does.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeyCall {
+    /// Hash of owner and key.
+    pub hash: String,
+    /// How long it stands.
+    pub window: Millis,
+}
+
+/// The head of the request that every attempt repeats. It is kept for as long as the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestHead {
+    /// Version of the stored form.
+    pub v: u8,
+    /// The method.
+    pub method: String,
+    /// The target as the client sent it.
+    pub target: String,
+    /// The header fields for the origin, all but those of the attempt.
+    pub headers: Headers,
+    /// The client's `Idempotency-Key` as it was sent; without one the job's id is the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// The head of a stored response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseHead {
+    /// Version of the stored form.
+    pub v: u8,
+    /// The origin's status.
+    pub status: u16,
+    /// Its end-to-end header fields.
+    pub headers: Headers,
+    /// The body ended with the connection, and nothing said how long it was to be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub length_unverified: bool,
+}
+
+/// Version of [`RequestHead`] and [`ResponseHead`].
+pub const HEAD_VERSION: u8 = 1;
+
+/// Which part of a job is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// The status document.
+    Status,
+    /// The origin's response.
+    Result,
+}
+
+/// A call about one job, by somebody who holds its id.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ViewCall {
+    /// The job's id.
+    pub id: String,
+    /// Where clients reach the jobs.
+    pub base: String,
+    /// What is wanted.
+    pub view: View,
+    /// Answer without content.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub head: bool,
+    /// `If-None-Match` of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_none_match: Option<String>,
+    /// `Range` of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
+    /// `If-Range` of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_range: Option<String>,
+    /// Show the history of attempts in the document.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub include_attempts: bool,
+}
+
+/// One claim or renewal.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ClaimCall {
+    /// The job.
+    pub key: RowKey,
+    /// The fencing token.
+    pub token: u64,
+    /// How long the lease is to be.
+    pub lease: Millis,
+}
+
+/// A report about an attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FinishCall {
+    /// The job.
+    pub key: RowKey,
+    /// The token of the lease.
+    pub token: u64,
+    /// What happened.
+    pub outcome: Outcome,
+    /// The head of the response, as [`ResponseHead`]; the shard keeps it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<RawValue>>,
+    /// The response's body, where it is in the bucket; otherwise it is the body of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<BodyRef>,
+}
+
+/// The answer to a finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishAnswer {
+    /// The response is the job's result. When it is not, its object is to be deleted.
+    pub kept: bool,
+}
+
+/// The answer to a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewAnswer {
+    /// Whether the lease stands.
+    pub renewed: bool,
+}
+
+/// What the consumer needs to run one attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Work {
+    /// The job's id.
+    pub id: String,
+    /// Its row.
+    pub key: RowKey,
+    /// The token of the lease.
+    pub token: u64,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// How long the attempt may take.
+    pub timeout: Millis,
+    /// The request, as [`RequestHead`].
+    pub request: RequestHead,
+    /// The request's body, if there is one: in the bucket, or else in the frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<BodyRef>,
+}
+
+impl Envelope {
+    /// Writes the call for the header. Fails only if a value cannot be JSON, which none can.
+    pub fn to_header(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self).map(escape_non_ascii)
+    }
+
+    /// Reads a call.
+    pub fn from_header(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+impl ViewCall {
+    /// The id, if it is one of this shard's.
+    #[must_use]
+    pub fn job_id(&self, shard: u16) -> Option<JobId> {
+        JobId::parse(&self.id).filter(|id| id.shard == shard)
+    }
+}
+
+/// JSON allows every character to be written in ASCII; only strings can hold others.
+fn escape_non_ascii(json: String) -> String {
+    if json.is_ascii() {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len().saturating_mul(2));
+    let mut units = [0_u16; 2];
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut units) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}

@@ -1,0 +1,46 @@
+//! Several pieces of work in one answer: for each, the length of its JSON, the JSON, the length of
+//! its body, the body. Lengths are 32-bit, little-endian.
+
+/// One piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is, as JSON.
+    pub json: String,
+    /// The bytes that belong to it.
+    pub body: Vec<u8>,
+}
+
+/// Writes frames one after the other.
+#[must_use]
+pub fn encode(frames: &[Frame]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        for part in [frame.json.as_bytes(), &frame.body] {
+            // A part is bounded by the row limit of 2 MB, far below 32 bits.
+            let len = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            bytes.extend(len.to_le_bytes());
+            bytes.extend(part);
+        }
+    }
+    bytes
+}
+
+/// Reads them back. `None` when the bytes are not frames.
+#[must_use]
+pub fn decode(mut bytes: &[u8]) -> Option<Vec<Frame>> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let json = part(&mut bytes)?;
+        let body = part(&mut bytes)?;
+        frames.push(Frame { json: String::from_utf8(json).ok()?, body });
+    }
+    Some(frames)
+}
+
+fn part(bytes: &mut &[u8]) -> Option<Vec<u8>> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+    let (part, rest) = rest.split_at_checked(len)?;
+    *bytes = rest;
+    Some(part.to_vec())
+}

@@ -1,0 +1,73 @@
+//! Queue messages: hints that some jobs of a shard want to be run. Losing one delays a job, and
+//! nothing else; the shard sends it again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Millis, Priority, RowKey};
+use crate::shard::Send;
+
+/// Version of the queued form.
+pub const MESSAGE_VERSION: u8 = 1;
+
+/// Most jobs in one message. A consumer invocation has six connections that may wait for headers at
+/// a time; more jobs in it would only wait, under leases that run.
+pub const JOBS_PER_MESSAGE: usize = 6;
+
+/// Longest delay that a queue takes (12 hours). A later job gets its message from the alarm.
+pub const DELAY_MAX: Millis = Millis::from_secs(12 * 3600);
+
+/// What is queued, as JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// [`MESSAGE_VERSION`].
+    pub v: u8,
+    /// The shard that holds the jobs.
+    pub shard: u16,
+    /// Their rows.
+    pub jobs: Vec<RowKey>,
+}
+
+/// A message with where and when to send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The queue.
+    pub priority: Priority,
+    /// Delivered after this many seconds.
+    pub delay_secs: u64,
+    /// The message.
+    pub text: String,
+}
+
+impl Message {
+    /// Reads a message. `None` when it is none, or of a later build.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().filter(|message: &Self| message.v <= MESSAGE_VERSION)
+    }
+}
+
+/// Packs what a shard wants sent into as few messages as possible: each is billed.
+#[must_use]
+pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
+    let mut groups: Vec<(Priority, u64, Vec<RowKey>)> = Vec::new();
+    for send in sends {
+        // Longer than a queue can delay: the shard's own wake-up is near that time anyway.
+        let delay = send.delay.min(DELAY_MAX).ceil_secs();
+        let open = groups.iter_mut().find(|(priority, secs, jobs)| {
+            *priority == send.priority && *secs == delay && jobs.len() < JOBS_PER_MESSAGE
+        });
+        match open {
+            Some((_, _, jobs)) if jobs.contains(&send.key) => {}
+            Some((_, _, jobs)) => jobs.push(send.key),
+            None => groups.push((send.priority, delay, vec![send.key])),
+        }
+    }
+    groups
+        .into_iter()
+        .filter_map(|(priority, delay_secs, jobs)| {
+            let message = Message { v: MESSAGE_VERSION, shard, jobs };
+            let text = serde_json::to_string(&message).ok()?;
+            Some(Outgoing { priority, delay_secs, text })
+        })
+        .collect()
+}
