@@ -1,7 +1,7 @@
 // Medians, ratios and the printed tables.
 import { gzipSync } from "node:zlib";
-import { readFileSync, readdirSync } from "node:fs";
-import { extname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
 
 const GZIP_LEVEL = 9;
 
@@ -15,7 +15,7 @@ const FIGURES = ["perSecond", "cpuMicros", "p50", "p90", "p99", "memoryMiB"];
 
 /** One line per subject and number of connections: the median of each figure over the rounds. */
 export function summarize(samples) {
-  const groups = Map.groupBy ? Map.groupBy(samples, keyOf) : groupBy(samples, keyOf);
+  const groups = groupBy(samples, keyOf);
   return [...groups.values()].map((group) => {
     const [{ subject, connections }] = group;
     const medians = Object.fromEntries(FIGURES.map((figure) => [figure, median(group.map((sample) => sample[figure]))]));
@@ -48,10 +48,21 @@ export function ratios(samples, pairs) {
 
 const compressed = (path) => gzipSync(readFileSync(path), { level: GZIP_LEVEL }).length;
 
+/** The main module and what it imports from beside it, at any depth. */
+function modulesFrom(directory, name, found = new Set()) {
+  if (found.has(name)) return found;
+  found.add(name);
+  if (extname(name) === ".wasm") return found;
+  const source = readFileSync(join(directory, name), "utf8");
+  for (const [, target] of source.matchAll(/(?:from|import)\s*"(\.{1,2}\/[^"]+)"/g)) {
+    modulesFrom(directory, join(dirname(name), target), found);
+  }
+  return found;
+}
+
 /** Bytes of every module of the bundle, raw and gzipped one by one. */
 export function bundleSize(directory) {
-  const names = readdirSync(directory, { recursive: true }).filter((name) => [".js", ".mjs", ".wasm"].includes(extname(name)));
-  const files = names.map((name) => {
+  const files = [...modulesFrom(directory, "index.js")].map((name) => {
     const path = join(directory, name);
     return { name, raw: readFileSync(path).length, gzipped: compressed(path) };
   });

@@ -19,8 +19,8 @@ function wrap(prototype, name, note) {
   };
 }
 
-const WORD_COUNT_SHOWN = 6;
-const summaryOf = (statement) => statement.trim().split(/\s+/).slice(0, WORD_COUNT_SHOWN).join(" ");
+const STATEMENT_CHARS_SHOWN = 80;
+const summaryOf = (statement) => statement.trim().replace(/\s+/g, " ").slice(0, STATEMENT_CHARS_SHOWN);
 
 /** A cursor's counters grow while it is read; it is read in the turn that made it, so look after that turn. */
 function noteStatement(statement) {
@@ -43,6 +43,11 @@ function wrapStorage(storage) {
   if (storageWrapped) return;
   storageWrapped = true;
   wrap(Object.getPrototypeOf(storage.sql), "exec", noteStatement);
+  // A value stored by key is a row as well.
+  const rowsOf = (key) => (typeof key === "string" ? 1 : (key?.length ?? Object.keys(key).length));
+  wrap(Object.getPrototypeOf(storage), "put", (key) => void (counts.rowsWritten += rowsOf(key)));
+  wrap(Object.getPrototypeOf(storage), "delete", (key) => void (counts.rowsWritten += rowsOf(key)));
+  wrap(Object.getPrototypeOf(storage), "get", (key) => void (counts.rowsRead += rowsOf(key)));
   wrap(Object.getPrototypeOf(storage), "setAlarm", () => void (counts.setAlarms += 1));
 }
 
