@@ -1,0 +1,35 @@
+// Running other programs to their end.
+
+import { spawn, spawnSync } from "node:child_process";
+
+import { root } from "./paths.mjs";
+import { Problem } from "./ui.mjs";
+
+/** A command as one would type it in the repository. */
+export function shown(command, args) {
+  return [command, ...args]
+    .map((word) => word.replace(`${root}/`, ""))
+    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`))
+    .join(" ");
+}
+
+/** Runs a command with its output on ours; a `Problem` when it fails. */
+export async function run(command, args, { env = process.env, cwd = root, remedy } = {}) {
+  const code = await status(command, args, { env, cwd });
+  if (code !== 0) throw new Problem(`\`${shown(command, args)}\` failed (${code}).`, remedy);
+}
+
+/** Runs a command with its output on ours and returns its exit status, or the signal that ended it. */
+export function status(command, args, { env = process.env, cwd = root } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "inherit", "inherit"] });
+    child.on("error", (error) => reject(new Problem(`Cannot run \`${command}\`: ${error.message}.`)));
+    child.on("close", (code, signal) => resolve(code ?? signal));
+  });
+}
+
+/** Runs a command quietly: what it printed when it succeeded, `undefined` when it failed or is not there. */
+export function capture(command, args, { env = process.env, cwd = root } = {}) {
+  const done = spawnSync(command, args, { cwd, env, encoding: "utf8" });
+  return done.status === 0 ? done.stdout.trim() : undefined;
+}

@@ -1,0 +1,66 @@
+// What the scripts say: steps, problems with a remedy, help.
+
+import { parseArgs } from "node:util";
+
+/** Something the person at the keyboard can put right. Shown without a stack. */
+export class Problem extends Error {
+  constructor(message, remedy) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** Says what is happening now. */
+export function step(text) {
+  console.log(`\u2022 ${text}`);
+}
+
+/** Seconds since `start` (from `performance.now()`), for people. */
+export function elapsed(start) {
+  const seconds = (performance.now() - start) / 1000;
+  return seconds < 90
+    ? `${seconds.toFixed(1)} s`
+    : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+/**
+ * Reads the command line. `--help` prints `help` and ends the process; an option
+ * that `options` does not name is a problem.
+ */
+export function readArguments(help, options = {}, { allowPositionals = false } = {}) {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      options: { ...options, help: { type: "boolean", short: "h" } },
+      allowPositionals,
+    });
+  } catch (error) {
+    throw new Problem(error.message, "Run it with --help for what it understands.");
+  }
+  if (parsed.values.help) {
+    console.log(help.trim());
+    process.exit(0);
+  }
+  return parsed;
+}
+
+/** Reads a TCP port; 0 is refused, because nobody could be told what it became. */
+export function readPort(text, option) {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65535) {
+    throw new Problem(`${option} is ${JSON.stringify(text)}, not a port.`, "Give a number from 1 to 65535.");
+  }
+  return port;
+}
+
+/** Runs a script's main function and turns what it throws into words and an exit status. */
+export async function main(body) {
+  try {
+    await body();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    console.error(`\n\u2717 ${error.message}`);
+    if (error.remedy) console.error(`  ${error.remedy}`);
+    process.exit(1);
+  }
+}

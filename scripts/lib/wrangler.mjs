@@ -1,0 +1,18 @@
+// wrangler itself: the version that package.json pins, on a Node that is new enough.
+
+import { modernNode, toolEnvironment } from "./node.mjs";
+import { inRoot } from "./paths.mjs";
+import { run } from "./run.mjs";
+
+/** wrangler's own file: a script for Node. */
+export const WRANGLER = inRoot("node_modules", "wrangler", "bin", "wrangler.js");
+
+/** A wrangler command as [command, arguments, options] for `run` and its like. */
+export function wrangler(...args) {
+  return [modernNode(), [WRANGLER, ...args], { env: toolEnvironment() }];
+}
+
+/** Runs wrangler to its end. */
+export function runWrangler(...args) {
+  return run(...wrangler(...args));
+}

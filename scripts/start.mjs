@@ -1,0 +1,122 @@
+// `npm start`: Raincheck on this machine, in front of a demo origin or of your own API.
+
+import { startChild, stopAll, stopOnSignals } from "./lib/children.mjs";
+import { configurationFor, configuredOrigin } from "./lib/configuration.mjs";
+import { modernNode, toolEnvironment } from "./lib/node.mjs";
+import { inRoot } from "./lib/paths.mjs";
+import { HOST, freePort, isFree } from "./lib/ports.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { Problem, elapsed, main, readArguments, readPort, step } from "./lib/ui.mjs";
+import { wrangler } from "./lib/wrangler.mjs";
+
+const DEFAULT_PORT = "8787";
+const DEMO_PORT = 8788;
+/** wrangler is ready within three seconds on an idle machine; a busy one may need longer. */
+const READY_WITHIN_MS = 90_000;
+const POLL_MS = 150;
+
+const HELP = `
+npm start [-- OPTIONS]: builds what is missing and runs Raincheck on this machine.
+
+  --port N       listen on 127.0.0.1:N (default ${DEFAULT_PORT})
+  --origin URL   put it in front of this API; without it a demo origin is started
+  --help         this text
+
+The rules are those of wrangler.toml. Jobs are kept in .wrangler/state and survive a
+restart. Ctrl-C stops everything.
+`;
+
+function readOptions() {
+  const { values } = readArguments(HELP, {
+    port: { type: "string", default: DEFAULT_PORT },
+    origin: { type: "string" },
+  });
+  const { origin } = values;
+  if (origin !== undefined && !(URL.canParse(origin) && /^https?:$/.test(new URL(origin).protocol))) {
+    throw new Problem(`--origin is ${JSON.stringify(origin)}, not a URL.`, "Give one like https://api.example.com.");
+  }
+  return { port: readPort(values.port, "--port"), origin };
+}
+
+async function startDemo() {
+  const port = await freePort(DEMO_PORT);
+  step(`Starting the demo origin on http://${HOST}:${port}`);
+  const demo = startChild("demo origin", modernNode(), [inRoot("demo", "origin.mjs"), "--port", String(port)]);
+  return { demo, origin: `http://${HOST}:${port}` };
+}
+
+function startWrangler(port, origin) {
+  // Only where it must be: while the file's own value is used, an edit of it takes effect at once.
+  const override = origin === configuredOrigin() ? [] : ["--var", `RAINCHECK:${configurationFor(origin)}`];
+  const [command, args, { env }] = wrangler(
+    "dev",
+    ...["--ip", HOST, "--port", String(port), "--inspector-port", "0"],
+    "--show-interactive-dev-session=false",
+    ...override,
+  );
+  return startChild("local runtime", command, args, {
+    env: process.stdout.isTTY ? { ...env, FORCE_COLOR: "1" } : env,
+  });
+}
+
+/** Waits until the Worker itself answers: a path under its mount, which no origin sees. */
+async function waitUntilReady(url) {
+  const deadline = performance.now() + READY_WITHIN_MS;
+  while (performance.now() < deadline) {
+    try {
+      const response = await fetch(`${url}/jobs/is-it-up`, { signal: AbortSignal.timeout(READY_WITHIN_MS) });
+      return { status: response.status, text: await response.text() };
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+  throw new Problem("The local runtime did not answer in time.", "Look at what it said above and try again.");
+}
+
+function greet(url, origin, isDemo) {
+  const example = isDemo
+    ? `Post a request that takes five seconds, and get a receipt at once:
+
+  curl -i -X POST '${url}/reports?seconds=5' -H 'content-type: application/json' -d '{"month":"2026-10"}'
+
+Then follow its Location for the status, and the link in there for the result.`
+    : `Requests that a rule in wrangler.toml names become jobs; all others go straight through:
+
+  curl -i '${url}/'`;
+  console.log(`\nRaincheck is at ${url}, in front of ${origin}.\n\n${example}\n\nCtrl-C stops it.\n`);
+}
+
+await main(async () => {
+  const begun = performance.now();
+  const options = readOptions();
+  if (!(await isFree(options.port))) {
+    throw new Problem(
+      `Port ${options.port} is in use.`,
+      "Stop the program that uses it, or choose another: npm start -- --port 8800",
+    );
+  }
+  await setUp();
+
+  stopOnSignals();
+  try {
+    const { demo, origin } = options.origin ? options : await startDemo();
+    const runtime = startWrangler(options.port, origin);
+    const failed = Promise.race([runtime, demo].filter(Boolean).map((child) => child.failed));
+    step("Starting the local runtime");
+    const url = `http://${HOST}:${options.port}`;
+    const answer = await Promise.race([waitUntilReady(url), failed]).catch((error) => {
+      runtime.printKept();
+      throw error;
+    });
+    if (answer.status >= 500) {
+      throw new Problem(`Raincheck answers ${answer.status}:\n${answer.text}`, "Check wrangler.toml: npm run check");
+    }
+    runtime.show();
+    demo?.show();
+    step(`Ready after ${elapsed(begun)}`);
+    greet(url, origin, demo !== undefined);
+    await failed;
+  } finally {
+    await stopAll();
+  }
+});

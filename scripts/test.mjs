@@ -1,0 +1,52 @@
+// `npm test`: every test, from the pure core to the real runtime.
+
+import { modernNode, toolEnvironment } from "./lib/node.mjs";
+import { checkPrerequisites } from "./lib/prerequisites.mjs";
+import { run } from "./lib/run.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { elapsed, main, readArguments, step } from "./lib/ui.mjs";
+import { WRANGLER } from "./lib/wrangler.mjs";
+
+const HELP = `
+npm test [-- OPTIONS] [-- -- CARGO-ARGUMENTS]: runs every test.
+
+  --native   only those that need no Worker runtime (the same as \`cargo test\`)
+  --edge     only those against wrangler dev with the built Worker
+  --help     this text
+
+What follows a second -- goes to \`cargo test\`, for example a test's name:
+npm test -- --native -- --lib job
+`;
+
+const NATIVE = ["test"];
+const ALL = ["test", "--no-fail-fast", "--features", "edge-tests"];
+const EDGE = ["test", "--features", "edge-tests", "--test", "edge"];
+
+/** Where the edge tests find a Node that is new enough, and wrangler. */
+function edgeEnvironment() {
+  return { ...toolEnvironment(), RAINCHECK_NODE: modernNode(), RAINCHECK_WRANGLER: WRANGLER };
+}
+
+async function runTests(what, args, env) {
+  step(`Running ${what}: cargo ${args.join(" ")}`);
+  await run("cargo", args, { env, remedy: "The failed tests are listed above, after `failures:`." });
+}
+
+await main(async () => {
+  const { values, positionals } = readArguments(
+    HELP,
+    { native: { type: "boolean" }, edge: { type: "boolean" } },
+    { allowPositionals: true },
+  );
+  const start = performance.now();
+  if (values.native && !values.edge) {
+    // These need neither npm packages nor the bundle.
+    await checkPrerequisites();
+    await runTests("native tests", [...NATIVE, ...positionals], process.env);
+  } else {
+    await setUp();
+    const [what, args] = values.edge && !values.native ? ["edge tests", EDGE] : ["all tests", ALL];
+    await runTests(what, [...args, ...positionals], edgeEnvironment());
+  }
+  step(`Passed in ${elapsed(start)}`);
+});
