@@ -4,6 +4,8 @@
 //! on untouched. It is escaped to ASCII, because that is what a header carries safely. Both sides
 //! may be of different builds during a deploy: fields are only ever added, with defaults.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -49,7 +51,7 @@ pub enum Call {
     /// Erase a job that has ended.
     Purge(ViewCall),
     /// Run a failed job again, as a new one.
-    Redrive(ViewCall),
+    Redrive(RedriveCall),
     /// Grant the right to run these; answered with frames.
     Claim(Vec<ClaimCall>),
     /// Extend a lease.
@@ -201,6 +203,16 @@ pub struct ViewCall {
     pub include_attempts: bool,
 }
 
+/// The wish to run a failed job again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RedriveCall {
+    /// Which job.
+    pub view: ViewCall,
+    /// A copy of the request's body for the new job, where the body is in the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<BodyRef>,
+}
+
 /// One claim or renewal.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ClaimCall {
@@ -295,14 +307,18 @@ fn escape_non_ascii(json: String) -> String {
             escaped.push(character);
         } else {
             for unit in character.encode_utf16(&mut units) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a String cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
             }
         }
     }
     escaped
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
 const fn is_false(flag: &bool) -> bool {
     !*flag
 }

@@ -32,7 +32,10 @@ pub fn decode(mut bytes: &[u8]) -> Option<Vec<Frame>> {
     while !bytes.is_empty() {
         let json = part(&mut bytes)?;
         let body = part(&mut bytes)?;
-        frames.push(Frame { json: String::from_utf8(json).ok()?, body });
+        frames.push(Frame {
+            json: String::from_utf8(json).ok()?,
+            body,
+        });
     }
     Some(frames)
 }

@@ -42,7 +42,9 @@ impl Message {
     /// Reads a message. `None` when it is none, or of a later build.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().filter(|message: &Self| message.v <= MESSAGE_VERSION)
+        serde_json::from_str(text)
+            .ok()
+            .filter(|message: &Self| message.v <= MESSAGE_VERSION)
     }
 }
 
@@ -65,9 +67,17 @@ pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
     groups
         .into_iter()
         .filter_map(|(priority, delay_secs, jobs)| {
-            let message = Message { v: MESSAGE_VERSION, shard, jobs };
+            let message = Message {
+                v: MESSAGE_VERSION,
+                shard,
+                jobs,
+            };
             let text = serde_json::to_string(&message).ok()?;
-            Some(Outgoing { priority, delay_secs, text })
+            Some(Outgoing {
+                priority,
+                delay_secs,
+                text,
+            })
         })
         .collect()
 }

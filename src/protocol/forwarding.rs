@@ -130,8 +130,22 @@ pub fn is_loop(headers: &Headers) -> bool {
 /// own), and gains the fields of its job.
 #[must_use]
 pub fn request_to_origin(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
+    let mut headers = request_head(headers, info, info.job.is_some());
+    if let Some(job) = &info.job {
+        add_job(&mut headers, job);
+    }
+    headers
+}
+
+/// The head of a request as it is kept for its attempts: what [`request_to_origin`] makes of a
+/// replay, but for the fields of the job, which [`add_job`] adds to each attempt.
+#[must_use]
+pub fn request_to_store(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
+    request_head(headers, info, true)
+}
+
+fn request_head(headers: Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Headers {
     let mut headers = headers.without_hop_by_hop();
-    let is_replay = info.job.is_some();
     headers.retain(|name, _| {
         let of_the_client = PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length";
         !(name == "host" || name.starts_with(OWN_PREFIX) || (is_replay && of_the_client))
@@ -141,9 +155,6 @@ pub fn request_to_origin(headers: Headers, info: &ForwardingInfo<'_>) -> Headers
     }
     add_via(&mut headers);
     add_forwarded(&mut headers, info);
-    if let Some(job) = &info.job {
-        add_job(&mut headers, job);
-    }
     headers
 }
 
@@ -249,7 +260,8 @@ fn token_or_quoted(text: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
-fn add_job(headers: &mut Headers, job: &JobFields<'_>) {
+/// Adds the fields by which an origin recognises a job and its attempts.
+pub fn add_job(headers: &mut Headers, job: &JobFields<'_>) {
     headers.set(JOB, job.id);
     headers.set(ATTEMPT, job.attempt.to_string());
     headers.set("idempotency-key", job.idempotency_key);

@@ -1,0 +1,252 @@
+//! Accepting: from a call to a row, and back as a receipt.
+
+use crate::job::{JobId, Millis, Record, Secret, UnixMillis};
+use crate::protocol::document::Document;
+use crate::protocol::problem::{Problem, ProblemCode};
+use crate::shard::{
+    Accept, Accepted, Found, KeyClaim, Payload, Shard, ShardError, Sql, can_redrive,
+};
+
+use super::super::call::{AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall};
+use super::super::hash::{hex, of_parts, sha256_hex};
+use super::super::reply::Reply;
+use super::{Handled, Random, expired, not_found};
+
+/// Takes a group of requests in, in one commit. The replies come in the order of the calls.
+pub fn accept_group<S: Sql>(
+    shard: &mut Shard<S>,
+    group: Vec<(AcceptCall, Vec<u8>)>,
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Vec<Handled> {
+    let mut prepared = Vec::with_capacity(group.len());
+    let mut waiting = Vec::with_capacity(group.len());
+    for (call, body) in group {
+        match prepare(call, body, random) {
+            Ok((receipt, accept)) => {
+                waiting.push(Ok(receipt));
+                prepared.push(accept);
+            }
+            Err(problem) => waiting.push(Err(problem)),
+        }
+    }
+    // A lookup must not write, so it cannot go with the group; it comes rarely.
+    let lookups = prepared
+        .iter()
+        .zip(waiting.iter().flatten())
+        .any(|(_, receipt)| receipt.lookup);
+    let accepted = if lookups {
+        prepared
+            .iter()
+            .map(|accept| lookup(shard, accept, now))
+            .collect()
+    } else {
+        shard
+            .accept(&prepared, now)
+            .map(|accepted| accepted.into_iter().map(Some).collect::<Vec<_>>())
+    };
+    let mut accepted = match accepted {
+        Ok(accepted) => accepted.into_iter(),
+        Err(error) => {
+            let failed = Handled::from(error);
+            return waiting
+                .into_iter()
+                .map(|entry| entry.map_or_else(Handled::from, |_| failed.clone()))
+                .collect();
+        }
+    };
+    waiting
+        .into_iter()
+        .map(|entry| match entry {
+            Ok(receipt) => receipt.answer(accepted.next().flatten(), now),
+            Err(problem) => problem.into(),
+        })
+        .collect()
+}
+
+/// Starts a failed job again, as a new job.
+pub(super) fn redrive<S: Sql>(
+    shard: &mut Shard<S>,
+    call: &RedriveCall,
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Result<Handled, ShardError> {
+    let Some(id) = call.view.job_id(shard.number()) else {
+        return Ok(not_found());
+    };
+    let record = match shard.read(&id, now)? {
+        Found::Nothing => return Ok(not_found()),
+        Found::Expired => return Ok(expired()),
+        Found::Job(record) => record,
+    };
+    if !can_redrive(&record) {
+        let detail = format!(
+            "Only a failed job can be started again; this one is {}.",
+            record.status.as_str()
+        );
+        return Ok(Problem::new(ProblemCode::Conflict).detail(detail).into());
+    }
+    let Some((request, bytes)) = shard.request(id.key)? else {
+        return Ok(not_found());
+    };
+    let payload = match (&record.payload, &call.object, bytes) {
+        (None, _, _) => Payload::Absent,
+        (Some(_), Some(copy), _) => Payload::Object(copy.clone()),
+        (Some(body), None, Some(bytes)) => Payload::Inline {
+            bytes,
+            sha256: body.sha256.clone(),
+        },
+        // Two jobs must not share an object: the caller copies it and asks again.
+        (Some(body), None, None) => {
+            let object = body.object.clone().unwrap_or_default();
+            let mut reply = Reply::new(409);
+            reply.headers.push(OBJECT_HEADER, object);
+            return Ok(reply.into());
+        }
+    };
+    let accept = Accept {
+        secret: secret(random),
+        rule: record.rule.clone(),
+        priority: record.priority,
+        plan: record.plan.clone(),
+        deadline: record.deadline.since(record.created),
+        retention: record.expires.since(record.created),
+        delay: Millis(0),
+        owner: record.owner.clone(),
+        key: None,
+        request,
+        payload,
+        redrive_of: Some(id.to_string()),
+    };
+    let receipt = Receipt {
+        base: call.view.base.clone(),
+        preferred: false,
+        held: false,
+        lookup: false,
+    };
+    let accepted = shard.accept(std::slice::from_ref(&accept), now)?.pop();
+    Ok(receipt.answer(accepted, now))
+}
+
+/// What the reply needs of the call.
+struct Receipt {
+    base: String,
+    preferred: bool,
+    held: bool,
+    lookup: bool,
+}
+
+impl Receipt {
+    fn answer(&self, accepted: Option<Accepted>, now: UnixMillis) -> Handled {
+        match accepted {
+            Some(Accepted::Created(id, record, send)) => {
+                Handled { sends: vec![send], ..self.reply(&id, &record, now).into() }
+            }
+            Some(Accepted::Existing(id, record)) => self.reply(&id, &record, now).into(),
+            Some(Accepted::KeyReused) => Problem::new(ProblemCode::IdempotencyKeyReused)
+                .detail("The Idempotency-Key was used for a request with another method, target or body.")
+                .field("Idempotency-Key")
+                .into(),
+            None => Reply::new(204).into(),
+        }
+    }
+
+    fn reply(&self, id: &JobId, record: &Record, now: UnixMillis) -> Reply {
+        let document = Document {
+            id,
+            record,
+            base: &self.base,
+            output: None,
+            attempts: false,
+        };
+        let mut headers = document.receipt_headers(now, self.preferred);
+        if self.held {
+            headers.push(HELD_HEADER, id.to_string());
+        }
+        if headers.get("retry-after").is_none() {
+            // The same key for a job that has ended: the receipt is the same, and so is its advice.
+            headers.push("retry-after", "1");
+        }
+        Reply::new(202).headers(headers).text(document.to_json())
+    }
+}
+
+fn lookup<S: Sql>(
+    shard: &Shard<S>,
+    accept: &Accept,
+    now: UnixMillis,
+) -> Result<Option<Accepted>, ShardError> {
+    accept
+        .key
+        .as_ref()
+        .map_or(Ok(None), |claim| shard.find_key(claim, now))
+}
+
+fn secret(random: Random<'_>) -> Secret {
+    let mut bytes = [0; 16];
+    random(&mut bytes);
+    Secret::from_random(bytes)
+}
+
+fn prepare(
+    call: AcceptCall,
+    body: Vec<u8>,
+    random: Random<'_>,
+) -> Result<(Receipt, Accept), Problem> {
+    let payload = match call.payload {
+        PayloadCall::Absent => Payload::Absent,
+        PayloadCall::Object(body) => Payload::Object(body),
+        PayloadCall::Inline(announced) => {
+            let len = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            if announced.is_some_and(|announced| announced != len) {
+                return Err(Problem::new(ProblemCode::BodyIncomplete));
+            }
+            if body.is_empty() {
+                Payload::Absent
+            } else {
+                Payload::Inline {
+                    sha256: sha256_hex(&body),
+                    bytes: body,
+                }
+            }
+        }
+    };
+    let key = call.key.map(|key| {
+        let body_hash = match &payload {
+            Payload::Absent => "",
+            Payload::Inline { sha256, .. } => sha256.as_str(),
+            Payload::Object(body) => body.sha256.as_str(),
+        };
+        let parts = [
+            call.method.as_bytes(),
+            call.target.as_bytes(),
+            body_hash.as_bytes(),
+        ];
+        KeyClaim {
+            hash: key.hash,
+            fingerprint: hex(&of_parts(&parts)),
+            window: key.window,
+        }
+    });
+    let receipt = Receipt {
+        base: call.base,
+        preferred: call.preferred,
+        held: call.held,
+        lookup: call.lookup,
+    };
+    let accept = Accept {
+        secret: secret(random),
+        rule: call.rule,
+        priority: call.priority,
+        plan: call.plan,
+        deadline: call.deadline,
+        retention: call.retention,
+        delay: call.delay,
+        owner: call.owner,
+        key,
+        request: call.request.get().to_owned(),
+        payload,
+        redrive_of: None,
+    };
+    Ok((receipt, accept))
+}

@@ -1,0 +1,151 @@
+//! Attempts: granting them, and recording what came of them.
+
+use crate::job::{RowKey, UnixMillis};
+use crate::protocol::problem::{Problem, ProblemCode};
+use crate::shard::{Claim, Claimed, Finish, Grant, ResultBody, Shard, ShardError, Sql};
+
+use super::super::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, RequestHead, Work};
+use super::super::frame::{Frame, encode};
+use super::super::hash::sha256_hex;
+use super::super::reply::{Content, Reply};
+use super::{Handled, Random, permille};
+
+/// Grants what can be granted; the reply is one frame for each grant.
+pub(super) fn claim<S: Sql>(
+    shard: &mut Shard<S>,
+    claims: &[ClaimCall],
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Result<Handled, ShardError> {
+    let mut frames = Vec::with_capacity(claims.len());
+    let mut sends = Vec::new();
+    let mut fault = None;
+    for call in claims {
+        let claim = Claim {
+            key: call.key,
+            token: call.token,
+            lease: call.lease,
+        };
+        // A row that cannot be read must not keep the other jobs of the message from running.
+        match shard.claim(&claim, now, permille(random)) {
+            Ok((Claimed::Granted(grant), more)) => {
+                sends.extend(more);
+                frames.extend(frame(*grant, call.token, now));
+            }
+            Ok((Claimed::Refused(_), more)) => sends.extend(more),
+            Err(ShardError::Unreadable(what)) => fault = Some(what),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut reply = Reply::new(200);
+    reply.content = Content::Bytes(encode(&frames));
+    Ok(Handled {
+        reply,
+        sends,
+        fault,
+    })
+}
+
+fn frame(grant: Grant, token: u64, now: UnixMillis) -> Option<Frame> {
+    let record = grant.record;
+    // A head that cannot be read makes no frame; the lease lapses and the job ends honestly.
+    let request: RequestHead = serde_json::from_str(&grant.request).ok()?;
+    let work = Work {
+        id: grant.id.to_string(),
+        key: grant.id.key,
+        token,
+        attempt: record.attempt,
+        timeout: record.plan.attempt_timeout.min(record.deadline.since(now)),
+        request,
+        payload: record.payload,
+    };
+    let json = serde_json::to_string(&work).ok()?;
+    Some(Frame {
+        json,
+        body: grant.payload.unwrap_or_default(),
+    })
+}
+
+pub(super) fn renew<S: Sql>(
+    shard: &mut Shard<S>,
+    call: ClaimCall,
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Result<Handled, ShardError> {
+    let claim = Claim {
+        key: call.key,
+        token: call.token,
+        lease: call.lease,
+    };
+    let (ends, sends) = shard.renew(&claim, now, permille(random))?;
+    let reply = json(&RenewAnswer {
+        renewed: ends.is_some(),
+    });
+    Ok(Handled {
+        reply,
+        sends,
+        fault: None,
+    })
+}
+
+pub(super) fn finish<S: Sql>(
+    shard: &mut Shard<S>,
+    call: FinishCall,
+    body: Vec<u8>,
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Result<Handled, ShardError> {
+    let response = call.response.map(|head| {
+        let body = call.object.map_or_else(
+            || ResultBody::Inline {
+                sha256: sha256_hex(&body),
+                bytes: body,
+            },
+            ResultBody::Object,
+        );
+        (head.get().to_owned(), body)
+    });
+    let finish = Finish {
+        key: call.key,
+        token: call.token,
+        outcome: call.outcome,
+        response,
+    };
+    let finished = shard.finish(&finish, now, permille(random))?;
+    let reply = json(&FinishAnswer {
+        kept: finished.kept,
+    });
+    Ok(Handled {
+        reply,
+        sends: finished.sends,
+        fault: None,
+    })
+}
+
+pub(super) fn dead_letter<S: Sql>(
+    shard: &mut Shard<S>,
+    keys: &[RowKey],
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Result<Handled, ShardError> {
+    let mut sends = Vec::new();
+    for key in keys {
+        match shard.dead_letter(*key, now, permille(random)) {
+            Ok(more) => sends.extend(more),
+            Err(ShardError::Unreadable(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Handled {
+        reply: Reply::new(204),
+        sends,
+        fault: None,
+    })
+}
+
+fn json<T: serde::Serialize>(answer: &T) -> Reply {
+    match serde_json::to_string(answer) {
+        Ok(text) => Reply::new(200).text(text),
+        Err(_) => Problem::new(ProblemCode::InternalError).into(),
+    }
+}

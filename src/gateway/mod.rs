@@ -1,0 +1,10 @@
+//! What happens to a request, over ports: no platform type, no clock or randomness of its own.
+
+pub mod call;
+pub mod frame;
+pub mod hash;
+pub mod host;
+pub mod message;
+mod reply;
+
+pub use reply::{Content, Reply};
