@@ -59,3 +59,40 @@ impl<'a> Iterator for EntityTags<'a> {
         text.get(..text.len().saturating_sub(rest.len()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_compared(value in ".{0,60}") {
+            let _ = (if_none_match(&value, &etag(1, "")), if_match(&value, &etag(1, "")));
+        }
+
+        #[test]
+        fn a_tag_is_found_in_a_list_of_others(
+            version: u64,
+            others in prop::collection::vec("(W/)?\"[!#-~]{0,6}\"", 0..4),
+            at in 0usize..5,
+            weak: bool,
+        ) {
+            let tag = etag(version, "html");
+            let sent = if weak { format!("W/{tag}") } else { tag.clone() };
+            let mut list = others;
+            list.insert(at.min(list.len()), sent);
+            let value = list.join(" ,, ");
+            prop_assert!(if_none_match(&value, &tag));
+            prop_assert_eq!(if_match(&value, &tag), !weak);
+        }
+
+        #[test]
+        fn versions_and_variants_never_share_a_tag(a: u64, b: u64) {
+            prop_assert_eq!(etag(a, "") == etag(b, ""), a == b);
+            prop_assert_ne!(etag(a, ""), etag(b, "html"));
+            prop_assert_eq!(if_none_match(&etag(a, ""), &etag(b, "")), a == b);
+        }
+    }
+}

@@ -57,3 +57,24 @@ fn allowed_origin<'a>(origins: &'a [String], origin: &str) -> Option<&'a str> {
         .find(|known| *known == ANY || *known == origin)
         .map(String::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn only_a_configured_origin_is_ever_allowed(origin in "(https?://)?[a-z.]{0,20}|null") {
+            let origins = ["https://app.example".to_owned()];
+            let mut response = Headers::new();
+            decorate(&origins, Some(&origin), &mut response);
+            prop_assert_eq!(
+                response.contains("access-control-allow-origin"),
+                origin == "https://app.example"
+            );
+            prop_assert_eq!(response.get("vary"), Some("Origin"));
+        }
+    }
+}

@@ -232,3 +232,112 @@ impl IntoIterator for Headers {
         self.0.into_iter()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_packed_head_keeps_order_repeated_fields_and_empty_values() {
+        let headers = Headers::from_packed("Set-Cookie\na=1\nX-Empty\n\nset-cookie\nb=2\ndangling");
+        let fields: Vec<_> = headers.iter().collect();
+        assert_eq!(
+            fields,
+            [
+                ("set-cookie", "a=1"),
+                ("x-empty", ""),
+                ("set-cookie", "b=2")
+            ]
+        );
+        assert!(Headers::from_packed("").is_empty());
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_in_a_field_and_a_bad_name_is_left_out() {
+        let mut headers = Headers::new();
+        headers.push("x", "a\r\nset-cookie: b\0");
+        headers.push("bad name", "1");
+        headers.push("", "1");
+        assert_eq!(headers.get("x"), Some("a  set-cookie: b "));
+        assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn json_is_an_array_of_pairs_and_is_checked_when_read() {
+        let headers = Headers::from_iter([("b", "1"), ("a", "2")]);
+        let json = serde_json::to_string(&headers).unwrap();
+        assert_eq!(json, r#"[["b","1"],["a","2"]]"#);
+        assert_eq!(serde_json::from_str::<Headers>(&json).unwrap(), headers);
+        let read: Headers = serde_json::from_str(r#"[["X-Up","a\nb"]]"#).unwrap();
+        assert_eq!(read.iter().next(), Some(("x-up", "a b")));
+    }
+
+    #[test]
+    fn lookup_ignores_case_and_joins_in_order() {
+        let headers = Headers::from_iter([("accept", "a"), ("x", "1"), ("Accept", "b")]);
+        assert_eq!(headers.get("ACCEPT"), Some("a"));
+        assert_eq!(headers.joined("Accept").as_deref(), Some("a, b"));
+        assert_eq!(headers.get_all("accept").count(), 2);
+        assert_eq!(headers.joined("none"), None);
+    }
+
+    #[test]
+    fn set_replaces_every_field_of_the_name() {
+        let mut headers = Headers::from_iter([("a", "1"), ("b", "2"), ("A", "3")]);
+        headers.set("A", "4");
+        assert_eq!(headers, Headers::from_iter([("b", "2"), ("a", "4")]));
+    }
+
+    #[test]
+    fn vary_gains_a_name_once_and_a_star_stands_for_all() {
+        let mut headers = Headers::from_iter([("vary", "Accept"), ("vary", "prefer")]);
+        headers.add_vary("Prefer");
+        assert_eq!(headers.joined("vary").as_deref(), Some("Accept, prefer"));
+        headers.add_vary("Origin");
+        assert_eq!(headers.get("vary"), Some("Accept, prefer, Origin"));
+        let mut star = Headers::from_iter([("vary", "*")]);
+        star.add_vary("Origin");
+        assert_eq!(star.get("vary"), Some("*"));
+    }
+
+    fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
+        prop::collection::vec(("[a-zA-Z-]{1,12}", "[^\r\n\0]{0,20}"), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn packing_and_unpacking_gives_the_same_fields(fields in fields()) {
+            let headers = Headers::from(fields);
+            prop_assert_eq!(Headers::from_packed(&headers.to_packed()), headers);
+        }
+
+        #[test]
+        fn any_packed_text_gives_fields_that_can_be_sent(packed in "(?s).{0,80}") {
+            for (name, value) in Headers::from_packed(&packed).iter() {
+                prop_assert!(list::is_token(name) && !name.bytes().any(|b| b.is_ascii_uppercase()));
+                prop_assert!(!value.contains(['\r', '\n', '\0']));
+            }
+        }
+
+        #[test]
+        fn no_hop_by_hop_field_survives_and_every_other_field_does(
+            fields in fields(),
+            named in prop::collection::vec("[a-z-]{1,8}", 0..4),
+        ) {
+            let mut headers = Headers::from(fields);
+            for hop in HOP_BY_HOP {
+                headers.push(hop, "x");
+            }
+            headers.push("Connection", named.join(" , "));
+            let before = headers.clone();
+            let after = headers.without_hop_by_hop();
+            for (name, _) in before.iter() {
+                let ends = HOP_BY_HOP.contains(&name) || name == "x" || named.iter().any(|n| n == name);
+                prop_assert_eq!(after.contains(name), !ends, "{}", name);
+            }
+        }
+    }
+}

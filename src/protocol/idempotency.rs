@@ -106,3 +106,48 @@ impl IdempotencyKey {
         &self.header
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_job_is_one_that_clients_could_send() {
+        let key = IdempotencyKey::of_job("jAbc_-1");
+        assert_eq!(IdempotencyKey::parse(key.to_header()), Ok(key));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_key_within_the_limit_or_refused(value in ".{0,300}") {
+            if let Ok(key) = IdempotencyKey::parse(&value) {
+                prop_assert!((1..=KEY_MAX).contains(&key.as_str().len()));
+                prop_assert_eq!(key.to_header(), super::super::list::trim_ows(&value));
+            }
+        }
+
+        #[test]
+        fn every_printable_key_survives_quoting(key in "[ -~]{1,255}") {
+            let quoted = format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
+            let parsed = IdempotencyKey::parse(&quoted);
+            prop_assert_eq!(parsed.as_ref().map(IdempotencyKey::as_str), Ok(key.as_str()));
+        }
+
+        #[test]
+        fn a_key_is_the_same_with_and_without_quotes(key in "[A-Za-z0-9_:./+=-]{1,255}") {
+            let plain = IdempotencyKey::parse(&key).unwrap();
+            let quoted = IdempotencyKey::parse(&format!("\"{key}\"")).unwrap();
+            prop_assert_eq!(plain.as_str(), quoted.as_str());
+            prop_assert_ne!(plain.to_header(), quoted.to_header());
+        }
+
+        #[test]
+        fn a_key_over_the_limit_is_refused(key in "[a-z]{256,400}") {
+            prop_assert_eq!(IdempotencyKey::parse(&key), Err(KeyError::TooLong));
+            prop_assert_eq!(IdempotencyKey::parse(&format!("\"{key}\"")), Err(KeyError::TooLong));
+        }
+    }
+}

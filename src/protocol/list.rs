@@ -119,3 +119,56 @@ impl Scan {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pieces(text: &str, quoting: Quoting) -> Vec<&str> {
+        split(text, b',', quoting).collect()
+    }
+
+    #[test]
+    fn a_comma_in_a_quoted_string_does_not_split() {
+        assert_eq!(
+            pieces(r#"a="1,2", b , "\",""#, Quoting::Strings),
+            [r#"a="1,2""#, "b", r#""\",""#]
+        );
+    }
+
+    #[test]
+    fn a_comma_in_a_nested_comment_does_not_split() {
+        assert_eq!(
+            pieces(r"1.1 a (x, (y, z), \), w), 1.0 b", Quoting::Comments),
+            [r"1.1 a (x, (y, z), \), w)", "1.0 b"]
+        );
+    }
+
+    #[test]
+    fn what_is_never_closed_reaches_to_the_end() {
+        assert_eq!(pieces("a, \"b, c", Quoting::Strings), ["a", "\"b, c"]);
+        assert!(!is_balanced("a (b, c", Quoting::Comments));
+        assert!(!is_balanced("a) (b", Quoting::Comments));
+        assert!(is_balanced("a (b (c) \\) d) e", Quoting::Comments));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_splits_into_trimmed_pieces_that_hold_all_but_separators(text in ".{0,60}") {
+            for quoting in [Quoting::Strings, Quoting::Comments] {
+                let held: usize = pieces(&text, quoting).iter().map(|piece| piece.trim().len()).sum();
+                prop_assert!(held <= text.len());
+                prop_assert!(pieces(&text, quoting).iter().all(|piece| trim_ows(piece) == *piece));
+            }
+        }
+
+        #[test]
+        fn what_follows_balanced_text_is_a_piece_of_its_own(text in "[a-z(), \\\\]{0,40}") {
+            let longer = format!("{text}, last");
+            let seen = pieces(&longer, Quoting::Comments).last() == Some(&"last");
+            prop_assert!(seen || !is_balanced(&text, Quoting::Comments));
+        }
+    }
+}

@@ -64,3 +64,32 @@ fn seconds(word: &str) -> Option<u32> {
     }
     Some(digits.parse().unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_read(values in prop::collection::vec(".{0,40}", 0..4)) {
+            let _ = Prefer::parse(values.iter().map(String::as_str));
+        }
+
+        #[test]
+        fn one_field_or_several_make_no_difference(
+            members in prop::collection::vec("(respond-async|wait=[0-9]{1,12}|wait|foo=\"a,b\"|x;y=\"z\")", 1..6),
+        ) {
+            let split = Prefer::parse(members.iter().map(String::as_str));
+            prop_assert_eq!(Prefer::parse([members.join(", ").as_str()].into_iter()), split);
+        }
+
+        #[test]
+        fn a_wait_is_what_was_sent(seconds: u32, case: bool) {
+            let name = if case { "Wait" } else { "wait" };
+            let value = format!("{name} = \"{seconds}\"; a=b, wait=1");
+            prop_assert_eq!(Prefer::parse([value.as_str()].into_iter()).wait, Some(seconds));
+        }
+    }
+}

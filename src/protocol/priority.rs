@@ -64,3 +64,24 @@ impl<'de> EntryVisitor<'de> for Urgency<'_> {
         Ok(Ignored)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_gives_an_urgency_in_range_or_none(value in ".{0,40}") {
+            prop_assert!(urgency(&value).is_none_or(|u| u <= 7));
+        }
+
+        #[test]
+        fn an_urgency_is_what_was_sent_and_more_urgent_is_never_later(u in 0u8..8) {
+            prop_assert_eq!(urgency(&format!("i, u={u};x=1, other=(1 2)")), Some(u));
+            let rank = |u| Priority::ALL.iter().position(|p| *p == to_priority(u));
+            prop_assert!(rank(u) <= rank(u.saturating_add(1)));
+        }
+    }
+}

@@ -109,3 +109,41 @@ fn number(digits: &str) -> Option<u64> {
         .all(|byte| byte.is_ascii_digit())
         .then(|| digits.parse().unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_gives_a_part_inside_the_body_or_none(
+            header in "(bytes=)?[0-9a-z, =-]{0,30}|.{0,30}",
+            len: u64,
+        ) {
+            if let RangeOutcome::Part { first, last } = ByteRange::parse(&header, len) {
+                prop_assert!(first <= last && last < len);
+            }
+        }
+
+        #[test]
+        fn a_range_gives_what_slicing_gives(len in 0u64..50, a in 0u64..60, b in 0u64..60) {
+            let body: Vec<u64> = (0..len).collect();
+            let cases = [
+                (format!("bytes={a}-"), body.iter().copied().filter(|i| *i >= a).collect::<Vec<_>>()),
+                (format!("bytes=-{a}"), body.iter().copied().filter(|i| i.saturating_add(a) >= len).collect()),
+                (format!("bytes={a}-{b}"), body.iter().copied().filter(|i| *i >= a && *i <= b).collect()),
+            ];
+            for (header, expected) in cases {
+                match ByteRange::parse(&header, len) {
+                    RangeOutcome::Part { first, last } => {
+                        prop_assert_eq!((first..=last).collect::<Vec<_>>(), expected);
+                    }
+                    RangeOutcome::Unsatisfiable => prop_assert!(expected.is_empty(), "{}", header),
+                    RangeOutcome::Whole => prop_assert!(a > b || len == 0, "{}", header),
+                }
+            }
+        }
+    }
+}

@@ -103,3 +103,36 @@ pub fn path(mount: &str, id: &str, endpoint: Endpoint) -> String {
         segment => format!("{mount}/{id}/{segment}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_resource_is_found_again_at_its_path(
+            mount in "(/[a-z]{1,5}){1,3}/?",
+            id in "[A-Za-z0-9_-]{1,40}",
+        ) {
+            for endpoint in Endpoint::ALL {
+                let path = path(&mount, &id, endpoint);
+                prop_assert_eq!(parse(&mount, &path), Some(JobPath::Job { id: &id, endpoint }));
+            }
+        }
+
+        #[test]
+        fn whatever_is_below_the_mount_never_passes_through(rest in ".{0,40}") {
+            let path = format!("/jobs/{rest}");
+            prop_assert!(parse("/jobs", &path).is_some());
+        }
+
+        #[test]
+        fn any_path_can_be_read_and_an_id_is_one_segment(path in "(/jobs)?.{0,40}") {
+            if let Some(JobPath::Job { id, .. }) = parse("/jobs", &path) {
+                prop_assert!(!id.is_empty() && !id.contains('/'));
+            }
+        }
+    }
+}

@@ -167,3 +167,87 @@ fn is_parent(segment: &str) -> bool {
 fn is_current(segment: &str) -> bool {
     segment == "." || segment.eq_ignore_ascii_case("%2e")
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
+    use super::*;
+
+    /// Targets made of what confuses URL parsers.
+    fn nasty() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "/",
+            "\\",
+            "//",
+            "@",
+            ":",
+            "?",
+            "%2e",
+            "%2E%2e",
+            "..",
+            ".",
+            "%2f",
+            "%5c",
+            "evil.example",
+            "[::1]",
+            "http:",
+            "user:pw@",
+            ":443",
+            "%00",
+            "a",
+            ";",
+            "&",
+            "=",
+            "%",
+            "|",
+            "^",
+            "'",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_kept_byte_for_byte(text in "/?.{0,60}") {
+            if let Ok(target) = Target::parse(&text) {
+                prop_assert_eq!(target.as_str(), text.as_str());
+            }
+        }
+
+        #[test]
+        fn no_target_leaves_the_origin(text in nasty(), slash: bool) {
+            let base = if slash { "https://origin.example:8443/" } else { "https://origin.example:8443" };
+            let target = Target::parse(&text).unwrap();
+            let url = Url::parse(&join(base, &target)).unwrap();
+            prop_assert_eq!(url.origin().ascii_serialization(), "https://origin.example:8443");
+            prop_assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None));
+        }
+
+        #[test]
+        fn no_target_climbs_out_of_the_path_of_the_base(text in nasty()) {
+            let target = Target::parse(&text).unwrap();
+            let joined = join("https://origin.example/v1/api/", &target);
+            let url = Url::parse(&joined).unwrap();
+            prop_assert!(url.path().starts_with("/v1/api/"), "{}", joined);
+        }
+
+        #[test]
+        fn a_base_with_a_path_sees_the_path_that_a_bare_base_sees(text in nasty()) {
+            let target = Target::parse(&text).unwrap();
+            let bare = Url::parse(&join("https://origin.example", &target)).unwrap();
+            let based = Url::parse(&join("https://origin.example/v1", &target)).unwrap();
+            prop_assert_eq!(based.path(), format!("/v1{}", bare.path()));
+            prop_assert_eq!(based.query(), bare.query());
+        }
+
+        #[test]
+        fn a_target_without_dot_segments_is_joined_byte_for_byte(text in "/[a-z/%@:?&=]{0,40}") {
+            let target = Target::parse(&text).unwrap();
+            prop_assert_eq!(join("https://h", &target), format!("https://h{text}"));
+            prop_assert_eq!(Target::of_url(&format!("https://h:1{text}")), Ok(target));
+        }
+    }
+}

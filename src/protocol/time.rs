@@ -64,3 +64,50 @@ pub fn retry_after(value: &str, now: UnixMillis) -> Option<Millis> {
     }
     parse_http_date(value).map(|at| at.since(now))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_writable_time_survives_a_round_trip(millis in 0..=RFC3339_MAX) {
+            let text = rfc3339(UnixMillis(millis));
+            prop_assert_eq!(text.len(), 24);
+            prop_assert_eq!(parse_rfc3339(&text), Some(UnixMillis(millis)));
+        }
+
+        #[test]
+        fn a_time_beyond_the_format_is_its_last_millisecond(millis in RFC3339_MAX..) {
+            prop_assert_eq!(rfc3339(UnixMillis(millis)), "9999-12-31T23:59:59.999Z");
+        }
+
+        #[test]
+        fn written_times_sort_as_they_happened(a in 0..=RFC3339_MAX, b in 0..=RFC3339_MAX) {
+            prop_assert_eq!(rfc3339(UnixMillis(a)).cmp(&rfc3339(UnixMillis(b))), a.cmp(&b));
+        }
+
+        #[test]
+        fn any_text_can_be_read(text in ".{0,40}", now: u64) {
+            let _ = (parse_rfc3339(&text), parse_http_date(&text), retry_after(&text, UnixMillis(now)));
+        }
+
+        #[test]
+        fn text_shaped_like_a_date_can_be_read(
+            text in "(Sun|Mon|Sunday|Xyz),? [0-9]{1,3}[ -](Nov|Feb|Q)[ -][0-9]{1,6} [0-9:]{1,9}( GMT)?",
+            now: u64,
+        ) {
+            let _ = retry_after(&text, UnixMillis(now));
+        }
+
+        #[test]
+        fn seconds_are_what_was_sent(seconds: u64, now: u64) {
+            prop_assert_eq!(
+                retry_after(&format!(" {seconds} "), UnixMillis(now)),
+                Some(Millis::from_secs(seconds))
+            );
+        }
+    }
+}

@@ -90,3 +90,37 @@ fn hex(bytes: &[u8]) -> String {
         .filter_map(|digit| char::from_digit(u32::from(digit), 16))
         .collect()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_read(text in "[0-9a-f-]{0,60}|.{0,60}") {
+            let _ = TraceParent::parse(&text);
+        }
+
+        #[test]
+        fn a_child_keeps_trace_and_flags_and_has_the_new_parent(trace: [u8; 16], flags: u8, span: [u8; 8]) {
+            prop_assume!(trace != [0; 16] && span != [0; 8]);
+            let client = format!("00-{}-00f067aa0ba902b7-{flags:02x}", hex(&trace));
+            let parent = TraceParent::parse(&client).unwrap();
+            let child = parent.child(span).unwrap();
+            prop_assert_eq!(child.len(), LENGTH);
+            let child = TraceParent::parse(&child).unwrap();
+            prop_assert_eq!((child.trace_id, child.flags), (parent.trace_id, flags));
+            prop_assert_eq!(child.parent_id, hex(&span));
+        }
+
+        #[test]
+        fn a_started_trace_is_valid_unless_an_id_is_zero(trace: [u8; 16], span: [u8; 8]) {
+            let started = start(trace, span);
+            prop_assert_eq!(started.is_some(), trace != [0; 16] && span != [0; 8]);
+            prop_assert!(started.is_none_or(|field| TraceParent::parse(&field).is_some()));
+        }
+    }
+}
