@@ -2,9 +2,11 @@
 
 pub mod call;
 pub mod frame;
+pub mod front;
 pub mod hash;
 pub mod host;
 pub mod message;
+pub mod ports;
 mod reply;
 
 pub use reply::{Content, Reply};

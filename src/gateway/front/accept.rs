@@ -1,0 +1,224 @@
+//! From a request's head to the call that makes it a job.
+
+use serde_json::value::RawValue;
+
+use crate::job::{Millis, Priority, UnixMillis};
+use crate::policy::{Idempotency, Policy, Rule};
+use crate::protocol::Headers;
+use crate::protocol::forwarding::request_to_store;
+use crate::protocol::idempotency::IdempotencyKey;
+use crate::protocol::prefer::Prefer;
+use crate::protocol::priority::{to_priority, urgency};
+use crate::protocol::problem::{Problem, ProblemCode};
+use crate::protocol::target::Target;
+use crate::protocol::time::{parse_http_date, parse_rfc3339};
+
+use super::super::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
+use super::super::hash::{hex, of_parts};
+use super::super::host::Random;
+use super::{AcceptPlan, Announced, HEADERS_MAX, Head, base, forwarding, held};
+
+/// The client's wish that the first attempt begins later.
+const NOT_BEFORE: &str = "raincheck-not-before";
+
+/// The client's wish for an earlier deadline.
+const DEADLINE: &str = "raincheck-deadline";
+
+pub(super) fn plan(
+    policy: &Policy,
+    rule: &Rule,
+    head: Head,
+    target: &Target,
+    prefer: Prefer,
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Result<AcceptPlan, Problem> {
+    let body = announced_body(rule, &head)?;
+    let key = idempotency_key(rule, &head.headers)?;
+    let owner = owner(policy, &head.headers);
+    let window = rule.idempotency_window;
+    let key_hash = key
+        .as_ref()
+        .filter(|_| rule.idempotency != Idempotency::Off)
+        .map(|key| of_parts(&[owner.as_bytes(), key.as_str().as_bytes()]));
+    let placed = key_hash.unwrap_or_else(|| {
+        let mut bytes = [0; 32];
+        random(&mut bytes);
+        bytes
+    });
+    let shard = placement(&placed, policy.shards);
+    let previous = key_hash
+        .and(policy.previous_shards)
+        .map(|count| placement(&placed, count))
+        .filter(|previous| *previous != shard);
+    let (delay, deadline) = times(rule, &head.headers, now)?;
+    let base = base(policy, &head);
+    let stored = request_to_store(head.headers.clone(), &forwarding(policy, &head, false));
+    if stored.len_bytes() > HEADERS_MAX {
+        return Err(Problem::new(ProblemCode::HeadersTooLarge).detail(format!(
+            "The header fields have {} bytes; a deferred request may have {HEADERS_MAX}.",
+            stored.len_bytes()
+        )));
+    }
+    let request = RequestHead {
+        v: HEAD_VERSION,
+        method: head.method.clone(),
+        target: target.as_str().to_owned(),
+        headers: stored,
+        key: key.map(|key| key.to_header().to_owned()),
+    };
+    let call = AcceptCall {
+        base,
+        rule: rule.name.clone(),
+        priority: priority(rule, &head.headers),
+        plan: rule.plan(&head.method),
+        deadline,
+        retention: rule.retention,
+        delay,
+        owner,
+        key: key_hash.map(|hash| KeyCall {
+            hash: hex(&hash),
+            window,
+        }),
+        lookup: false,
+        preferred: prefer.respond_async,
+        held: false,
+        method: head.method,
+        target: target.as_str().to_owned(),
+        request: raw_json(&request)?,
+        payload: PayloadCall::Absent,
+    };
+    let hold = held(policy, prefer.wait, rule.hold);
+    Ok(AcceptPlan {
+        shard,
+        previous,
+        call,
+        body,
+        limit: rule.body_limit,
+        hold,
+    })
+}
+
+fn raw_json(request: &RequestHead) -> Result<Box<RawValue>, Problem> {
+    serde_json::value::to_raw_value(request).map_err(|_| Problem::new(ProblemCode::InternalError))
+}
+
+/// What is known about the body, and whether the rule takes it.
+fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
+    if !head.has_body {
+        return Ok(Announced::Nothing);
+    }
+    let Some(text) = head.headers.get("content-length") else {
+        return Ok(Announced::Unknown);
+    };
+    let len: u64 = text
+        .trim()
+        .parse()
+        .map_err(|_| Problem::new(ProblemCode::BadRequest).field("Content-Length"))?;
+    if len > rule.body_limit {
+        return Err(too_large(rule.body_limit));
+    }
+    Ok(if len == 0 {
+        Announced::Nothing
+    } else {
+        Announced::Length(len)
+    })
+}
+
+/// The problem of a body over the rule's limit.
+#[must_use]
+pub fn too_large(limit: u64) -> Problem {
+    Problem::new(ProblemCode::PayloadTooLarge).detail(format!(
+        "This route takes request bodies of up to {limit} bytes."
+    ))
+}
+
+fn idempotency_key(rule: &Rule, headers: &Headers) -> Result<Option<IdempotencyKey>, Problem> {
+    const FIELD: &str = "Idempotency-Key";
+    let Some(value) = headers.joined("idempotency-key") else {
+        if rule.idempotency == Idempotency::Required {
+            return Err(Problem::new(ProblemCode::IdempotencyKeyRequired).field(FIELD));
+        }
+        return Ok(None);
+    };
+    match IdempotencyKey::parse(&value) {
+        Ok(key) => Ok(Some(key)),
+        Err(error) => Err(Problem::new(ProblemCode::IdempotencyKeyInvalid)
+            .detail(format!("The Idempotency-Key cannot be used: {error}."))
+            .field(FIELD)),
+    }
+}
+
+/// A hash of the credential, so that no record holds the credential itself outside the request.
+fn owner(policy: &Policy, headers: &Headers) -> String {
+    headers
+        .joined(&policy.owner_header)
+        .map(|value| hex(&of_parts(&[b"owner", value.as_bytes()])))
+        .unwrap_or_default()
+}
+
+fn priority(rule: &Rule, headers: &Headers) -> Priority {
+    let chosen = headers
+        .joined("priority")
+        .filter(|_| rule.client_priority)
+        .and_then(|value| urgency(&value));
+    chosen.map_or(rule.priority, to_priority)
+}
+
+/// Spreads over the shards. The same bytes always come to the same shard of as many.
+fn placement(bytes: &[u8; 32], shards: u16) -> u16 {
+    let [a, b, c, d, ..] = *bytes;
+    let drawn = u32::from_be_bytes([a, b, c, d]);
+    u16::try_from(drawn.checked_rem(u32::from(shards)).unwrap_or(0)).unwrap_or(0)
+}
+
+/// Delay and deadline of the job, from now: the rule's, or what the client asks for within them.
+fn times(rule: &Rule, headers: &Headers, now: UnixMillis) -> Result<(Millis, Millis), Problem> {
+    let deadline = moment(headers, DEADLINE, rule.client_deadline, now)?.unwrap_or(rule.deadline);
+    if deadline > rule.deadline || deadline.0 == 0 {
+        return Err(Problem::new(ProblemCode::BadRequest)
+            .detail("The deadline must lie in the future and within the route's own.")
+            .field(DEADLINE));
+    }
+    let delay = moment(headers, NOT_BEFORE, rule.client_delay, now)?.unwrap_or_default();
+    if delay >= deadline {
+        return Err(Problem::new(ProblemCode::BadRequest)
+            .detail("The job would only be allowed to begin at its deadline or later.")
+            .field(NOT_BEFORE));
+    }
+    Ok((delay, deadline))
+}
+
+/// A moment that the client names, as a span from now: a number of seconds, an RFC 3339 timestamp
+/// or an HTTP-date. Refused where the rule does not let the client choose, because silently doing
+/// something else would be worse.
+fn moment(
+    headers: &Headers,
+    name: &'static str,
+    allowed: bool,
+    now: UnixMillis,
+) -> Result<Option<Millis>, Problem> {
+    let Some(value) = headers.joined(name) else {
+        return Ok(None);
+    };
+    if !allowed {
+        return Err(Problem::new(ProblemCode::BadRequest)
+            .detail("This route does not let the client choose this.")
+            .field(name));
+    }
+    let text = value.trim();
+    let span = text
+        .parse::<u32>()
+        .ok()
+        .map(|secs| Millis::from_secs(u64::from(secs)))
+        .or_else(|| {
+            parse_rfc3339(text)
+                .or_else(|| parse_http_date(text))
+                .map(|at| at.since(now))
+        });
+    span.map(Some).ok_or_else(|| {
+        Problem::new(ProblemCode::BadRequest)
+            .detail("Expected a number of seconds, an RFC 3339 timestamp or an HTTP-date.")
+            .field(name)
+    })
+}
