@@ -1,31 +1,31 @@
 // Writes the runtime's configuration: one directory per run, with the modules copied into it, because a
 // configuration embeds files by paths relative to itself.
-import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { extname, join, relative } from "node:path";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { extname, join } from "node:path";
+
+import { modulesFrom } from "./modules.mjs";
 
 export const SHARD_COUNT = 8;
 const QUEUES = ["high", "normal", "low"];
 const MODULE_KINDS = { ".js": "esModule", ".mjs": "esModule", ".wasm": "wasm" };
 const BASELINE_DATE = "2026-11-01";
 const DEFAULT_RETENTION = "1h"; // Nothing expires during a timed run.
+const PATIENCE = "30s"; // The default.
+const NO_REPAIR = "1h"; // Where messages are dropped on purpose, sending them again is not part of the cost.
 
 const text = (value) => JSON.stringify(value);
 const list = (items) => `[\n        ${items.join(",\n        ")} ]`;
 
-function filesUnder(directory) {
-  return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && extname(entry.name) in MODULE_KINDS)
-    .map((entry) => relative(directory, join(entry.parentPath ?? entry.path, entry.name)));
+/** Copies a module and what it imports from one directory to another, and lists them in the configuration's words. */
+function embed(from, to, folder, main) {
+  const files = [...modulesFrom(from, main)];
+  for (const file of files) cpSync(join(from, file), join(to, folder, file));
+  return list(files.map((file) => `( name = ${text(file)}, ${MODULE_KINDS[extname(file)]} = embed ${text(`${folder}/${file}`)} )`));
 }
 
-function modulesOf(files, folder, main) {
-  const ordered = [main, ...files.filter((file) => file !== main).sort()];
-  return list(ordered.map((file) => `( name = ${text(file)}, ${MODULE_KINDS[extname(file)]} = embed ${text(`${folder}/${file}`)} )`));
-}
-
-function worker({ name, folder, files, main, date, flags = [], bindings = [], objects = [], outbound }) {
+function worker({ name, modules, date, flags = [], bindings = [], objects = [], outbound }) {
   const parts = [
-    `modules = ${modulesOf(files, folder, main)}`,
+    `modules = ${modules}`,
     `compatibilityDate = ${text(date)}`,
     `compatibilityFlags = ${list(flags.map(text))}`,
     `bindings = ${list(bindings)}`,
@@ -41,11 +41,10 @@ function worker({ name, folder, files, main, date, flags = [], bindings = [], ob
 const external = (name, port) => `( name = ${text(name)}, external = ( address = ${text(`127.0.0.1:${port}`)}, http = () ) )`;
 const bound = (name, value) => `( name = ${text(name)}, ${value} )`;
 
-function baseline(directory, workers, main, bindings, objects) {
-  const folder = "main";
-  cpSync(workers, join(directory, folder), { recursive: true });
-  const files = objects.length > 0 ? ["insert.js", "group.js"] : [main];
-  return worker({ name: "main", folder, files, main, date: BASELINE_DATE, bindings, objects, outbound: "origin" });
+function baseline(directory, workers, { main, stores }) {
+  const bindings = stores ? [bound("STORE", `durableObjectNamespace = "Store"`), bound("SHARD_COUNT", `json = ${text(String(SHARD_COUNT))}`)] : [];
+  const modules = embed(workers, directory, "main", main);
+  return worker({ name: "main", modules, date: BASELINE_DATE, bindings, objects: stores ? ["Store"] : [], outbound: "origin" });
 }
 
 /** What wrangler.toml says about the runtime, so that the benchmark runs with the flags of a deployment. */
@@ -56,18 +55,19 @@ export function compatibilityOf(wranglerToml) {
   return { date, flags: [...flags.matchAll(/"([^"]+)"/g)].map(([, flag]) => flag) };
 }
 
-function gateway(directory, { bundle, workers, settings, wranglerToml, drop, counted }) {
-  const folder = "main";
-  cpSync(bundle, join(directory, folder), { recursive: true });
-  let main = "index.js";
-  if (counted) {
-    main = "counted.js";
-    cpSync(join(workers, main), join(directory, folder, main));
-  }
-  const brokerFolder = "side";
-  cpSync(workers, join(directory, brokerFolder), { recursive: true });
-  writeFileSync(join(directory, "raincheck.toml"), settings);
-  const { date, flags } = compatibilityOf(wranglerToml);
+/** The bundle as it is, or behind the module that counts what it does. */
+function bundleModules(directory, { bundle, workers, counted }) {
+  if (!counted) return embed(bundle, directory, "main", "index.js");
+  const both = join(directory, "counted");
+  for (const file of modulesFrom(bundle, "index.js")) cpSync(join(bundle, file), join(both, file));
+  cpSync(join(workers, "counted.js"), join(both, "counted.js"));
+  return embed(both, directory, "main", "counted.js");
+}
+
+function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retention = DEFAULT_RETENTION }, peer) {
+  const settings = { ORIGIN: `http://127.0.0.1:${peer.origin}`, SHARDS: shards, RETENTION: retention, PATIENCE: drop ? NO_REPAIR : PATIENCE };
+  const filled = readFileSync(parts.settings, "utf8").replace(/@([A-Z]+)@/g, (_, name) => settings[name]);
+  writeFileSync(join(directory, "raincheck.toml"), filled);
   const queueService = (queue) =>
     drop ? text("sink") : `( name = "broker", props = ( json = ${text(JSON.stringify({ queue: `raincheck-${queue}` }))} ) )`;
   const bindings = [
@@ -76,19 +76,17 @@ function gateway(directory, { bundle, workers, settings, wranglerToml, drop, cou
     bound("BUCKET", `r2Bucket = "bucket"`),
     ...QUEUES.map((queue) => bound(`QUEUE_${queue.toUpperCase()}`, `queue = ${queueService(queue)}`)),
   ];
-  if (counted) bindings.push(bound("BROKER_COUNTS", `service = "broker"`), bound("BUCKET_COUNTS", `service = "bucket"`));
-  const side = { folder: brokerFolder, date: BASELINE_DATE };
+  const main = { name: "main", modules: bundleModules(directory, { ...parts, counted }), objects: ["ShardObject"], outbound: "origin" };
+  const side = (name) => ({ name, modules: embed(parts.workers, directory, name, `${name}.js`), date: BASELINE_DATE });
   return [
-    worker({ name: "main", folder, files: modulesIn(directory, folder), main, date, flags, bindings, objects: ["ShardObject"], outbound: "origin" }),
-    worker({
-      ...side, name: "broker", files: ["broker.js"], main: "broker.js", flags: ["service_binding_extra_handlers"],
-      bindings: [bound("CONSUMER", `service = "main"`)],
-    }),
-    worker({ ...side, name: "bucket", files: ["bucket.js"], main: "bucket.js" }),
+    worker({ ...main, ...compatibilityOf(parts.wranglerToml), bindings }),
+    worker({ ...side("broker"), flags: ["service_binding_extra_handlers"], bindings: [bound("CONSUMER", `service = "main"`)] }),
+    worker(side("bucket")),
   ];
 }
 
-const modulesIn = (directory, folder) => filesUnder(join(directory, folder));
+/** The sockets of a subject: its own, and for the harness those of the broker and the bucket. */
+export const socketsOf = (subject) => (subject.ours ? ["http", "broker", "bucket"] : ["http"]);
 
 /** Writes `config.capnp` into `directory` for one subject and returns its path. */
 export function writeConfig(directory, subject, peer, parts) {
@@ -98,22 +96,10 @@ export function writeConfig(directory, subject, peer, parts) {
     external("sink", peer.sink),
     `( name = "disk", disk = ( path = ${text(join(directory, "disk"))}, writable = true ) )`,
   ];
-  if (subject.ours) {
-    const settings = readFileSync(parts.settings, "utf8").replaceAll("@ORIGIN@", `http://127.0.0.1:${peer.origin}`)
-      .replaceAll("@SHARDS@", String(subject.shards ?? SHARD_COUNT))
-      .replaceAll("@RETENTION@", subject.retention ?? DEFAULT_RETENTION);
-    services.push(...gateway(directory, { ...parts, settings, drop: subject.drop, counted: subject.counted }));
-  } else {
-    const bindings = subject.stores
-      ? [bound("STORE", `durableObjectNamespace = "Store"`), bound("SHARD_COUNT", `json = ${text(String(SHARD_COUNT))}`)]
-      : [];
-    services.push(baseline(directory, parts.workers, subject.main, bindings, subject.stores ? ["Store"] : []));
-  }
-  const sockets = [`( name = "http", address = "127.0.0.1:0", http = (), service = "main" )`];
-  if (subject.ours) {
-    sockets.push(`( name = "broker", address = "127.0.0.1:0", http = (), service = "broker" )`);
-    sockets.push(`( name = "bucket", address = "127.0.0.1:0", http = (), service = "bucket" )`);
-  }
+  if (subject.ours) services.push(...gateway(directory, parts, subject, peer));
+  else services.push(baseline(directory, parts.workers, subject));
+  const socket = (name, service) => `( name = ${text(name)}, address = "127.0.0.1:0", http = (), service = ${text(service)} )`;
+  const sockets = socketsOf(subject).map((name) => socket(name, name === "http" ? "main" : name));
   const path = join(directory, "config.capnp");
   writeFileSync(
     path,

@@ -24,7 +24,7 @@ export function findTool() {
       if (expected.test(error.stdout ?? "")) return name;
     }
   }
-  throw new Error("neither wrk nor oha is installed: `apt install wrk`, or `cargo install oha`");
+  throw new Error("Neither wrk nor oha is installed: `apt install wrk`, or `cargo install --locked oha`.");
 }
 
 /**

@@ -5,11 +5,11 @@ export const PARTS = ["hello", "insert", "group", "read", "proxy", "pass", "acce
 
 export const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) on the PATH.
 
-  node scripts/bench.mjs [options]
+  npm run bench -- [options]
 
   --quick           at most 90 s: one round, short runs, fewer records
   --only NAME[,..]  only these: ${PARTS.join(", ")}
-  --bundle DIR      the built Worker (default: build)
+  --bundle DIR      a built Worker to measure (default: build this one)
   --workerd FILE    the runtime (default: the one that wrangler brings)
   --json FILE       write every figure to FILE as well
   --help            this text
@@ -25,7 +25,7 @@ export function readOptions(args) {
     options: {
       quick: { type: "boolean", default: false },
       only: { type: "string", multiple: true, default: [] },
-      bundle: { type: "string", default: "build" },
+      bundle: { type: "string" },
       workerd: { type: "string" },
       json: { type: "string" },
       help: { type: "boolean", default: false },

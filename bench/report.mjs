@@ -1,7 +1,9 @@
 // Medians, ratios and the printed tables.
 import { gzipSync } from "node:zlib";
 import { readFileSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
+import { join } from "node:path";
+
+import { modulesFrom } from "./modules.mjs";
 
 const GZIP_LEVEL = 9;
 
@@ -47,18 +49,6 @@ export function ratios(samples, pairs) {
 }
 
 const compressed = (path) => gzipSync(readFileSync(path), { level: GZIP_LEVEL }).length;
-
-/** The main module and what it imports from beside it, at any depth. */
-function modulesFrom(directory, name, found = new Set()) {
-  if (found.has(name)) return found;
-  found.add(name);
-  if (extname(name) === ".wasm") return found;
-  const source = readFileSync(join(directory, name), "utf8");
-  for (const [, target] of source.matchAll(/(?:from|import)\s*"(\.{1,2}\/[^"]+)"/g)) {
-    modulesFrom(directory, join(dirname(name), target), found);
-  }
-  return found;
-}
 
 /** Bytes of every module of the bundle, raw and gzipped one by one. */
 export function bundleSize(directory) {

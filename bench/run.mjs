@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
 
-import { writeConfig } from "./config.mjs";
+import { socketsOf, writeConfig } from "./config.mjs";
 import { countCost, priceOf } from "./cost.mjs";
 import { wholeJobs } from "./jobs.mjs";
 import { recordRuns } from "./records.mjs";
@@ -40,7 +40,7 @@ function prepare(options, peer) {
     peer,
     progress: (text) => console.error(`[${((Date.now() - began) / 1000).toFixed(0).padStart(4)} s] ${text}`),
     start: (subject) =>
-      startWorkerd(options.binary, (directory) => writeConfig(directory, subject, peer, parts), subject.ours ? ["http", "broker", "bucket"] : ["http"]),
+      startWorkerd(options.binary, (directory) => writeConfig(directory, subject, peer, parts), socketsOf(subject)),
   };
 }
 

@@ -25,7 +25,7 @@ export function findWorkerd(project, given) {
   } catch {
     // Falls through to the one message for every way of not having it.
   }
-  throw new Error("workerd is not installed: run `npm install`, or name it with --workerd FILE");
+  throw new Error("workerd is not installed: run `npm install`, or name it with --workerd FILE.");
 }
 
 function start(command, args, options) {

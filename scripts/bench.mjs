@@ -1,39 +1,40 @@
 // `npm run bench`: what Raincheck costs beside bare Workers, on workerd itself. See bench/README.md.
+
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, resolve } from "node:path";
 
 import { findTool } from "../bench/load.mjs";
 import { HELP, readOptions } from "../bench/options.mjs";
 import { runAll } from "../bench/run.mjs";
 import { findWorkerd } from "../bench/runtime.mjs";
+import { inRoot, root } from "./lib/paths.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { Problem, main } from "./lib/ui.mjs";
 
-const project = dirname(dirname(fileURLToPath(import.meta.url)));
-
-async function main() {
+async function bench() {
   const options = readOptions(process.argv.slice(2));
   if (options.help) {
     console.log(HELP);
     return;
   }
-  if (!existsSync("/proc/self/stat")) throw new Error("the benchmark reads CPU time from /proc, which only Linux has");
+  if (!existsSync("/proc/self/stat")) throw new Error("The benchmark reads CPU time from /proc, which only Linux has.");
+  const tool = findTool();
+  if (!options.bundle) await setUp();
   const scratch = mkdtempSync(join(tmpdir(), "raincheck-load-"));
-  process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
-  await runAll({
-    ...options,
-    project,
-    scratch,
-    tool: findTool(),
-    binary: findWorkerd(project, options.workerd),
-    bundle: resolve(options.bundle === "build" ? join(project, "build") : options.bundle),
-  });
+  try {
+    const bundle = options.bundle ? resolve(options.bundle) : inRoot("build");
+    await runAll({ ...options, project: root, scratch, tool, binary: findWorkerd(root, options.workerd), bundle });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
-main().then(
-  () => process.exit(0),
-  (error) => {
-    console.error(`bench: ${error.message}`);
-    process.exit(1);
-  },
-);
+await main(async () => {
+  try {
+    await bench();
+  } catch (error) {
+    throw error instanceof Problem ? error : new Problem(error.message);
+  }
+});
+process.exit(0); // Connections that fetch keeps open would hold us for seconds.
