@@ -9,7 +9,7 @@ use super::list;
 /// Fields that belong to one connection and are never forwarded (RFC 9110 section 7.6.1), beside
 /// those that `Connection` names. `proxy-connection` is no standard field, but is sent by old
 /// clients in the place of `connection`. `te` is kept in no form: trailers are not relayed.
-pub const HOP_BY_HOP: [&str; 10] = [
+pub const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -17,7 +17,6 @@ pub const HOP_BY_HOP: [&str; 10] = [
     "proxy-connection",
     "te",
     "trailer",
-    "trailers",
     "transfer-encoding",
     "upgrade",
 ];
