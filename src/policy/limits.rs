@@ -10,8 +10,10 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
-/// Longest configuration text that is read. The platform gives a variable 5 KiB; this leaves room
-/// for an embedder that loads its text from elsewhere and still bounds the work at start.
+/// Largest variable that Cloudflare takes, the variable that holds the configuration included.
+pub const MAX_VARIABLE_BYTES: usize = 5 * 1024;
+/// Longest configuration text that is read: far beyond [`MAX_VARIABLE_BYTES`], for an embedder that
+/// loads its text from elsewhere, and short enough to bound the work at start.
 pub const MAX_TEXT_BYTES: usize = 128 * 1024;
 /// Most rules. Matching walks the list on every request, so the list must stay short.
 pub const MAX_RULES: usize = 256;

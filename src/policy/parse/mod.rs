@@ -1,5 +1,6 @@
 //! From text to policy: the fields outside the rules.
 
+mod attempts;
 mod origin;
 mod rule;
 mod words;
@@ -28,7 +29,7 @@ pub const FIELDS: [(&str, &[&str]); 5] = [
     ("origin", origin::FIELDS),
     ("rules", rule::FIELDS),
     ("rules.headers", rule::HEADER_FIELDS),
-    ("rules.backoff", rule::BACKOFF_FIELDS),
+    ("rules.backoff", attempts::BACKOFF_FIELDS),
 ];
 
 const TOP_FIELDS: &[&str] = &[

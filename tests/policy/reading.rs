@@ -1,0 +1,244 @@
+//! What is read, with which defaults, up to which limits.
+
+use raincheck::job::{Backoff, Millis, Priority};
+use raincheck::policy::{
+    Defer, Forwarding, HeaderCondition, Idempotency, Origin, PathPattern, Policy, Rule,
+    duration_text, parse_duration, parse_size, size_text,
+};
+
+use crate::{ORIGIN, only_rule, read, top, with_rule};
+
+#[test]
+fn a_minimal_configuration_gets_every_default() {
+    let policy = read(&with_rule(""));
+    let day = Millis::from_secs(86_400);
+    assert_eq!(
+        policy,
+        Policy {
+            origin: Origin::Url("https://api.example.com".to_owned()),
+            mount: "/jobs".to_owned(),
+            public_origin: None,
+            shards: 8,
+            previous_shards: None,
+            owner_header: "authorization".to_owned(),
+            trusted_forwarded_host: false,
+            forwarding: Forwarding::XForwarded,
+            cors_origins: vec![],
+            operator_token_sha256: None,
+            body_limit: 100 << 20,
+            result_limit: (5 << 30) - (5 << 20),
+            wait_limit: Millis::from_secs(30),
+            rules: vec![Rule {
+                name: "r".to_owned(),
+                methods: vec!["POST".to_owned()],
+                path: PathPattern::parse("/r").unwrap(),
+                headers: vec![],
+                content_types: vec![],
+                defer: Defer::Always,
+                hold: Millis(0),
+                priority: Priority::Normal,
+                client_priority: false,
+                client_deadline: false,
+                client_delay: false,
+                attempts: 5,
+                backoff: Backoff {
+                    initial: Millis::from_secs(1),
+                    factor_permille: 2000,
+                    max: Millis::from_secs(300),
+                    jitter_permille: 500,
+                },
+                retry_statuses: None,
+                attempt_timeout: Millis::from_secs(600),
+                deadline: Millis::from_secs(3600),
+                retention: day,
+                idempotency: Idempotency::Optional,
+                idempotency_window: day,
+                body_limit: 100 << 20,
+                origin_honours_key: false,
+            }],
+        }
+    );
+}
+
+#[test]
+fn defaults_give_way_to_what_is_written_beside_them() {
+    let short = only_rule("deadline = \"5m\"");
+    assert_eq!(short.attempt_timeout, Millis::from_secs(300));
+    let kept = only_rule("retention = \"2d\"");
+    assert_eq!(kept.idempotency_window, Millis::from_secs(2 * 86_400));
+    let policy = read(&format!(
+        "retention = \"3d\"\nbody_limit = \"1MiB\"\n{}",
+        with_rule("")
+    ));
+    assert_eq!(policy.rules[0].retention, Millis::from_secs(3 * 86_400));
+    assert_eq!(
+        policy.rules[0].idempotency_window,
+        Millis::from_secs(3 * 86_400)
+    );
+    assert_eq!(policy.rules[0].body_limit, 1 << 20);
+}
+
+#[test]
+fn values_at_their_limits_are_taken() {
+    for lines in [
+        "mount = \"/a/b_c.d~e-1\"",
+        "shards = 1",
+        "shards = 1024",
+        "previous_shards = 1024",
+        "wait_limit = \"0s\"",
+        "wait_limit = \"60s\"",
+        "retention = \"365d\"",
+        "body_limit = 1",
+        "body_limit = \"500MiB\"",
+        "result_limit = 5363466240",
+        "cors_origins = [\"*\"]",
+        "cors_origins = [\"http://localhost:3000\", \"https://app.example.com/\"]",
+        "public_origin = \"http://127.0.0.1:8787\"",
+        "public_origin = \"https://api.example.com:8443\"",
+    ] {
+        read(&top(lines));
+    }
+    for lines in [
+        "attempts = 1",
+        "attempts = 100",
+        "attempt_timeout = \"14m\"",
+        "attempt_timeout = \"1ms\"",
+        "deadline = \"1h\"\nattempt_timeout = \"14m\"\nretention = \"1h\"\nidempotency_window = \"1h\"",
+        "deadline = \"365d\"\nretention = \"365d\"",
+        "hold = \"30s\"",
+        "backoff = { initial = \"12h\", max = \"12h\", factor = 1, jitter = 0 }",
+        "backoff = { factor = 100.0, jitter = 1.0 }",
+        "retry_statuses = []",
+        "retry_statuses = [400, 599]",
+        "methods = [\"*\"]",
+        "methods = [\"PROPFIND\", \"x-own\"]",
+        "body_limit = \"100MiB\"",
+    ] {
+        only_rule(lines);
+    }
+    let longest = "a".repeat(64);
+    read(&format!(
+        "{ORIGIN}[[rules]]\nname = \"{longest}\"\npath = \"/r\""
+    ));
+    let many: Vec<String> = (0..256)
+        .map(|n| format!("[[rules]]\nname = \"r{n}\"\npath = \"/r\"\n"))
+        .collect();
+    assert_eq!(read(&top(&many.concat())).rules.len(), 256);
+}
+
+#[test]
+fn origins_come_in_three_forms() {
+    let origin = |line: &str| read(line).origin;
+    let url = |text: &str| Origin::Url(text.to_owned());
+    assert_eq!(
+        origin("origin = \"https://API.example.com/\""),
+        url("https://api.example.com")
+    );
+    assert_eq!(
+        origin("origin = \"https://h:8443/base/\""),
+        url("https://h:8443/base")
+    );
+    assert_eq!(origin("origin = { url = \"https://h\" }"), url("https://h"));
+    assert_eq!(origin("origin = { service = true }"), Origin::Service);
+    assert_eq!(
+        origin("[origin]\nservice = false\nurl = \"https://h\""),
+        url("https://h")
+    );
+    for loopback in ["localhost:1", "x.localhost", "127.9.0.1", "[::1]:80"] {
+        read(&format!("origin = \"http://{loopback}\""));
+    }
+    read("allow_http = true\norigin = \"http://api.internal\"");
+}
+
+#[test]
+fn names_that_ignore_case_are_kept_in_one_form() {
+    let policy = read(&top(&format!(
+        "owner_header = \"X-Tenant\"\noperator_token_sha256 = \"{}\"\n\
+         public_origin = \"https://Gate.Example/\"\ncors_origins = [\"https://App.Example:443\"]",
+        "AB".repeat(32)
+    )));
+    assert_eq!(policy.owner_header, "x-tenant");
+    assert_eq!(policy.operator_token_sha256, Some("ab".repeat(32)));
+    assert_eq!(
+        policy.public_origin.as_deref(),
+        Some("https://gate.example")
+    );
+    assert_eq!(policy.cors_origins, ["https://app.example"]);
+    let rule = only_rule(
+        "headers = [{ name = \"X-Mode\", value = \"Slow\" }]\ncontent_types = [\"Text/CSV\"]",
+    );
+    let condition = HeaderCondition {
+        name: "x-mode".to_owned(),
+        value: Some("Slow".to_owned()),
+    };
+    assert_eq!(rule.headers, [condition]);
+    assert_eq!(rule.content_types, ["text/csv"]);
+}
+
+#[test]
+fn statuses_to_retry_are_sorted_and_counted_once() {
+    let rule = only_rule("retry_statuses = [503, 429, 503]");
+    assert_eq!(rule.retry_statuses, Some(vec![429, 503]));
+}
+
+#[test]
+fn durations_and_sizes_are_read_and_written_in_whole_units() {
+    for (text, ms) in [
+        ("250ms", 250),
+        ("0s", 0),
+        ("30s", 30_000),
+        ("5m", 300_000),
+        ("24h", 86_400_000),
+        ("7d", 604_800_000),
+    ] {
+        assert_eq!(parse_duration(text), Some(Millis(ms)), "{text}");
+    }
+    for text in [
+        "",
+        "5",
+        "s",
+        "1.5s",
+        "-1s",
+        "+1s",
+        "1 s",
+        "1S",
+        "1m30s",
+        "1w",
+        "99999999999999999999s",
+        "300000000000d",
+    ] {
+        assert_eq!(parse_duration(text), None, "{text}");
+    }
+    for (text, bytes) in [
+        ("0B", 0),
+        ("1B", 1),
+        ("64KiB", 65_536),
+        ("100MB", 100_000_000),
+        ("5GiB", 5 << 30),
+        ("1KB", 1000),
+        ("2GB", 2_000_000_000),
+        ("3MiB", 3 << 20),
+    ] {
+        assert_eq!(parse_size(text), Some(bytes), "{text}");
+    }
+    for text in ["", "1", "1kb", "1K", "KB", "1 KB", "0x1B", "99999999999GiB"] {
+        assert_eq!(parse_size(text), None, "{text}");
+    }
+    for (ms, text) in [
+        (0, "0s"),
+        (90_000, "90s"),
+        (86_400_000, "1d"),
+        (3_600_001, "3600001ms"),
+        (25 * 3_600_000, "25h"),
+    ] {
+        assert_eq!(duration_text(Millis(ms)), text);
+    }
+    for (bytes, text) in [
+        (0, "0B"),
+        (1000, "1000B"),
+        (2048, "2KiB"),
+        (1 << 30, "1GiB"),
+    ] {
+        assert_eq!(size_text(bytes), text);
+    }
+}
