@@ -276,9 +276,20 @@ pub struct Work {
 }
 
 impl Envelope {
-    /// Writes the call for the header. Fails only if a value cannot be JSON, which none can.
-    pub fn to_header(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self).map(escape_non_ascii)
+    /// Writes a call for the header. Fails only if a value cannot be JSON, which none can.
+    pub fn header_of(shard: u16, call: &Call) -> Result<String, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Borrowed<'a> {
+            v: u8,
+            shard: u16,
+            call: &'a Call,
+        }
+        serde_json::to_string(&Borrowed {
+            v: CALL_VERSION,
+            shard,
+            call,
+        })
+        .map(escape_non_ascii)
     }
 
     /// Reads a call.

@@ -1,0 +1,256 @@
+//! Carrying out what the front door decided, over the ports.
+//!
+//! The order on accept is payload, record, receipt: a 202 is sent only when both are durable. Where
+//! an answer of the storage is lost the client gets a 503 and may repeat the request; with an
+//! `Idempotency-Key` it finds the same job.
+
+use crate::job::{BodyRef, JobId, RowKey};
+use crate::protocol::problem::{Problem, ProblemCode};
+
+use super::call::{
+    Call, Envelope, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
+};
+use super::front::{AcceptPlan, Announced, INLINE_MAX, too_large};
+use super::hash::hex;
+use super::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
+use super::reply::Reply;
+
+/// Everything that serving a client takes.
+pub trait Front: Host + Shards + Bucket {}
+
+impl<P: Host + Shards + Bucket> Front for P {}
+
+/// Calls a shard.
+pub async fn call_shard<P: Shards>(
+    ports: &P,
+    shard: u16,
+    call: &Call,
+    body: CallBody<P::Body>,
+) -> Result<P::Response, Unavailable> {
+    let header = Envelope::header_of(shard, call).map_err(|_| Unavailable)?;
+    ports.call(shard, header, body).await
+}
+
+/// Asks a shard about a job, and brings the body along when it is in the bucket.
+pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
+    match call_shard(ports, shard, call, CallBody::Empty).await {
+        Ok(response) => with_object(ports, response).await,
+        Err(Unavailable) => storage_unavailable(ports),
+    }
+}
+
+async fn with_object<P: Front>(ports: &P, response: P::Response) -> P::Response {
+    let Some(object) = ports.field(&response, OBJECT_HEADER) else {
+        return response;
+    };
+    let slice = ports.field(&response, SLICE_HEADER).and_then(|text| {
+        let (first, count) = text.split_once(' ')?;
+        Some((first.parse().ok()?, count.parse().ok()?))
+    });
+    match ports.get(&object, slice).await {
+        Ok(Some(body)) => ports.amend(
+            response,
+            &[(OBJECT_HEADER, None), (SLICE_HEADER, None)],
+            Some(body),
+        ),
+        Ok(None) => ports.respond(Problem::new(ProblemCode::ResultNotStored).into()),
+        Err(Unavailable) => storage_unavailable(ports),
+    }
+}
+
+/// Takes a request in. The response is the receipt, or the problem.
+pub async fn accept<P: Front>(ports: &P, plan: AcceptPlan, body: Option<P::Body>) -> P::Response {
+    match try_accept(ports, plan, body).await {
+        Ok(response) => response,
+        Err(problem) => ports.respond(problem.into()),
+    }
+}
+
+async fn try_accept<P: Front>(
+    ports: &P,
+    plan: AcceptPlan,
+    body: Option<P::Body>,
+) -> Result<P::Response, Problem> {
+    let AcceptPlan {
+        shard,
+        previous,
+        mut call,
+        body: announced,
+        limit,
+        ..
+    } = plan;
+    let (payload, carried) = take_body(ports, shard, body, announced, limit).await?;
+    call.payload = payload;
+    let (mut call, carried) = match previous {
+        Some(previous) => match look_up(ports, previous, call, carried).await? {
+            Known::Job(response) => return Ok(response),
+            Known::Nothing(call, carried) => (*call, carried),
+        },
+        None => (call, carried),
+    };
+    call.lookup = false;
+    let call = Call::Accept(Box::new(call));
+    call_shard(ports, shard, &call, carried)
+        .await
+        .map_err(|Unavailable| unavailable())
+}
+
+/// Where the body goes: into the call, or into the bucket.
+async fn take_body<P: Front>(
+    ports: &P,
+    shard: u16,
+    body: Option<P::Body>,
+    announced: Announced,
+    limit: u64,
+) -> Result<(PayloadCall, CallBody<P::Body>), Problem> {
+    let Some(body) = body else {
+        return Ok((PayloadCall::Absent, CallBody::Empty));
+    };
+    match announced {
+        Announced::Nothing => Ok((PayloadCall::Absent, CallBody::Empty)),
+        Announced::Length(len) if len <= INLINE_MAX => {
+            Ok((PayloadCall::Inline(Some(len)), CallBody::Stream(body)))
+        }
+        Announced::Length(len) => upload(ports, shard, body, Some(len), limit).await,
+        Announced::Unknown => match ports.collect(body, INLINE_MAX.min(limit)).await {
+            Collected::All(bytes) => Ok((PayloadCall::Inline(None), CallBody::Bytes(bytes))),
+            Collected::More(_) if limit <= INLINE_MAX => Err(too_large(limit)),
+            Collected::More(body) => upload(ports, shard, body, None, limit).await,
+            Collected::Broken => Err(Problem::new(ProblemCode::BodyIncomplete)),
+        },
+    }
+}
+
+async fn upload<P: Front>(
+    ports: &P,
+    shard: u16,
+    body: P::Body,
+    announced: Option<u64>,
+    limit: u64,
+) -> Result<(PayloadCall, CallBody<P::Body>), Problem> {
+    let object = object_key(ports, "requests", shard);
+    let stored = store(ports, shard, &object, None, body, announced, limit).await;
+    match stored {
+        Ok(reference) => Ok((PayloadCall::Object(reference), CallBody::Empty)),
+        Err(PutError::TooLarge) => Err(too_large(limit)),
+        Err(PutError::Incomplete) => Err(Problem::new(ProblemCode::BodyIncomplete)),
+        Err(PutError::Storage) => Err(unavailable()),
+    }
+}
+
+/// Stores a body in the bucket. The shard is told first, so that an object which no record comes to
+/// name is deleted, whatever stops this Worker in between.
+pub async fn store<P: Shards + Bucket>(
+    ports: &P,
+    shard: u16,
+    object: &str,
+    job: Option<RowKey>,
+    body: P::Body,
+    announced: Option<u64>,
+    limit: u64,
+) -> Result<BodyRef, PutError> {
+    let call = Call::Intend {
+        object: object.to_owned(),
+        job,
+    };
+    let intended = call_shard(ports, shard, &call, CallBody::Empty).await;
+    if !intended.is_ok_and(|response| ports.status(&response) == 204) {
+        return Err(PutError::Storage);
+    }
+    ports.put(object, body, announced, limit).await
+}
+
+/// A key for an object: what it is for, its shard, and 128 random bits.
+pub fn object_key<P: Host>(ports: &P, kind: &str, shard: u16) -> String {
+    let mut bytes = [0; 16];
+    ports.random(&mut bytes);
+    format!("{kind}/{shard}/{}", hex(&bytes))
+}
+
+enum Known<R, B> {
+    Job(R),
+    Nothing(Box<super::call::AcceptCall>, CallBody<B>),
+}
+
+/// Asks the shard that a key belonged to before the number of shards changed.
+async fn look_up<P: Front>(
+    ports: &P,
+    previous: u16,
+    mut call: super::call::AcceptCall,
+    carried: CallBody<P::Body>,
+) -> Result<Known<P::Response, P::Body>, Problem> {
+    // The body is needed twice, so it has to be in memory; it is small, or it is in the bucket.
+    let bytes = match carried {
+        CallBody::Empty => None,
+        CallBody::Bytes(bytes) => Some(bytes),
+        CallBody::Stream(body) => match ports.collect(body, INLINE_MAX).await {
+            Collected::All(bytes) => Some(bytes),
+            Collected::More(_) | Collected::Broken => {
+                return Err(Problem::new(ProblemCode::BodyIncomplete));
+            }
+        },
+    };
+    let body = |bytes: Option<Vec<u8>>| bytes.map_or(CallBody::Empty, CallBody::Bytes);
+    call.lookup = true;
+    let question = Call::Accept(Box::new(call));
+    let response = call_shard(ports, previous, &question, body(bytes.clone()))
+        .await
+        .map_err(|Unavailable| unavailable())?;
+    if ports.status(&response) != 204 {
+        return Ok(Known::Job(response));
+    }
+    match question {
+        Call::Accept(call) => Ok(Known::Nothing(call, body(bytes))),
+        _ => Err(Problem::new(ProblemCode::InternalError)),
+    }
+}
+
+/// Starts a failed job again, with a copy of its body where that is in the bucket.
+pub async fn redrive<P: Front>(ports: &P, id: JobId, call: RedriveCall) -> P::Response {
+    let shard = id.shard;
+    let question = Call::Redrive(call);
+    let Ok(response) = call_shard(ports, shard, &question, CallBody::Empty).await else {
+        return storage_unavailable(ports);
+    };
+    let Some(source) = ports.field(&response, OBJECT_HEADER) else {
+        return response;
+    };
+    let Call::Redrive(mut call) = question else {
+        return response;
+    };
+    match copy(ports, shard, &source).await {
+        Ok(reference) => {
+            call.object = Some(reference);
+            ask(ports, shard, &Call::Redrive(call)).await
+        }
+        Err(problem) => ports.respond(problem.into()),
+    }
+}
+
+async fn copy<P: Front>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, Problem> {
+    let missing = || Problem::new(ProblemCode::PayloadUnavailable).retryable(false);
+    let body = match ports.get(source, None).await {
+        Ok(Some(body)) => body,
+        Ok(None) => return Err(missing()),
+        Err(Unavailable) => return Err(unavailable()),
+    };
+    let object = object_key(ports, "requests", shard);
+    store(ports, shard, &object, None, body, None, u64::MAX)
+        .await
+        .map_err(|_| unavailable())
+}
+
+/// The id of the job that a held accept made.
+pub fn held_job<P: Shards>(ports: &P, response: &P::Response) -> Option<JobId> {
+    ports
+        .field(response, HELD_HEADER)
+        .and_then(|text| JobId::parse(&text))
+}
+
+fn unavailable() -> Problem {
+    Problem::new(ProblemCode::StorageUnavailable).retry_after(1)
+}
+
+fn storage_unavailable<P: Shards>(ports: &P) -> P::Response {
+    ports.respond(Reply::from(unavailable()))
+}
