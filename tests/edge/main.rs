@@ -1,0 +1,26 @@
+//! The gateway as it runs: `wrangler dev` with workerd, storage and queues, in front of an origin
+//! that misbehaves on request.
+//!
+//! Needs `build/` (the bundle) and `node_modules/`; `npm test` sees to both and turns the feature
+//! `edge-tests` on. `RAINCHECK_NODE` and `RAINCHECK_WRANGLER` name other programs than the
+//! repository's own.
+
+#![allow(missing_docs, reason = "a test binary has no interface")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test ends at the first surprise, and says where"
+)]
+#![allow(dead_code)]
+
+mod behaviour;
+mod client;
+mod origin;
+mod pattern;
+mod wire;
+
+mod origin_itself;
