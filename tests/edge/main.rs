@@ -13,14 +13,33 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::arithmetic_side_effects,
-    reason = "a test ends at the first surprise, and says where"
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test ends at the first surprise, and prints what it found"
 )]
 #![allow(dead_code)]
 
 mod behaviour;
 mod client;
+mod gateway;
+mod job;
 mod origin;
 mod pattern;
+mod rules;
 mod wire;
 
+mod bad_input;
+mod cancel;
+mod config;
+mod cors;
+mod expiry;
+mod idempotency;
+mod large;
+mod origin_faults;
 mod origin_itself;
+mod passthrough;
+mod prefer;
+mod receipt;
+mod replay;
+mod result;
+mod status;

@@ -35,6 +35,8 @@ pub struct Seen {
     pub body: Vec<u8>,
     /// How much of the body came.
     pub length: u64,
+    /// When the peer gave up on an answer that was held back.
+    pub left: Option<std::time::Instant>,
     /// The body's SHA-256, once it was read to its proper end.
     pub sha256: Option<String>,
 }

@@ -1,0 +1,105 @@
+//! Browsers of configured web origins may call, and read what they need.
+
+use crate::client::{Reply, Request};
+use crate::job::{Case, Job, send};
+use crate::rules::WEB_ORIGIN;
+
+fn preflight(target: &str, origin: &str) -> Request {
+    Request::new("OPTIONS", target)
+        .field("Origin", origin)
+        .field("Access-Control-Request-Method", "POST")
+        .field(
+            "Access-Control-Request-Headers",
+            "authorization, prefer, idempotency-key",
+        )
+}
+
+fn list(reply: &Reply, name: &str) -> Vec<String> {
+    reply
+        .must(name)
+        .split(',')
+        .map(|item| item.trim().to_ascii_lowercase())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_preflight_from_a_configured_origin_is_answered_here() {
+    for target in ["/always/echo", "/jobs/x", "/jobs/x/result"] {
+        let reply = send(preflight(target, WEB_ORIGIN)).await;
+        assert!(matches!(reply.status, 200 | 204), "{target}: {reply}");
+        assert_eq!(reply.must("access-control-allow-origin"), WEB_ORIGIN);
+        let allowed = list(&reply, "access-control-allow-headers");
+        for name in [
+            "authorization",
+            "content-type",
+            "prefer",
+            "idempotency-key",
+            "if-none-match",
+            "last-event-id",
+            "traceparent",
+        ] {
+            assert!(allowed.iter().any(|it| it == name), "{name}: {reply}");
+        }
+        assert!(
+            list(&reply, "access-control-allow-methods").contains(&"post".to_owned()),
+            "{reply}"
+        );
+        assert!(
+            reply.must("vary").to_ascii_lowercase().contains("origin"),
+            "{reply}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_page_needs_is_exposed_on_receipt_status_result_and_problem() {
+    let from_page = |request: Request| request.field("Origin", WEB_ORIGIN);
+    let receipt = send(from_page(Case::new().post("/always/echo"))).await;
+    let job = Job::of(crate::gateway::Gateway::shared().address, &receipt);
+    job.ended().await;
+    let status = send(from_page(Request::get(&job.path()))).await;
+    let result = send(from_page(Request::get(&job.result_path()))).await;
+    let problem = send(from_page(Request::get("/jobs/x"))).await;
+    for reply in [receipt, status, result, problem] {
+        assert_eq!(
+            reply.must("access-control-allow-origin"),
+            WEB_ORIGIN,
+            "{reply}"
+        );
+        let exposed = list(&reply, "access-control-expose-headers");
+        for name in [
+            "location",
+            "content-location",
+            "operation-location",
+            "retry-after",
+            "etag",
+            "link",
+            "preference-applied",
+        ] {
+            assert!(exposed.iter().any(|it| it == name), "{name}: {reply}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_origins_get_nothing() {
+    for origin in [
+        "https://evil.example",
+        "null",
+        "https://app.example.evil.example",
+        "http://app.example",
+    ] {
+        let receipt = send(Case::new().post("/always/echo").field("Origin", origin)).await;
+        assert_eq!(
+            receipt.field("access-control-allow-origin"),
+            None,
+            "{origin}: {receipt}"
+        );
+        let reply = send(preflight("/jobs/x", origin)).await;
+        assert_eq!(
+            reply.field("access-control-allow-origin"),
+            None,
+            "{origin}: {reply}"
+        );
+    }
+}

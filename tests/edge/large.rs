@@ -1,0 +1,141 @@
+//! Bodies larger than the runtime's memory limit, in both directions, with flat memory.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io;
+
+use sha2::{Digest, Sha256};
+
+use crate::client::{Exchange, Request};
+use crate::gateway::Gateway;
+use crate::job::{Case, Job};
+use crate::origin::Origin;
+use crate::pattern::{self, Pattern};
+use crate::rules;
+
+/// The request body: what the platform takes on most plans.
+const REQUEST: u64 = 100_000_000;
+
+/// The response body.
+const RESPONSE: u64 = 1_000_000_000;
+
+/// How much more memory one process of the runtime may come to use. Buffers of the streams and the
+/// simulated bucket account for some; a body held in memory would be far above.
+const GROWTH_MAX_MB: u64 = 80;
+
+/// The peak of resident memory in MB of each process of the runtime, by id.
+fn peaks(gateway: &Gateway) -> Vec<(u32, u64)> {
+    let of_runtime = |process: &u32| {
+        fs::read_to_string(format!("/proc/{process}/comm"))
+            .is_ok_and(|name| name.trim() == "workerd")
+    };
+    let peak = |process: u32| {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap_or_default();
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
+            .unwrap_or(0)
+            / 1024
+    };
+    gateway
+        .processes()
+        .into_iter()
+        .filter(of_runtime)
+        .map(|process| (process, peak(process)))
+        .collect()
+}
+
+/// Prints and checks how much the peaks have grown.
+fn assert_flat(what: &str, gateway: &Gateway, before: &[(u32, u64)]) {
+    let after = peaks(gateway);
+    println!(
+        "{what}: peak of resident memory in MB by process, before {before:?}, after {after:?}"
+    );
+    assert_eq!(before.len(), after.len());
+    assert!(!after.is_empty());
+    for ((process, before), (_, after)) in before.iter().zip(&after) {
+        assert!(
+            after - before < GROWTH_MAX_MB,
+            "{what}: process {process} grew from {before} to {after} MB"
+        );
+    }
+}
+
+/// Sends a body from no memory, and returns the response once its head is there.
+async fn upload(
+    request: &Request,
+    peer: std::net::SocketAddr,
+    length: u64,
+) -> io::Result<Exchange> {
+    let mut exchange = Exchange::open(request, peer).await?;
+    let mut pattern = Pattern::new(1, length);
+    while let Some(block) = pattern.next_block() {
+        exchange.write(block).await?;
+    }
+    Ok(exchange)
+}
+
+/// Reads a body into a hash.
+async fn download(exchange: &mut Exchange) -> (u64, String) {
+    let (mut length, mut hasher) = (0, Sha256::new());
+    while let Some(piece) = exchange.read_piece().await.unwrap() {
+        length += piece.len() as u64;
+        hasher.update(&piece);
+    }
+    (length, pattern::hex(&hasher.finalize()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_go_through_in_both_directions_with_flat_memory() {
+    let gateway = Gateway::start(&rules::large(Origin::shared()));
+    // Warm: what the first job and the first megabytes cost belongs to no body.
+    let warm = Case::new();
+    let request =
+        Request::new("PUT", &warm.target("/always/stream?bytes=3000000")).body(vec![0; 3_000_000]);
+    Job::accepted_by(gateway.address, request)
+        .await
+        .succeeded()
+        .await;
+    let before = peaks(&gateway);
+
+    let case = Case::new();
+    let target = case.target(&format!("/always/stream?bytes={RESPONSE}&seed=2"));
+    let request = Request::new("PUT", &target).field("Content-Length", &REQUEST.to_string());
+    let mut exchange = upload(&request, gateway.address, REQUEST).await.unwrap();
+    let receipt = exchange.read_head().await.unwrap();
+    let job = Job::of(gateway.address, &receipt);
+    assert_flat("accepting 100 MB", &gateway, &before);
+
+    let document = job.ended().await;
+    assert_eq!(document["status"], "succeeded", "{document:#}");
+    let seen = case.seen_once();
+    assert_eq!(
+        (seen.length, seen.sha256),
+        (REQUEST, Some(pattern::hash(1, REQUEST)))
+    );
+    assert_flat("replaying 100 MB and storing 1 GB", &gateway, &before);
+
+    let mut exchange = Exchange::open(&Request::get(&job.result_path()), gateway.address)
+        .await
+        .unwrap();
+    let head = exchange.read_head().await.unwrap();
+    assert_eq!(head.must("content-length"), RESPONSE.to_string());
+    assert_eq!(
+        download(&mut exchange).await,
+        (RESPONSE, pattern::hash(2, RESPONSE))
+    );
+    assert_flat("reading 1 GB", &gateway, &before);
+
+    let passed = Case::new().get(&format!("/pass/stream?bytes={RESPONSE}&seed=2"));
+    let mut exchange = Exchange::open(&passed, gateway.address).await.unwrap();
+    assert_eq!(exchange.read_head().await.unwrap().status, 200);
+    assert_eq!(
+        download(&mut exchange).await,
+        (RESPONSE, pattern::hash(2, RESPONSE))
+    );
+    assert_flat("passing 1 GB through", &gateway, &before);
+}

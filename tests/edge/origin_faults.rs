@@ -1,0 +1,330 @@
+//! An origin that misbehaves: what each fault makes of a job.
+//!
+//! The rule of all: an attempt whose fate is unknown is repeated only where that is safe, that is
+//! for an idempotent method or an origin that honours the key. What the origin did not act on
+//! (a refused connection, 408, 425, 429, 503) is repeated always.
+
+use crate::client::Request;
+use crate::gateway::Gateway;
+use crate::job::{Case, Job, assert_problem};
+use crate::rules;
+
+/// A fault, and what becomes of a POST: how many attempts, and the code of the failure.
+const ON_POST: [(&str, usize, &str); 21] = [
+    ("/always/broken?when=before&how=reset", 1, "outcome_unknown"),
+    ("/always/broken?when=after&how=reset", 1, "outcome_unknown"),
+    ("/always/broken?when=after&how=close", 1, "outcome_unknown"),
+    (
+        "/always/broken?when=head&how=reset&bytes=10",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/always/broken?when=half&how=reset&bytes=1000",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/always/broken?when=half&how=close&bytes=1000",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/always/broken?when=half&how=close&bytes=300000",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/always/broken?when=half&how=close&bytes=300000&framing=chunked",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/impatient/broken?when=after&how=hang",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/impatient/broken?when=head&how=hang&bytes=10",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/impatient/broken?when=half&how=hang&bytes=100000",
+        1,
+        "outcome_unknown",
+    ),
+    (
+        "/always/interim?code=100&then=close",
+        1,
+        "origin_protocol_error",
+    ),
+    (
+        "/always/interim?code=103&then=close",
+        1,
+        "origin_protocol_error",
+    ),
+    (
+        "/always/odd?kind=status&code=600",
+        1,
+        "origin_protocol_error",
+    ),
+    (
+        "/always/odd?kind=status&code=999",
+        1,
+        "origin_protocol_error",
+    ),
+    ("/always/sequence?steps=503", 3, "origin_error"),
+    ("/always/sequence?steps=429", 3, "origin_error"),
+    ("/always/sequence?steps=408", 3, "origin_error"),
+    ("/always/sequence?steps=425", 3, "origin_error"),
+    ("/always/sequence?steps=500", 1, "origin_error"),
+    ("/always/sequence?steps=502", 1, "origin_error"),
+];
+
+/// The same for PUT, which may be repeated.
+const ON_PUT: [(&str, usize, &str); 8] = [
+    ("/always/broken?when=after&how=reset", 3, "outcome_unknown"),
+    (
+        "/always/broken?when=half&how=close&bytes=300000",
+        3,
+        "outcome_unknown",
+    ),
+    (
+        "/impatient/broken?when=after&how=hang",
+        2,
+        "outcome_unknown",
+    ),
+    (
+        "/always/odd?kind=status&code=999",
+        3,
+        "origin_protocol_error",
+    ),
+    ("/always/sequence?steps=500", 3, "origin_error"),
+    ("/always/sequence?steps=502", 3, "origin_error"),
+    ("/always/sequence?steps=504", 3, "origin_error"),
+    ("/always/sequence?steps=501", 1, "origin_error"),
+];
+
+/// Responses that HTTP forbids and that the runtime reports as it likes, as unknown or as malformed.
+const FORBIDDEN: [&str; 4] = [
+    "/always/odd?kind=lengths",
+    "/always/odd?kind=nul",
+    "/always/broken?when=half&how=close&bytes=10&framing=chunked",
+    "/always/odd?kind=huge&bytes=4000000",
+];
+
+/// Sends the same fault many times at once would hide which one failed; so one job each, all together.
+async fn fates(method: &str, faults: &[(&str, usize, &str)]) -> Vec<String> {
+    let jobs = faults.iter().map(|&(target, attempts, code)| async move {
+        let case = Case::new();
+        let request = case.request(method, target).body("{}");
+        let job = Job::accepted(request).await;
+        let document = job.ended().await;
+        let got = document["error"]["code"]
+            .as_str()
+            .unwrap_or("success")
+            .to_owned();
+        let seen = case.seen().len();
+        let same = case.seen().windows(2).all(|pair| {
+            (&pair[0].target, pair[0].field("idempotency-key"))
+                == (&pair[1].target, pair[1].field("idempotency-key"))
+        });
+        (got != code || seen != attempts || !same || document["attempt"] != attempts).then(|| {
+            format!("{method} {target}: wanted {attempts} × {code}, got {seen} × {got}: {document}")
+        })
+    });
+    futures_util::future::join_all(jobs)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[tokio::test]
+async fn a_post_is_repeated_only_when_the_origin_did_not_act() {
+    let wrong = fates("POST", &ON_POST).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_put_is_repeated_after_an_unknown_outcome() {
+    let wrong = fates("PUT", &ON_PUT).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn an_origin_that_honours_the_key_gets_a_post_again() {
+    let case = Case::new();
+    let job = Job::accepted(case.post("/honours/sequence?steps=reset,close,200")).await;
+    assert_eq!(job.succeeded().await.status, 200);
+    let seen = case.seen();
+    assert_eq!(seen.len(), 3);
+    assert!(
+        seen.iter()
+            .all(|attempt| attempt.identity() == seen[0].identity()),
+        "{seen:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_put_gets_through_after_failures() {
+    let case = Case::new();
+    let target = case.target("/always/sequence?steps=reset,500,200");
+    let job = Job::accepted(Request::new("PUT", &target).body("x")).await;
+    assert_eq!(job.succeeded().await.status, 200);
+    assert_eq!(case.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn responses_that_http_forbids_never_succeed() {
+    for target in FORBIDDEN {
+        let case = Case::new();
+        let job = Job::accepted(case.post(target)).await;
+        let code = job.failed().await;
+        assert!(
+            code == "outcome_unknown" || code == "origin_protocol_error",
+            "{target}: {code}"
+        );
+        assert_eq!(case.seen().len(), 1, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_a_problem_that_says_so() {
+    let job = Job::accepted(Case::new().post("/always/broken?when=after&how=reset")).await;
+    assert_eq!(job.failed().await, "outcome_unknown");
+    let reply = job.result().await;
+    assert_problem(&reply, 500, "outcome_unknown");
+    assert_eq!(reply.json()["retryable"], false);
+    let job = Job::accepted(Case::new().post("/always/odd?kind=status&code=999")).await;
+    assert_eq!(job.failed().await, "origin_protocol_error");
+    assert_problem(&job.result().await, 502, "origin_protocol_error");
+}
+
+#[tokio::test]
+async fn early_hints_are_not_the_answer() {
+    let job = Job::accepted(Case::new().post("/always/interim?code=103")).await;
+    let document = job.ended().await;
+    // The runtime may show the hint as the final response; then it is no success.
+    match document["status"].as_str() {
+        Some("succeeded") => assert_eq!(job.result().await.json()["method"], "POST"),
+        _ => assert_eq!(
+            document["error"]["code"], "origin_protocol_error",
+            "{document:#}"
+        ),
+    }
+}
+
+#[tokio::test]
+async fn bytes_beyond_the_length_are_no_part_of_the_result() {
+    let job = Job::accepted(Case::new().post("/always/long?bytes=50&seed=1")).await;
+    let document = job.ended().await;
+    if document["status"] == "succeeded" {
+        assert_eq!(job.result().await.body, crate::pattern::bytes(1, 50));
+    }
+}
+
+#[tokio::test]
+async fn bad_compression_is_kept_as_it_is() {
+    let request = Case::new()
+        .post("/always/odd?kind=gzip")
+        .field("Accept-Encoding", "gzip");
+    let job = Job::accepted(request).await;
+    if job.ended().await["status"] == "succeeded" {
+        let reply = job
+            .send(Request::get(&job.result_path()).field("Accept-Encoding", "gzip"))
+            .await;
+        assert_eq!(reply.body, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn huge_response_fields_are_kept_or_refused_but_never_lose_the_job() {
+    let job = Job::accepted(Case::new().post("/always/odd?kind=huge&bytes=131072")).await;
+    let document = job.ended().await;
+    match document["status"].as_str() {
+        Some("succeeded") => {
+            let reply = job.result().await;
+            assert_eq!(reply.must("x-huge").len(), 131_072);
+        }
+        _ => assert!(document["error"]["code"].is_string(), "{document:#}"),
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_final_responses() {
+    let case = Case::new();
+    let reply = Job::accepted(case.post("/always/redirect"))
+        .await
+        .succeeded()
+        .await;
+    assert_eq!(
+        (reply.status, reply.must("location")),
+        (302, case.target("/always/redirect").as_str())
+    );
+    assert_eq!(case.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn retry_after_is_honoured() {
+    let case = Case::new();
+    let job = Job::accepted(case.post("/always/sequence?steps=503:1,200")).await;
+    let document = job
+        .until(|it| it["attempt"] == 1 && it["next_attempt"].is_string())
+        .await;
+    let at = |member: &str| {
+        chrono::DateTime::parse_from_rfc3339(document[member].as_str().unwrap()).unwrap()
+    };
+    assert!(
+        (at("next_attempt") - at("started")).num_milliseconds() >= 1000,
+        "{document:#}"
+    );
+    assert_eq!(job.succeeded().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_failed_status_that_was_retried_to_the_end_is_the_result() {
+    let job = Job::accepted(Case::new().post("/always/sequence?steps=503")).await;
+    assert_eq!(job.failed().await, "origin_error");
+    let reply = job.result().await;
+    assert_eq!(
+        (reply.status, &reply.json()["method"]),
+        (503, &"POST".into()),
+        "{reply}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_end_fails_at_its_deadline() {
+    let job = Job::accepted(
+        Case::new()
+            .request("PUT", "/doomed/broken?when=after&how=hang")
+            .body(""),
+    )
+    .await;
+    assert_eq!(job.failed().await, "deadline_exceeded");
+    assert_problem(&job.result().await, 504, "deadline_exceeded");
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_tried_again_and_then_unreachable() {
+    // Nothing listens on a port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let gateway = Gateway::start(&rules::plain(&format!("http://127.0.0.1:{port}")));
+    let case = Case::new();
+    let job = Job::accepted_by(gateway.address, case.post("/always/echo")).await;
+    let document = job.ended().await;
+    assert_eq!(
+        document["error"]["code"], "origin_unreachable",
+        "{document:#}"
+    );
+    assert_eq!(document["attempt"], 3, "{document:#}");
+    assert_problem(&job.result().await, 502, "origin_unreachable");
+    let passed = gateway.send(case.get("/pass/echo")).await;
+    assert_problem(&passed, 502, "origin_unreachable");
+}

@@ -1,0 +1,277 @@
+//! The result: the origin's final response, replayed.
+
+use crate::behaviour::GZIP;
+use crate::client::Request;
+use crate::job::{Case, Job, assert_problem};
+use crate::pattern;
+
+#[tokio::test]
+async fn a_pending_result_is_202_with_the_status_document() {
+    let job = Job::accepted(Case::new().post("/always/echo?ms=1500")).await;
+    let reply = job.result().await;
+    assert_eq!(reply.status, 202, "{reply}");
+    assert!(
+        reply.must("location").ends_with(&job.result_path()),
+        "{reply}"
+    );
+    assert!(
+        reply
+            .must("retry-after")
+            .parse::<u32>()
+            .is_ok_and(|seconds| seconds >= 1),
+        "{reply}"
+    );
+    assert_eq!(reply.must("cache-control"), "no-store");
+    assert_eq!(reply.json()["id"], job.id);
+    assert_eq!(job.succeeded().await.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_of_every_size_come_back_byte_for_byte() {
+    for length in [0, 1, 65_535, 65_536, 65_537, 1_000_000, 20_000_000] {
+        let target = format!("/always/echo?bytes={length}&seed=5&type=application/x-data");
+        let reply = Job::accepted(Case::new().post(&target))
+            .await
+            .succeeded()
+            .await;
+        assert_eq!((reply.status, reply.body.len() as u64), (200, length));
+        assert_eq!(
+            pattern::sha256(&reply.body),
+            pattern::hash(5, length),
+            "{length}"
+        );
+        assert_eq!(reply.must("content-type"), "application/x-data");
+        assert_eq!(reply.must("content-length"), length.to_string());
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_unknown_length_come_back_byte_for_byte() {
+    for framing in ["chunked", "close"] {
+        for length in [0, 10, 65_536, 65_537, 12_000_000] {
+            let target = format!("/always/stream?bytes={length}&seed=6&framing={framing}");
+            let reply = Job::accepted(Case::new().post(&target))
+                .await
+                .succeeded()
+                .await;
+            assert_eq!(reply.body.len() as u64, length, "{framing}");
+            assert_eq!(
+                pattern::sha256(&reply.body),
+                pattern::hash(6, length),
+                "{framing} {length}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_origins_end_to_end_fields_come_back() {
+    let target = "/always/echo?status=201&bytes=3&type=text/csv&h=X-Report:7&h=Set-Cookie:a%3D1&h=Set-Cookie:b%3D2\
+        &h=Location:/reports/7&h=ETag:%22v1%22&h=Last-Modified:Wed,%2021%20Oct%202015%2007:28:00%20GMT\
+        &h=Content-Disposition:attachment&h=Connection:X-Hop&h=X-Hop:1&h=Raincheck-Forged:1";
+    let reply = Job::accepted(Case::new().post(target))
+        .await
+        .succeeded()
+        .await;
+    assert_eq!(reply.status, 201, "{reply}");
+    for (name, value) in [
+        ("content-type", "text/csv"),
+        ("x-report", "7"),
+        ("location", "/reports/7"),
+        ("etag", "\"v1\""),
+        ("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        ("content-disposition", "attachment"),
+    ] {
+        assert_eq!(reply.field(name), Some(value), "{name}: {reply}");
+    }
+    let cookies = reply
+        .fields
+        .iter()
+        .filter(|(name, _)| name == "set-cookie")
+        .count();
+    assert_eq!(cookies, 2, "{reply}");
+    assert_eq!(
+        (reply.field("x-hop"), reply.field("raincheck-forged")),
+        (None, None),
+        "{reply}"
+    );
+}
+
+#[tokio::test]
+async fn statuses_come_back_as_they_were_also_those_of_failures() {
+    for (status, state) in [
+        (201, "succeeded"),
+        (204, "succeeded"),
+        (301, "succeeded"),
+        (302, "succeeded"),
+        (400, "failed"),
+        (404, "failed"),
+        (409, "failed"),
+        (418, "failed"),
+        (500, "failed"),
+        (502, "failed"),
+        (599, "failed"),
+    ] {
+        let job =
+            Job::accepted(Case::new().post(&format!("/always/echo?status={status}&bytes=9"))).await;
+        assert_eq!(job.ended().await["status"], state, "{status}");
+        let reply = job.result().await;
+        assert_eq!(reply.status, status, "{reply}");
+        let wanted = if status == 204 {
+            Vec::new()
+        } else {
+            pattern::bytes(0, 9)
+        };
+        assert_eq!(reply.body, wanted, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_final_202_does_not_look_pending() {
+    let reply = Job::accepted(Case::new().post("/always/echo?status=202&bytes=4"))
+        .await
+        .succeeded()
+        .await;
+    assert_eq!(
+        (reply.status, reply.must("raincheck-origin-status")),
+        (200, "202"),
+        "{reply}"
+    );
+    assert_eq!(reply.body, pattern::bytes(0, 4));
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_kept_as_it_was_sent() {
+    let request = Case::new()
+        .post("/always/gzip?type=text/plain")
+        .field("Accept-Encoding", "gzip");
+    let job = Job::accepted(request).await;
+    job.ended().await;
+    let reply = job
+        .send(Request::get(&job.result_path()).field("Accept-Encoding", "gzip"))
+        .await;
+    assert_eq!(reply.must("content-encoding"), "gzip");
+    assert_eq!(reply.body, GZIP);
+}
+
+#[tokio::test]
+async fn a_part_of_the_body_can_be_asked_for() {
+    // Once from the record, once from the bucket.
+    for length in [1_000, 200_000] {
+        let whole = pattern::bytes(8, length);
+        let target = format!("/always/echo?bytes={length}&seed=8");
+        let job = Job::accepted(Case::new().post(&target)).await;
+        job.succeeded().await;
+        let end = usize::try_from(length).unwrap();
+        for (range, from, to) in [
+            ("bytes=0-0", 0, 1),
+            ("bytes=10-19", 10, 20),
+            ("bytes=990-", 990, end),
+            ("bytes=-5", end - 5, end),
+            ("bytes=500-999999999", 500, end),
+        ] {
+            let reply = job
+                .send(Request::get(&job.result_path()).field("Range", range))
+                .await;
+            assert_eq!(reply.status, 206, "{range}: {reply}");
+            assert_eq!(
+                reply.must("content-range"),
+                format!("bytes {from}-{}/{end}", to - 1)
+            );
+            assert!(reply.body == whole[from..to], "{range} of {length}");
+        }
+        let beyond = Request::get(&job.result_path()).field("Range", &format!("bytes={end}-"));
+        let reply = job.send(beyond).await;
+        assert_problem(&reply, 416, "range_not_satisfiable");
+        assert_eq!(reply.must("content-range"), format!("bytes */{end}"));
+        for ignored in ["bytes=5-1", "lines=1-2", "bytes=x", "nonsense"] {
+            let reply = job
+                .send(Request::get(&job.result_path()).field("Range", ignored))
+                .await;
+            assert_eq!((reply.status, reply.body.len()), (200, end), "{ignored}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_of_a_result_is_get_without_the_content() {
+    for length in [10, 200_000] {
+        let target = format!("/always/echo?bytes={length}&h=X-Report:7");
+        let job = Job::accepted(Case::new().post(&target)).await;
+        let get = job.succeeded().await;
+        let head = job.send(Request::new("HEAD", &job.result_path())).await;
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        for name in ["content-type", "x-report", "etag", "content-length"] {
+            assert_eq!(head.field(name), get.field(name), "{name} {length}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_result_has_an_entity_tag_to_ask_with_again() {
+    for target in [
+        "/always/echo?bytes=10",
+        "/always/echo?bytes=10&h=ETag:%22own%22",
+    ] {
+        let job = Job::accepted(Case::new().post(target)).await;
+        let etag = job.succeeded().await.must("etag").to_owned();
+        let reply = job
+            .send(Request::get(&job.result_path()).field("If-None-Match", &etag))
+            .await;
+        assert_eq!(
+            (reply.status, reply.body.len()),
+            (304, 0),
+            "{target}: {reply}"
+        );
+        let reply = job
+            .send(Request::get(&job.result_path()).field("If-None-Match", "\"x\""))
+            .await;
+        assert_eq!(reply.status, 200, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_result_cannot_run_in_the_gateways_name() {
+    let html = "/always/echo?type=text/html&bytes=10&h=Content-Security-Policy:default-src%20*";
+    let reply = Job::accepted(Case::new().post(html))
+        .await
+        .succeeded()
+        .await;
+    assert_eq!(reply.must("x-content-type-options"), "nosniff");
+    let policies: Vec<&str> = reply
+        .fields
+        .iter()
+        .filter(|(name, _)| name == "content-security-policy")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert!(
+        policies.iter().any(|policy| policy.contains("sandbox")),
+        "{reply}"
+    );
+    assert!(
+        policies
+            .iter()
+            .all(|policy| !policy.contains("allow-scripts")),
+        "{reply}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_result_can_be_read_many_times() {
+    let job = Job::accepted(Case::new().post("/always/echo?bytes=100000")).await;
+    let first = job.succeeded().await;
+    for _ in 0..5 {
+        let again = job.result().await;
+        assert_eq!((again.status, &again.body), (first.status, &first.body));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_response_is_kept_whole() {
+    let target = "/always/slow?bytes=100000&pieces=10&gap=100&seed=4";
+    let reply = Job::accepted(Case::new().post(target))
+        .await
+        .succeeded()
+        .await;
+    assert_eq!(reply.body, pattern::bytes(4, 100_000));
+}
