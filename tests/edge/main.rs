@@ -33,6 +33,7 @@ mod cancel;
 mod config;
 mod cors;
 mod expiry;
+mod foreign_clients;
 mod idempotency;
 mod large;
 mod origin_faults;
