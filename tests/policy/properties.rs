@@ -183,7 +183,12 @@ fn policy() -> impl Strategy<Value = Policy> {
         prop_oneof![vec(site(), 0..3), Just(vec!["*".to_owned()])],
         option::of("[0-9a-f]{64}"),
         (1_000_000..=500_u64 << 20, 1..=5_363_466_240_u64),
-        span(10_000..=60_000),
+        [
+            span(10_000..=60_000),
+            span(1_000..=3_600_000),
+            span(1_000..=840_000),
+            span(0..=604_800_000),
+        ],
     );
     (outside, vec(rule(), 0..5)).prop_map(|(outside, mut rules)| {
         for (number, rule) in rules.iter_mut().enumerate() {
@@ -200,7 +205,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             cors,
             operator,
             sizes,
-            wait_limit,
+            spans,
         ) = outside;
         Policy {
             origin,
@@ -215,7 +220,10 @@ fn policy() -> impl Strategy<Value = Policy> {
             operator_token_sha256: operator,
             body_limit: sizes.0,
             result_limit: sizes.1,
-            wait_limit,
+            wait_limit: spans[0],
+            claim_patience: spans[1],
+            lease: spans[2],
+            tombstone: spans[3],
             rules,
         }
     })

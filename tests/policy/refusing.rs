@@ -102,6 +102,9 @@ cors_origins = [1] => cors_origins: found 1; allowed: <CORS>
 operator_token_sha256 = "hunter2" => operator_token_sha256: found something else (not shown); allowed: <DIGEST>
 wait_limit = "61s" => wait_limit: found "61s"; allowed: a duration from "0s" to "1m"
 wait_limit = 30 => wait_limit: found 30; allowed: a duration from "0s" to "1m"
+claim_patience = "999ms" => claim_patience: found "999ms"; allowed: a duration from "1s" to "1h"
+lease = "15m" => lease: found "15m"; allowed: a duration from "1s" to "14m"
+tombstone = "8d" => tombstone: found "8d"; allowed: a duration from "0s" to "7d"
 retention = "366d" => retention: found "366d"; allowed: <SPAN>
 retention = "1 d" => retention: found "1 d"; allowed: <SPAN>
 body_limit = "501MiB" => body_limit: found "501MiB"; allowed: a size from "1B" to "500MiB"

@@ -44,6 +44,12 @@ pub fn render(policy: &Policy) -> String {
     set("result_limit", size_text(policy.result_limit).into());
     set("wait_limit", duration_text(policy.wait_limit).into());
     set(
+        "claim_patience",
+        duration_text(policy.claim_patience).into(),
+    );
+    set("lease", duration_text(policy.lease).into());
+    set("tombstone", duration_text(policy.tombstone).into());
+    set(
         "rules",
         policy
             .rules
