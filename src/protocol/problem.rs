@@ -105,8 +105,6 @@ problem_codes! {
     ResultTooLarge = "result_too_large", 502, false, "The origin's response is too large";
     /// The job did not end by its deadline.
     DeadlineExceeded = "deadline_exceeded", 504, false, "The job did not finish by its deadline";
-    /// The permitted attempts are used up and none of them brought a response.
-    AttemptsExhausted = "attempts_exhausted", 502, false, "All attempts failed";
     /// The origin may or may not have acted.
     OutcomeUnknown = "outcome_unknown", 500, false, "It is not known whether the origin acted";
     /// The origin answered, but its response could not be kept.
