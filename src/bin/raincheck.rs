@@ -1,0 +1,332 @@
+//! `raincheck check [FILE]`: is this deployment's wrangler.toml in order?
+//!
+//! It reads the configuration exactly as the Worker does when it starts, and looks for the bindings
+//! that the Worker uses, at the top level and in every `[env.…]`. wrangler lets an environment
+//! inherit migrations, but no variable, binding or queue, so each must be complete.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to the person who runs it"
+)]
+
+use std::process::ExitCode;
+
+use raincheck::job::Priority;
+use raincheck::policy::limits::MAX_VARIABLE_BYTES;
+use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text};
+use toml::{Table, Value};
+
+const HELP: &str = "\
+Usage: raincheck check [FILE]
+
+Checks FILE (wrangler.toml by default): the configuration in the variable RAINCHECK and the
+bindings that the Worker needs, at the top level and in every environment. Prints one line per
+rule and ends with 0, or prints every mistake and ends with 1.
+
+docs/configuration.md describes every field of the configuration.
+";
+const DEFAULT_FILE: &str = "wrangler.toml";
+/// The status for arguments that make no sense.
+const USAGE: u8 = 2;
+
+/// The variable that holds the configuration.
+const VARIABLE: &str = "RAINCHECK";
+/// The Durable Object namespace of the shards, and the class behind it.
+const SHARDS: &str = "SHARDS";
+const SHARD_CLASS: &str = "ShardObject";
+/// The bucket for large bodies.
+const BUCKET: &str = "BUCKET";
+/// The Worker behind, when the origin is a service binding.
+const SERVICE: &str = "ORIGIN";
+/// What the name of the dead-letter queue begins with: the Worker tells its messages by it.
+const DEAD_LETTERS: &str = "raincheck-dead";
+
+const fn producer(priority: Priority) -> &'static str {
+    match priority {
+        Priority::High => "QUEUE_HIGH",
+        Priority::Normal => "QUEUE_NORMAL",
+        Priority::Low => "QUEUE_LOW",
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["-h" | "--help" | "help"] | ["check", "-h" | "--help"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        ["check"] => check(DEFAULT_FILE),
+        ["check", file] if !file.starts_with('-') => check(file),
+        _ => {
+            eprint!("{HELP}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn check(file: &str) -> ExitCode {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("{file}: cannot be read: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let wrangler = match text.parse::<Table>() {
+        Ok(wrangler) => wrangler,
+        Err(error) => {
+            eprintln!("{file}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut report = Report::default();
+    for (place, table) in environments(&wrangler) {
+        report.environment(&place, table, &wrangler);
+    }
+    if report.mistakes.is_empty() {
+        for line in report.lines {
+            println!("{file}: {line}");
+        }
+        ExitCode::SUCCESS
+    } else {
+        for mistake in report.mistakes {
+            eprintln!("{file}: {mistake}");
+        }
+        ExitCode::FAILURE
+    }
+}
+
+/// The top level and every environment, each with what stands before its fields in messages.
+fn environments(wrangler: &Table) -> Vec<(String, &Table)> {
+    let mut all = vec![(String::new(), wrangler)];
+    let named = wrangler.get("env").and_then(Value::as_table);
+    for (name, value) in named.into_iter().flatten() {
+        if let Some(table) = value.as_table() {
+            all.push((format!("env.{name}."), table));
+        }
+    }
+    all
+}
+
+#[derive(Default)]
+struct Report {
+    lines: Vec<String>,
+    mistakes: Vec<ConfigError>,
+}
+
+impl Report {
+    fn environment(&mut self, place: &str, table: &Table, wrangler: &Table) {
+        if let Some(policy) = self.configuration(place, table) {
+            self.lines.push(format!("{place}{}", headline(&policy)));
+            for rule in &policy.rules {
+                self.lines.push(format!("{place}{}", line(rule)));
+            }
+            if policy.origin == Origin::Service {
+                self.service(place, table);
+            }
+        }
+        self.shards(place, table, wrangler);
+        self.bucket(place, table);
+        self.queues(place, table);
+    }
+
+    fn configuration(&mut self, place: &str, table: &Table) -> Option<Policy> {
+        let field = format!("{place}vars.{VARIABLE}");
+        let value = table.get("vars").and_then(|vars| vars.get(VARIABLE));
+        let Some(text) = value.and_then(Value::as_str) else {
+            let found = if value.is_some() {
+                "no text"
+            } else {
+                "nothing"
+            };
+            self.mistake(field, found, "the configuration as one text between '''");
+            return None;
+        };
+        if text.len() > MAX_VARIABLE_BYTES {
+            self.mistake(
+                field.clone(),
+                format!("a text of {} bytes", text.len()),
+                format!("{MAX_VARIABLE_BYTES} bytes, which is all that Cloudflare takes"),
+            );
+        }
+        match Policy::parse(text) {
+            Ok(policy) => Some(policy),
+            Err(errors) => {
+                for error in errors.as_slice() {
+                    let field = format!("{field}: {}", error.field);
+                    self.mistake(field, error.found.as_str(), error.allowed.as_str());
+                }
+                None
+            }
+        }
+    }
+
+    fn shards(&mut self, place: &str, table: &Table, wrangler: &Table) {
+        let field = format!("{place}durable_objects.bindings");
+        let bindings = tables(table, &["durable_objects", "bindings"]);
+        let binding = bindings.into_iter().find(|it| is(it, "name", SHARDS));
+        let class = binding.map(|it| text(it, "class_name"));
+        let needed = format!("{{ name = {SHARDS:?}, class_name = {SHARD_CLASS:?} }} among them");
+        match class {
+            None => self.mistake(field, format!("none named {SHARDS:?}"), needed),
+            Some(class) if class != SHARD_CLASS => {
+                self.mistake(field, format!("{SHARDS:?} of the class {class:?}"), needed);
+            }
+            Some(_) => {}
+        }
+        let holder = if table.contains_key("migrations") {
+            (place, table)
+        } else {
+            ("", wrangler)
+        };
+        let migrated = tables(holder.1, &["migrations"]).into_iter().any(|it| {
+            let classes = it.get("new_sqlite_classes").and_then(Value::as_array);
+            let mut classes = classes.into_iter().flatten().filter_map(Value::as_str);
+            classes.any(|class| class == SHARD_CLASS)
+        });
+        if !migrated {
+            self.mistake(
+                format!("{}migrations", holder.0),
+                format!("no SQLite class {SHARD_CLASS:?}"),
+                format!("one with new_sqlite_classes = [{SHARD_CLASS:?}]"),
+            );
+        }
+    }
+
+    fn bucket(&mut self, place: &str, table: &Table) {
+        let buckets = tables(table, &["r2_buckets"]);
+        if !buckets.into_iter().any(|it| is(it, "binding", BUCKET)) {
+            self.mistake(
+                format!("{place}r2_buckets"),
+                format!("none bound as {BUCKET:?}"),
+                format!("one with binding = {BUCKET:?}"),
+            );
+        }
+    }
+
+    fn service(&mut self, place: &str, table: &Table) {
+        let services = tables(table, &["services"]);
+        if !services.into_iter().any(|it| is(it, "binding", SERVICE)) {
+            self.mistake(
+                format!("{place}services"),
+                format!("none bound as {SERVICE:?}"),
+                format!("one with binding = {SERVICE:?}, because the origin is a service"),
+            );
+        }
+    }
+
+    /// Each priority needs a queue of its own that this Worker consumes, and whose messages end in
+    /// the dead-letter queue instead of being deleted; that queue needs a consumer as well.
+    fn queues(&mut self, place: &str, table: &Table) {
+        let producers = tables(table, &["queues", "producers"]);
+        let consumers = tables(table, &["queues", "consumers"]);
+        let consumer = |queue: &str| consumers.iter().find(|it| is(it, "queue", queue));
+        let field = format!("{place}queues.consumers");
+        let mut seen: Vec<&str> = Vec::new();
+        let mut dead: Vec<&str> = Vec::new();
+        for binding in Priority::ALL.map(producer) {
+            let bound = producers.iter().find(|it| is(it, "binding", binding));
+            let Some(queue) = bound.map(|it| text(it, "queue")) else {
+                let found = format!("none bound as {binding:?}");
+                let field = format!("{place}queues.producers");
+                self.mistake(field, found, format!("one with binding = {binding:?}"));
+                continue;
+            };
+            if seen.contains(&queue) {
+                let found = format!("{queue:?} for {binding:?} and another priority");
+                let field = format!("{place}queues.producers");
+                self.mistake(field, found, "a queue for each priority");
+                continue;
+            }
+            seen.push(queue);
+            match consumer(queue).map(|it| text(it, "dead_letter_queue")) {
+                None => {
+                    let found = format!("none for {queue:?}");
+                    self.mistake(field.clone(), found, format!("one with queue = {queue:?}"));
+                }
+                Some(name) if !name.starts_with(DEAD_LETTERS) => {
+                    let found = format!("{queue:?} with dead_letter_queue = {name:?}");
+                    let needed =
+                        format!("a dead_letter_queue whose name begins with {DEAD_LETTERS:?}");
+                    self.mistake(field.clone(), found, needed);
+                }
+                Some(name) if !dead.contains(&name) => dead.push(name),
+                Some(_) => {}
+            }
+        }
+        for queue in dead {
+            if consumer(queue).is_none() {
+                let found = format!("none for {queue:?}");
+                self.mistake(field.clone(), found, format!("one with queue = {queue:?}"));
+            }
+        }
+    }
+
+    fn mistake(
+        &mut self,
+        field: impl Into<String>,
+        found: impl Into<String>,
+        allowed: impl Into<String>,
+    ) {
+        self.mistakes.push(ConfigError {
+            field: field.into(),
+            found: found.into(),
+            allowed: allowed.into(),
+        });
+    }
+}
+
+/// The tables of an array at a path; none when anything on the way is absent or of another type.
+fn tables<'a>(table: &'a Table, path: &[&str]) -> Vec<&'a Table> {
+    let Some((last, before)) = path.split_last() else {
+        return Vec::new();
+    };
+    let parent = before
+        .iter()
+        .try_fold(table, |table, key| table.get(*key)?.as_table());
+    let array = parent.and_then(|parent| parent.get(*last)?.as_array());
+    array
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_table)
+        .collect()
+}
+
+fn text<'a>(table: &'a Table, key: &str) -> &'a str {
+    table.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is(table: &Table, key: &str, value: &str) -> bool {
+    text(table, key) == value
+}
+
+fn headline(policy: &Policy) -> String {
+    let origin = match &policy.origin {
+        Origin::Url(url) => url.as_str(),
+        Origin::Service => "the service binding",
+    };
+    let count = match policy.rules.len() {
+        0 => "no rules, everything passes through".to_owned(),
+        1 => "1 rule".to_owned(),
+        count => format!("{count} rules"),
+    };
+    format!("{count}, to {origin}, jobs under {}", policy.mount)
+}
+
+fn line(rule: &Rule) -> String {
+    let what = format!("{}: {} {}", rule.name, rule.methods.join("|"), rule.path);
+    if rule.defer == Defer::Never {
+        return format!("{what}: passed through");
+    }
+    format!(
+        "{what}: {}, priority {}, at most {} attempts of {}, deadline {}, kept for {}",
+        rule.defer.as_str(),
+        rule.priority.as_str(),
+        rule.attempts,
+        duration_text(rule.attempt_timeout),
+        duration_text(rule.deadline),
+        duration_text(rule.retention),
+    )
+}

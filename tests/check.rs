@@ -1,0 +1,258 @@
+//! `raincheck check`, run as a command.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+const GOOD: &str = include_str!("../wrangler.toml");
+
+/// Runs the command with these arguments, in a directory where wrangler.toml holds `content`.
+fn run(test: &str, content: &str, args: &[&str]) -> Output {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("wrangler.toml"), content).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_raincheck"))
+        .args(args)
+        .current_dir(directory)
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The one change between a good file and a bad one, and what is said about it.
+#[track_caller]
+fn refused(test: &str, content: &str, expected: &str) {
+    let output = run(test, content, &["check"]);
+    assert_eq!(stderr(&output), format!("{expected}\n"));
+    assert_eq!(stdout(&output), "");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[track_caller]
+fn changed(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "wrangler.toml has changed: {from}");
+    GOOD.replace(from, to)
+}
+
+const SMALL: &str = "[vars]\nRAINCHECK = '''\norigin = 'https://h'\n[[rules]]\nname = 'never'\nmethods = ['*']\n\
+    path = '/health'\ndefer = 'never'\n[[rules]]\nname = 'slow'\npath = '/{*rest}'\n'''\n";
+
+/// The project's own wrangler.toml with another configuration in it.
+fn with_configuration(vars: &str) -> String {
+    let (before, rest) = GOOD.split_once("[vars]\n").unwrap();
+    let (_, after) = rest.split_once("'''\n\n").unwrap();
+    format!("{before}{vars}\n{after}")
+}
+
+#[test]
+fn the_projects_own_configuration_is_in_order() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/wrangler.toml");
+    let output = run("own", "", &["check", file]);
+    assert_eq!(stderr(&output), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_good_file_gets_one_line_per_rule() {
+    let output = run("good", &with_configuration(SMALL), &["check"]);
+    assert_eq!(stderr(&output), "");
+    assert_eq!(
+        stdout(&output),
+        "wrangler.toml: 2 rules, to https://h, jobs under /jobs\n\
+         wrangler.toml: never: * /health: passed through\n\
+         wrangler.toml: slow: POST /{*rest}: always, priority normal, at most 5 attempts of 10m, deadline 1h, kept for 1d\n"
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn every_mistake_in_the_configuration_is_named() {
+    let text = SMALL.replace("name = 'slow'", "name = 'slow'\nattempts = 0\ndefer = 1");
+    refused(
+        "configuration",
+        &with_configuration(&text),
+        "wrangler.toml: vars.RAINCHECK: rules[slow].defer: found 1; allowed: \"always\", \"preferred\", \"never\"\n\
+         wrangler.toml: vars.RAINCHECK: rules[slow].attempts: found 0; allowed: a whole number from 1 to 100",
+    );
+}
+
+#[test]
+fn a_configuration_that_is_absent_or_no_text_is_named() {
+    const NEEDED: &str = "the configuration as one text between '''";
+    refused(
+        "absent",
+        &with_configuration("[vars]"),
+        &format!("wrangler.toml: vars.RAINCHECK: found nothing; allowed: {NEEDED}"),
+    );
+    refused(
+        "table",
+        &with_configuration("[vars.RAINCHECK]\norigin = 'https://h'"),
+        &format!("wrangler.toml: vars.RAINCHECK: found no text; allowed: {NEEDED}"),
+    );
+}
+
+#[test]
+fn a_configuration_that_cloudflare_would_not_take_is_refused() {
+    // TOML drops the line break after the opening quotes.
+    let length = SMALL.split("'''").nth(1).unwrap().len() - 1;
+    let padded = |to: usize| {
+        let comment = format!("#{}\n", "x".repeat(to - length - 2));
+        with_configuration(&SMALL.replacen("'''\n", &format!("'''\n{comment}"), 1))
+    };
+    let output = run("fitting", &padded(5120), &["check"]);
+    assert_eq!(stderr(&output), "");
+    refused(
+        "long",
+        &padded(5121),
+        "wrangler.toml: vars.RAINCHECK: found a text of 5121 bytes; allowed: 5120 bytes, which is all that Cloudflare takes",
+    );
+}
+
+#[test]
+fn missing_bindings_are_named() {
+    let cases = [
+        (
+            changed("name = \"SHARDS\"", "name = \"SHARD\""),
+            "durable_objects.bindings: found none named \"SHARDS\"; allowed: { name = \"SHARDS\", class_name = \"ShardObject\" } among them",
+        ),
+        (
+            changed("class_name = \"ShardObject\"", "class_name = \"Shard\""),
+            "durable_objects.bindings: found \"SHARDS\" of the class \"Shard\"; allowed: { name = \"SHARDS\", class_name = \"ShardObject\" } among them",
+        ),
+        (
+            changed("new_sqlite_classes", "new_classes"),
+            "migrations: found no SQLite class \"ShardObject\"; allowed: one with new_sqlite_classes = [\"ShardObject\"]",
+        ),
+        (
+            changed("binding = \"BUCKET\"", "binding = \"BODIES\""),
+            "r2_buckets: found none bound as \"BUCKET\"; allowed: one with binding = \"BUCKET\"",
+        ),
+        (
+            changed("binding = \"QUEUE_LOW\"", "binding = \"QUEUE\""),
+            "queues.producers: found none bound as \"QUEUE_LOW\"; allowed: one with binding = \"QUEUE_LOW\"",
+        ),
+        (
+            changed("queue = \"raincheck-low\"", "queue = \"raincheck-high\""),
+            "queues.producers: found \"raincheck-high\" for \"QUEUE_LOW\" and another priority; allowed: a queue for each priority",
+        ),
+        (
+            changed(
+                "binding = \"QUEUE_HIGH\"\nqueue = \"raincheck-high\"",
+                "binding = \"QUEUE_HIGH\"\nqueue = \"urgent\"",
+            ),
+            "queues.consumers: found none for \"urgent\"; allowed: one with queue = \"urgent\"",
+        ),
+        (
+            changed("\nqueue = \"raincheck-dead\"", "\nqueue = \"other\""),
+            "queues.consumers: found none for \"raincheck-dead\"; allowed: one with queue = \"raincheck-dead\"",
+        ),
+    ];
+    for (number, (text, expected)) in cases.iter().enumerate() {
+        refused(
+            &format!("binding-{number}"),
+            text,
+            &format!("wrangler.toml: {expected}"),
+        );
+    }
+}
+
+#[test]
+fn a_queue_whose_messages_would_be_deleted_is_refused() {
+    const NEEDED: &str = "a dead_letter_queue whose name begins with \"raincheck-dead\"";
+    let lines = ["high", "normal", "low"].map(|name| {
+        format!("wrangler.toml: queues.consumers: found \"raincheck-{name}\" with dead_letter_queue = \"\"; allowed: {NEEDED}")
+    });
+    refused(
+        "letters",
+        &changed("dead_letter_queue = \"raincheck-dead\"\n", ""),
+        &lines.join("\n"),
+    );
+}
+
+#[test]
+fn a_service_origin_needs_its_binding() {
+    let service = SMALL.replace("'https://h'", "{ service = true }");
+    refused(
+        "service",
+        &with_configuration(&service),
+        "wrangler.toml: services: found none bound as \"ORIGIN\"; allowed: one with binding = \"ORIGIN\", because the origin is a service",
+    );
+    let bound = format!(
+        "{}\n[[services]]\nbinding = \"ORIGIN\"\nservice = \"api\"\n",
+        with_configuration(&service)
+    );
+    let output = run("bound", &bound, &["check"]);
+    assert_eq!(stderr(&output), "");
+    assert!(stdout(&output).contains("2 rules, to the service binding"));
+}
+
+#[test]
+fn every_environment_must_be_complete_but_inherits_migrations() {
+    let text = format!(
+        "{}\n[env.staging.vars]\nRAINCHECK = '''\norigin = 'https://h'\nshards = 0\n'''\n",
+        with_configuration(SMALL)
+    );
+    let output = run("environment", &text, &["check"]);
+    let said = stderr(&output);
+    let fields: Vec<&str> = said
+        .lines()
+        .map(|line| {
+            line.strip_prefix("wrangler.toml: env.staging.")
+                .expect(line)
+        })
+        .map(|line| line.split(": found").next().unwrap())
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "vars.RAINCHECK: shards",
+            "durable_objects.bindings",
+            "r2_buckets",
+            "queues.producers",
+            "queues.producers",
+            "queues.producers",
+        ]
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let output = run("unreadable", "", &["check", "absent.toml"]);
+    assert!(stderr(&output).starts_with("absent.toml: cannot be read: "));
+    assert_eq!(output.status.code(), Some(1));
+    let output = run("syntax", "name =", &["check"]);
+    assert!(stderr(&output).starts_with("wrangler.toml: TOML parse error at line 1"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn help_is_given_when_asked_for_and_when_needed() {
+    for args in [&["--help"][..], &["check", "--help"]] {
+        let output = run("help", "", args);
+        assert!(stdout(&output).starts_with("Usage: raincheck check [FILE]\n"));
+        assert_eq!(output.status.code(), Some(0));
+    }
+    for args in [
+        &[][..],
+        &["chekc"],
+        &["check", "--fix"],
+        &["check", "a", "b"],
+    ] {
+        let output = run("usage", "", args);
+        assert!(stderr(&output).starts_with("Usage: "), "{args:?}");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+}
