@@ -1,0 +1,87 @@
+//! Every binding by its name in wrangler.toml, and what is read from the environment.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use js_sys::Reflect;
+use wasm_bindgen::{JsCast as _, JsValue};
+
+use crate::job::Priority;
+use crate::policy::{ConfigErrors, Origin, Policy};
+
+/// The variable with the configuration, TOML text.
+pub(super) const CONFIGURATION: &str = "RAINCHECK";
+/// The Durable Object namespace of the shards.
+pub(super) const SHARDS: &str = "SHARDS";
+/// The bucket for large bodies.
+pub(super) const BUCKET: &str = "BUCKET";
+/// The service binding to the origin, where the configuration says that there is one.
+pub(super) const ORIGIN: &str = "ORIGIN";
+/// The queues, by priority.
+pub(super) const QUEUE_HIGH: &str = "QUEUE_HIGH";
+pub(super) const QUEUE_NORMAL: &str = "QUEUE_NORMAL";
+pub(super) const QUEUE_LOW: &str = "QUEUE_LOW";
+/// The queue of messages that another queue gave up on.
+pub(super) const DEAD_LETTERS: &str = "raincheck-dead";
+/// `detached`: the queue handler returns while its jobs still run. For local runs only, where a
+/// queue delivers one batch at a time.
+pub(super) const CONSUMER: &str = "RAINCHECK_CONSUMER";
+
+thread_local! {
+    /// The configuration cannot change while an isolate lives.
+    static POLICY: OnceCell<Result<Rc<Policy>, ConfigErrors>> = const { OnceCell::new() };
+}
+
+/// The environment of an event.
+#[derive(Clone, Debug)]
+pub(super) struct Bindings(JsValue);
+
+impl Bindings {
+    pub(super) const fn new(env: JsValue) -> Self {
+        Self(env)
+    }
+
+    /// A binding; undefined when it is missing.
+    pub(super) fn get(&self, name: &str) -> JsValue {
+        Reflect::get(&self.0, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
+    }
+
+    pub(super) fn queue(&self, priority: Priority) -> JsValue {
+        self.get(match priority {
+            Priority::High => QUEUE_HIGH,
+            Priority::Normal => QUEUE_NORMAL,
+            Priority::Low => QUEUE_LOW,
+        })
+    }
+
+    /// What answers the origin's requests: undefined stands for the global `fetch`.
+    pub(super) fn fetcher(&self, policy: &Policy) -> JsValue {
+        match policy.origin {
+            Origin::Url(_) => JsValue::UNDEFINED,
+            Origin::Service => self.get(ORIGIN),
+        }
+    }
+
+    pub(super) fn is_detached(&self) -> bool {
+        self.get(CONSUMER)
+            .as_string()
+            .is_some_and(|value| value == "detached")
+    }
+
+    /// The checked configuration, or everything that is wrong with it.
+    pub(super) fn policy(&self) -> Result<Rc<Policy>, ConfigErrors> {
+        POLICY.with(|cell| {
+            cell.get_or_init(|| {
+                let text = self.get(CONFIGURATION).as_string().unwrap_or_default();
+                Policy::parse(&text).map(Rc::new)
+            })
+            .clone()
+        })
+    }
+}
+
+impl From<worker::Env> for Bindings {
+    fn from(env: worker::Env) -> Self {
+        Self::new(env.unchecked_into())
+    }
+}

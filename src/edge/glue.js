@@ -1,0 +1,274 @@
+// The few things that are cheaper, or only possible, on the JavaScript side: a whole head in one
+// crossing instead of one per field, streams that never enter wasm memory, and calls whose exceptions
+// must become values. No decision is made here.
+
+/** Method, URL, whether there is a body, then name and value of each field, a line each. */
+export function requestHead(request) {
+  let text = `${request.method}\n${request.url}\n${request.body === null ? 0 : 1}`;
+  for (const [name, value] of request.headers) text += `\n${name}\n${value}`;
+  return text;
+}
+
+/** Status, then name and value of each field, a line each. */
+export function responseHead(response) {
+  let text = `${response.status}`;
+  for (const [name, value] of response.headers) text += `\n${name}\n${value}`;
+  return text;
+}
+
+function unpack(packed) {
+  const headers = new Headers();
+  if (packed !== "") {
+    const lines = packed.split("\n");
+    for (let i = 0; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
+  }
+  return headers;
+}
+
+/** A response. `manual`: the body is already encoded as Content-Encoding says. */
+export function respond(status, packed, body) {
+  return new Response(body, { status, headers: unpack(packed), encodeBody: "manual" });
+}
+
+/** The response with other fields and, unless undefined, another body. */
+export function amend(response, status, packed, body) {
+  return new Response(body === undefined ? response.body : body, {
+    status,
+    headers: unpack(packed),
+    encodeBody: "manual",
+  });
+}
+
+/** Objects by name; making an id is a hash that need not be done for each request. */
+const ids = new Map();
+
+/** Calls a shard. */
+export function callShard(namespace, name, call, body) {
+  let id = ids.get(name);
+  if (id === undefined) ids.set(name, (id = namespace.idFromName(name)));
+  const init = { method: "POST", headers: { "raincheck-call": call } };
+  if (body !== undefined) init.body = body;
+  return namespace.get(id).fetch("http://shard/", init);
+}
+
+/**
+ * Passes a request on: `removed` and `set` are the changes to its header fields. Fields of the
+ * response that end at this hop are removed; most responses have none and go back as they are.
+ */
+export async function passThrough(fetcher, url, request, removed, set, hopByHop, varies) {
+  const forwarded = new Request(url, request);
+  const headers = forwarded.headers;
+  if (removed !== "") for (const name of removed.split("\n")) headers.delete(name);
+  const lines = set.split("\n");
+  for (let i = 0; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
+  const response = await send(fetcher, forwarded, { redirect: "manual" });
+  if (response.webSocket) return response;
+  const named = response.headers.get("connection");
+  const names = named === null ? hopByHop : hopByHop.concat(named.toLowerCase().split(/\s*,\s*/));
+  const present = names.filter((name) => name !== "" && response.headers.has(name));
+  if (present.length === 0 && !varies) return response;
+  const amended = new Response(response.body, response);
+  for (const name of present) amended.headers.delete(name);
+  if (varies) amended.headers.append("vary", "Prefer");
+  return amended;
+}
+
+/** A request of an attempt. The response's bytes are kept as they come, compressed or not. */
+export function replay(fetcher, url, method, packed, body, signal) {
+  const init = { method, headers: unpack(packed), redirect: "manual", signal, encodeResponseBody: "manual" };
+  if (body !== undefined) init.body = body;
+  return send(fetcher, url, init);
+}
+
+function send(fetcher, request, init) {
+  return fetcher === undefined ? fetch(request, init) : fetcher.fetch(request, init);
+}
+
+/** Reads to the end, as bytes. */
+export async function readAll(source) {
+  return new Uint8Array(await source.arrayBuffer());
+}
+
+/**
+ * Reads a stream of at most `limit` bytes whole. A longer one comes back as a stream of all its
+ * bytes; null stands for one that broke off.
+ */
+export async function collect(stream, limit) {
+  const reader = stream.getReader();
+  const chunks = [];
+  let length = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return joined(chunks, length);
+      chunks.push(value);
+      length += value.byteLength;
+      if (length > limit) return prefixed(chunks, reader);
+    }
+  } catch {
+    return null;
+  }
+}
+
+function joined(chunks, length) {
+  if (chunks.length === 1) return chunks[0];
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}
+
+function prefixed(chunks, reader) {
+  return new ReadableStream({
+    async pull(controller) {
+      if (chunks.length > 0) return controller.enqueue(chunks.shift());
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+/** R2 wants all parts but the last to have one size, of at least 5 MiB. */
+const PART_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Stores a stream while counting and hashing it. Returns "length hash", or the word for what went
+ * wrong: "too_large", "incomplete", "storage". Then nothing is kept. Memory stays flat: a chunk with
+ * an announced length, a part without one.
+ */
+export async function store(bucket, key, stream, announced, limit) {
+  const source = counted(stream, limit);
+  try {
+    if (announced === undefined) await storeParts(bucket, key, source);
+    else await storeStream(bucket, key, source, announced);
+    return `${source.length()} ${await source.hash()}`;
+  } catch (error) {
+    await bucket.delete(key).catch(() => {});
+    return error instanceof Refused ? error.message : (source.broken() ?? "storage");
+  }
+}
+
+class Refused extends Error {}
+
+/** Chunks of a stream, counted and hashed as they pass. */
+function counted(stream, limit) {
+  const reader = stream.getReader();
+  const digest = new crypto.DigestStream("SHA-256");
+  const hasher = digest.getWriter();
+  let length = 0;
+  let broken;
+  return {
+    async next() {
+      let chunk;
+      try {
+        chunk = await reader.read();
+      } catch {
+        broken = "incomplete";
+        throw new Refused(broken);
+      }
+      if (chunk.done) {
+        await hasher.close();
+        return undefined;
+      }
+      length += chunk.value.byteLength;
+      if (length > limit) {
+        await reader.cancel().catch(() => {});
+        throw new Refused("too_large");
+      }
+      await hasher.write(chunk.value);
+      return chunk.value;
+    },
+    length: () => length,
+    broken: () => broken,
+    async hash() {
+      return [...new Uint8Array(await digest.digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    },
+  };
+}
+
+async function storeStream(bucket, key, source, announced) {
+  const { readable, writable } = new FixedLengthStream(announced);
+  const writer = writable.getWriter();
+  const put = bucket.put(key, readable);
+  // A bucket that fails stops reading; without this the next write would wait for ever.
+  let failed;
+  const failure = put.then(() => {}, (error) => { failed = error; throw error; });
+  failure.catch(() => {});
+  try {
+    for (let chunk; (chunk = await source.next()) !== undefined; ) {
+      if (source.length() > announced) throw new Refused("incomplete");
+      await Promise.race([writer.write(chunk), failure]);
+    }
+    if (source.length() !== announced) throw new Refused("incomplete");
+    await Promise.race([writer.close(), failure]);
+    await put;
+  } catch (error) {
+    await writer.abort(error).catch(() => {});
+    await put.catch(() => {});
+    throw failed ?? error;
+  }
+}
+
+async function storeParts(bucket, key, source) {
+  let part = new Uint8Array(PART_BYTES);
+  let filled = 0;
+  let upload;
+  const done = [];
+  try {
+    for (let chunk; (chunk = await source.next()) !== undefined; ) {
+      for (let rest = chunk; rest.byteLength > 0; ) {
+        const taken = Math.min(rest.byteLength, PART_BYTES - filled);
+        part.set(rest.subarray(0, taken), filled);
+        filled += taken;
+        rest = rest.subarray(taken);
+        if (filled < PART_BYTES) continue;
+        upload ??= await bucket.createMultipartUpload(key);
+        done.push(await upload.uploadPart(done.length + 1, part));
+        part = new Uint8Array(PART_BYTES);
+        filled = 0;
+      }
+    }
+    const last = part.subarray(0, filled);
+    if (upload === undefined) return void (await bucket.put(key, last));
+    if (filled > 0) done.push(await upload.uploadPart(done.length + 1, last));
+    await upload.complete(done);
+  } catch (error) {
+    await upload?.abort().catch(() => {});
+    throw error;
+  }
+}
+
+/** Opens a stored body, or part of it; null when there is none. */
+export async function open(bucket, key, first, count) {
+  const object = await bucket.get(key, count === undefined ? {} : { range: { offset: first, length: count } });
+  return object === null ? null : object.body;
+}
+
+export function remove(bucket, keys) {
+  return bucket.delete(keys);
+}
+
+export function enqueue(queue, text, delaySeconds) {
+  return queue.send(text, { contentType: "text", delaySeconds });
+}
+
+/** Runs a statement; rows come as arrays of values. */
+export function query(sql, statement, params) {
+  return sql.exec(statement, ...params).raw().toArray();
+}
+
+export function execute(sql, statement, params) {
+  sql.exec(statement, ...params);
+}
+
+/** Runs `body` in a transaction that is rolled back unless it returns true. */
+export function atomically(storage, body) {
+  storage.transactionSync(() => {
+    if (!body()) throw new Error("rolled back");
+  });
+}

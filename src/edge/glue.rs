@@ -1,0 +1,96 @@
+//! The functions of `glue.js`.
+
+use js_sys::{Array, Promise};
+use wasm_bindgen::prelude::*;
+use worker::web_sys::{AbortSignal, Request, Response};
+
+#[wasm_bindgen(module = "/src/edge/glue.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = requestHead)]
+    pub(super) fn request_head(request: &Request) -> String;
+
+    #[wasm_bindgen(js_name = responseHead)]
+    pub(super) fn response_head(response: &Response) -> String;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn respond(status: u16, packed: &str, body: &JsValue) -> Result<Response, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn amend(
+        response: &Response,
+        status: u16,
+        packed: &str,
+        body: &JsValue,
+    ) -> Result<Response, JsValue>;
+
+    #[wasm_bindgen(js_name = callShard, catch)]
+    pub(super) fn call_shard(
+        namespace: &JsValue,
+        name: &str,
+        call: &str,
+        body: &JsValue,
+    ) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_name = passThrough)]
+    pub(super) fn pass_through(
+        fetcher: &JsValue,
+        url: &str,
+        request: &Request,
+        removed: &str,
+        set: &str,
+        hop_by_hop: &Array,
+        varies: bool,
+    ) -> Promise;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn replay(
+        fetcher: &JsValue,
+        url: &str,
+        method: &str,
+        packed: &str,
+        body: &JsValue,
+        signal: &AbortSignal,
+    ) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_name = readAll)]
+    pub(super) fn read_all(source: &JsValue) -> Promise;
+
+    pub(super) fn collect(stream: &JsValue, limit: f64) -> Promise;
+
+    pub(super) fn store(
+        bucket: &JsValue,
+        key: &str,
+        stream: &JsValue,
+        announced: Option<f64>,
+        limit: f64,
+    ) -> Promise;
+
+    pub(super) fn open(bucket: &JsValue, key: &str, first: f64, count: Option<f64>) -> Promise;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn remove(bucket: &JsValue, keys: Array) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn enqueue(queue: &JsValue, text: &str, delay_secs: f64)
+    -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn query(sql: &JsValue, statement: &str, params: &Array) -> Result<Array, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn execute(sql: &JsValue, statement: &str, params: &Array) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn atomically(
+        storage: &JsValue,
+        body: &mut dyn FnMut() -> bool,
+    ) -> Result<(), JsValue>;
+}
+
+/// What a JavaScript exception says, for the log.
+pub(super) fn message_of(error: &JsValue) -> String {
+    js_sys::Reflect::get(error, &JsValue::from_str("message"))
+        .ok()
+        .and_then(|message| message.as_string())
+        .unwrap_or_else(|| "unknown error".to_owned())
+}

@@ -1,0 +1,11 @@
+//! The Worker: the only code that knows the platform. Events come in here, and every port of
+//! [`crate::gateway::ports`] is implemented here. Nothing is decided here.
+
+mod bindings;
+mod entry;
+mod glue;
+mod object;
+mod ports;
+mod sql;
+
+pub use object::ShardObject;

@@ -1,0 +1,451 @@
+//! The Durable Object of a shard: gathers what arrives together, commits it once, answers, then
+//! sends what has to be sent and sets its alarm.
+//!
+//! The class is bound by hand instead of by the crate's attribute, because responses then stay the
+//! platform's own objects, and because a handle that is shared needs no `unsafe`.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use js_sys::{Date, Object, Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use worker::web_sys::{Request, Response};
+use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
+
+use crate::gateway::call::{AcceptCall, CALL_HEADER, CALL_VERSION, Call, Envelope, PayloadCall};
+use crate::gateway::host::{Handled, accept_group, handle};
+use crate::gateway::message::pack;
+use crate::gateway::ports::{Bucket as _, Queues as _};
+use crate::job::{Millis, UnixMillis};
+use crate::protocol::problem::{Problem, ProblemCode};
+use crate::shard::{Send, Settings, Shard, ShardError, Sweep};
+
+use super::bindings::Bindings;
+use super::glue;
+use super::ports::{Platform, now, random, response};
+use super::sql::ObjectSql;
+
+/// How long the shard gathers what arrives together before it commits, in milliseconds. A commit
+/// costs more than anything else here, and waiting two milliseconds for company more than halves
+/// what each request pays for it.
+const GATHER_WINDOW: Duration = Duration::from_millis(2);
+
+/// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
+/// a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
+const GROUP_MAX: usize = 128;
+
+/// Most ticks in one alarm. Each does a bounded amount; what is left rings again at once, so that
+/// requests come in between.
+const TICKS_PER_ALARM: usize = 8;
+
+/// If an alarm does not get to its end, it rings again after this long.
+const ALARM_AGAIN: Millis = Millis(30_000);
+
+/// The shortest time between two alarms of one shard. It bounds what a mistake could cost.
+const ALARM_PAUSE: Millis = Millis(50);
+
+/// A deleted object takes this long at least to count as an orphan: far longer than any upload.
+const ORPHAN_GRACE: Millis = Millis::from_secs(2 * 3600);
+
+/// A shard.
+#[wasm_bindgen]
+pub struct ShardObject {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    state: DurableObjectState,
+    storage: DurableObjectStorage,
+    bindings: Bindings,
+    shard: RefCell<Option<Shard<ObjectSql>>>,
+    /// When the standing alarm rings, as far as is known.
+    alarm: Cell<Option<UnixMillis>>,
+    group: RefCell<Vec<Waiting>>,
+    /// Requests whose body is still being read: they will join the group in a moment.
+    arriving: Cell<usize>,
+}
+
+/// A call that waits for the commit of its group.
+#[derive(Debug)]
+struct Waiting {
+    call: Call,
+    body: Vec<u8>,
+    answer: futures_channel::oneshot::Sender<Handled>,
+}
+
+impl std::fmt::Debug for ShardObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardObject").finish_non_exhaustive()
+    }
+}
+
+#[wasm_bindgen]
+impl ShardObject {
+    /// Called by the runtime.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: DurableObjectState, env: JsValue) -> Result<ShardObject, JsValue> {
+        let storage = state.storage()?;
+        let inner = Inner {
+            state,
+            storage,
+            bindings: Bindings::new(env),
+            shard: RefCell::default(),
+            alarm: Cell::default(),
+            group: RefCell::default(),
+            arriving: Cell::default(),
+        };
+        Ok(Self {
+            inner: Rc::new(inner),
+        })
+    }
+
+    /// Called by the runtime for each call of a Worker or consumer.
+    pub fn fetch(&self, request: Request) -> Promise {
+        let inner = Rc::clone(&self.inner);
+        future_to_promise(async move { Ok(inner.serve(request).await.into()) })
+    }
+
+    /// Called by the runtime when the alarm rings. Never fails: an alarm that does is given up
+    /// after a few tries.
+    pub fn alarm(&self) -> Promise {
+        let inner = Rc::clone(&self.inner);
+        future_to_promise(async move {
+            inner.ring().await;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+}
+
+impl Inner {
+    async fn serve(self: Rc<Self>, request: Request) -> Response {
+        let header = request
+            .headers()
+            .get(CALL_HEADER)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let envelope = match Envelope::from_header(&header) {
+            Ok(envelope) if envelope.v <= CALL_VERSION => envelope,
+            // A caller of a later build, during a deploy: it may try again.
+            _ => return response(unavailable().into()),
+        };
+        self.arriving.set(self.arriving.get().saturating_add(1));
+        let body = read_body(&request, &envelope.call).await;
+        self.arriving.set(self.arriving.get().saturating_sub(1));
+        let Some(body) = body else {
+            self.flush_if_last();
+            return response(Problem::new(ProblemCode::BodyIncomplete).into());
+        };
+        if let Err(error) = self.open(Some(envelope.shard)).await {
+            return response(self.failed(error));
+        }
+        let handled = if writes(&envelope.call) {
+            self.in_group(envelope.call, body).await
+        } else {
+            self.alone(envelope.call, body)
+        };
+        if let Some(fault) = &handled.fault {
+            worker::console_error!("shard: {fault}");
+        }
+        self.after(&handled.sends).await;
+        response(handled.reply)
+    }
+
+    /// Opens the database if it is not open, and sees to it that an alarm stands.
+    async fn open(&self, number: Option<u16>) -> Result<(), ShardError> {
+        if self.shard.borrow().is_some() {
+            return Ok(());
+        }
+        let settings = self.settings();
+        let standing = match self.storage.get_alarm(Object::new()) {
+            Ok(promise) => JsFuture::from(promise)
+                .await
+                .ok()
+                .and_then(|at| at.as_f64()),
+            Err(_) => None,
+        };
+        // Another request may have opened it meanwhile.
+        if self.shard.borrow().is_some() {
+            return Ok(());
+        }
+        self.alarm.set(standing.map(time));
+        let sql = ObjectSql::new(JsValue::from(&self.storage));
+        *self.shard.borrow_mut() = Some(Shard::open(sql, number, settings)?);
+        Ok(())
+    }
+
+    fn settings(&self) -> Settings {
+        self.bindings.policy().map_or(
+            Settings {
+                patience: crate::policy::limits::DEFAULT_CLAIM_PATIENCE,
+                tombstone: crate::policy::limits::DEFAULT_TOMBSTONE,
+                orphan_grace: ORPHAN_GRACE,
+            },
+            |policy| Settings {
+                patience: policy.claim_patience,
+                tombstone: policy.tombstone,
+                orphan_grace: ORPHAN_GRACE,
+            },
+        )
+    }
+
+    fn failed(&self, error: ShardError) -> crate::gateway::Reply {
+        worker::console_error!("shard: {error}");
+        // Whatever memory holds may be behind the rows now; the next call opens it anew.
+        *self.shard.borrow_mut() = None;
+        Handled::from(error).reply
+    }
+
+    /// Answers a call that writes nothing.
+    fn alone(&self, call: Call, body: Vec<u8>) -> Handled {
+        match self.shard.borrow_mut().as_mut() {
+            Some(shard) => handle(shard, call, body, now(), &mut random),
+            None => unavailable().into(),
+        }
+    }
+
+    /// Puts a call into the group that is being gathered, and waits for its commit.
+    async fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>) -> Handled {
+        let (answer, answered) = futures_channel::oneshot::channel();
+        let position = {
+            let mut group = self.group.borrow_mut();
+            group.push(Waiting { call, body, answer });
+            group.len()
+        };
+        if position >= GROUP_MAX || (position == 1 && self.arriving.get() == 0) {
+            // Full, or alone: nobody else is on the way.
+            self.flush();
+        } else if position == 1 {
+            let inner = Rc::clone(self);
+            self.wait_until(async move {
+                worker::Delay::from(GATHER_WINDOW).await;
+                inner.flush();
+            });
+        } else {
+            self.flush_if_last();
+        }
+        answered.await.unwrap_or_else(|_| unavailable().into())
+    }
+
+    /// Commits the group when nobody else is on the way.
+    fn flush_if_last(&self) {
+        if self.arriving.get() == 0 {
+            self.flush();
+        }
+    }
+
+    /// Commits the group. Everything happens in one turn, so the runtime makes one commit of it, and
+    /// holds every answer back until it is durable.
+    fn flush(&self) {
+        let group = self.group.take();
+        if group.is_empty() {
+            return;
+        }
+        let mut borrowed = self.shard.borrow_mut();
+        let Some(shard) = borrowed.as_mut() else {
+            return;
+        };
+        let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
+        let mut acceptors = Vec::new();
+        for Waiting { call, body, answer } in group {
+            match call {
+                Call::Accept(call) if !call.lookup => {
+                    accepts.push((*call, body));
+                    acceptors.push(answer);
+                }
+                call => {
+                    let handled = handle(shard, call, body, now(), &mut random);
+                    let _ = answer.send(handled);
+                }
+            }
+        }
+        let handled = accept_group(shard, accepts, now(), &mut random);
+        for (answer, handled) in acceptors.into_iter().zip(handled) {
+            let _ = answer.send(handled);
+        }
+    }
+
+    /// After a commit: the alarm belongs to the same transaction and is set at once; messages go
+    /// out beside the answer.
+    async fn after(self: &Rc<Self>, sends: &[Send]) {
+        let (wake, number) = match self.shard.borrow().as_ref() {
+            Some(shard) => (shard.wake_at(), shard.number()),
+            None => return,
+        };
+        if let Some(at) = wake
+            && self.alarm.get().is_none_or(|standing| at < standing)
+        {
+            self.set_alarm(at).await;
+        }
+        if !sends.is_empty() {
+            let inner = Rc::clone(self);
+            let sends = sends.to_vec();
+            self.wait_until(async move { inner.send(number, &sends).await });
+        }
+    }
+
+    async fn send(&self, number: u16, sends: &[Send]) {
+        let Some(platform) = self.platform() else {
+            return;
+        };
+        let messages = pack(number, sends);
+        let sent = join_all(messages.iter().map(|message| platform.enqueue(message))).await;
+        let lost = sent.iter().filter(|outcome| outcome.is_err()).count();
+        if lost > 0 {
+            // The alarm sends them again.
+            worker::console_warn!("{lost} messages could not be sent");
+        }
+    }
+
+    async fn set_alarm(&self, at: UnixMillis) {
+        let at = at.max(now().plus(ALARM_PAUSE));
+        self.alarm.set(Some(at));
+        let set = match self.storage.set_alarm(date(at), Object::new()) {
+            Ok(promise) => JsFuture::from(promise).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = set {
+            self.alarm.set(None);
+            worker::console_error!("alarm: {}", glue::message_of(&error));
+        }
+    }
+
+    async fn ring(self: Rc<Self>) {
+        // First of all the next alarm, so that nothing below can leave the shard without one.
+        self.alarm.set(None);
+        self.set_alarm(now().plus(ALARM_AGAIN)).await;
+        if let Err(error) = self.open(None).await {
+            self.failed(error);
+            return;
+        }
+        let mut sends = Vec::new();
+        for _ in 0..TICKS_PER_ALARM {
+            match self.tick().await {
+                Ok(more) => sends.extend(more),
+                Err(error) => {
+                    self.failed(error);
+                    return;
+                }
+            }
+            let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
+            if wake.is_none_or(|at| at > now()) {
+                break;
+            }
+        }
+        self.rest().await;
+        self.after(&sends).await;
+    }
+
+    async fn tick(&self) -> Result<Vec<Send>, ShardError> {
+        let mut draw = [0; 2];
+        random(&mut draw);
+        let permille = u16::from_le_bytes(draw) % 1001;
+        let ticked = match self.shard.borrow_mut().as_mut() {
+            Some(shard) => shard.tick(now(), permille)?,
+            None => return Ok(Vec::new()),
+        };
+        if ticked.unreadable > 0 {
+            worker::console_error!(
+                "{} rows of another build were left alone",
+                ticked.unreadable
+            );
+        }
+        if !ticked.sweeps.is_empty() {
+            self.sweep(&ticked.sweeps).await?;
+        }
+        Ok(ticked.sends)
+    }
+
+    async fn sweep(&self, sweeps: &[Sweep]) -> Result<(), ShardError> {
+        let keys: Vec<String> = sweeps.iter().map(|sweep| sweep.object.clone()).collect();
+        let deleted = match self.platform() {
+            Some(platform) => platform.delete(&keys).await.is_ok(),
+            None => false,
+        };
+        match self.shard.borrow_mut().as_mut() {
+            Some(shard) if deleted => shard.swept(sweeps),
+            Some(shard) => {
+                shard.sweep_later(now());
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces the safety alarm by the one that is wanted, or by none.
+    async fn rest(&self) {
+        let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
+        if let Some(at) = wake {
+            return self.set_alarm(at).await;
+        }
+        self.alarm.set(None);
+        if let Ok(promise) = self.storage.delete_alarm(Object::new()) {
+            let _ = JsFuture::from(promise).await;
+        }
+    }
+
+    fn platform(&self) -> Option<Platform> {
+        let policy = self.bindings.policy().ok()?;
+        Some(Platform {
+            bindings: self.bindings.clone(),
+            policy,
+        })
+    }
+
+    fn wait_until(&self, future: impl Future<Output = ()> + 'static) {
+        let promise = future_to_promise(async move {
+            future.await;
+            Ok(JsValue::UNDEFINED)
+        });
+        if self.state.wait_until(&promise).is_err() {
+            worker::console_warn!("waitUntil was refused");
+        }
+    }
+}
+
+/// Whether a call goes with the group: what writes does, what only reads need not wait.
+const fn writes(call: &Call) -> bool {
+    match call {
+        Call::Accept(call) => !call.lookup,
+        Call::Claim(_) | Call::Finish(_) => true,
+        _ => false,
+    }
+}
+
+/// Reads the body of a call that has one. `None` when it broke off.
+async fn read_body(request: &Request, call: &Call) -> Option<Vec<u8>> {
+    let has_body = match call {
+        Call::Accept(call) => matches!(call.payload, PayloadCall::Inline(_)),
+        Call::Finish(call) => call.response.is_some() && call.object.is_none(),
+        _ => false,
+    };
+    if !has_body {
+        return Some(Vec::new());
+    }
+    let bytes = JsFuture::from(glue::read_all(request)).await.ok()?;
+    Some(bytes.unchecked_into::<Uint8Array>().to_vec())
+}
+
+fn unavailable() -> Problem {
+    Problem::new(ProblemCode::StorageUnavailable).retry_after(1)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of this era are far below 2⁵³"
+)]
+fn date(at: UnixMillis) -> Date {
+    Date::new(&JsValue::from_f64(at.0 as f64))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and the runtime's own alarm time is in this era"
+)]
+const fn time(millis: f64) -> UnixMillis {
+    UnixMillis(millis as u64)
+}

@@ -1,0 +1,333 @@
+//! The gateway's ports over the platform.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use js_sys::{Array, JsString, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{AbortController, Response};
+
+use crate::gateway::message::Outgoing;
+use crate::gateway::ports::{
+    Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
+    PutError, Queues, Shards, Streams, Unavailable,
+};
+use crate::gateway::{Content, Reply};
+use crate::job::{BodyRef, Millis, UnixMillis};
+use crate::policy::{Origin, Policy};
+use crate::protocol::Headers;
+use crate::protocol::target::{Target, join};
+
+use super::bindings::{BUCKET, Bindings, SHARDS};
+use super::glue;
+
+/// The ports of one event.
+#[derive(Clone, Debug)]
+pub(super) struct Platform {
+    pub(super) bindings: Bindings,
+    pub(super) policy: Rc<Policy>,
+}
+
+/// A body: a stream, or bytes that are still on the JavaScript side.
+#[derive(Debug)]
+pub(super) struct Body {
+    stream: JsValue,
+    /// Aborts the request that the body belongs to when the body is given up.
+    guard: Option<AbortGuard>,
+}
+
+impl Body {
+    pub(super) const fn of_stream(stream: JsValue) -> Self {
+        Self {
+            stream,
+            guard: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AbortGuard(AbortController);
+
+impl Drop for AbortGuard {
+    /// After the end of a request this does nothing.
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The time of the runtime's clock. It stands still between inputs, which is fine: what happens in
+/// between happens at one moment.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates; a clock before 1970 counts as 1970"
+)]
+pub(super) fn now() -> UnixMillis {
+    UnixMillis(js_sys::Date::now() as u64)
+}
+
+/// Random bytes from the runtime. Without them no id could be made, so an error leaves zeros only
+/// where the runtime itself is broken.
+pub(super) fn random(bytes: &mut [u8]) {
+    if getrandom::fill(bytes).is_err() {
+        worker::console_error!("no randomness");
+    }
+}
+
+impl Host for Platform {
+    fn now(&self) -> UnixMillis {
+        now()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        random(bytes);
+    }
+
+    async fn sleep(&self, span: Millis) {
+        worker::Delay::from(Duration::from_millis(span.0)).await;
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_warn!("{line}");
+    }
+}
+
+impl Streams for Platform {
+    type Body = Body;
+
+    async fn collect(&self, body: Body, limit: u64) -> Collected<Body> {
+        let Ok(found) = JsFuture::from(glue::collect(&body.stream, number(limit))).await else {
+            return Collected::Broken;
+        };
+        if found.is_null() {
+            return Collected::Broken;
+        }
+        match found.dyn_into::<Uint8Array>() {
+            Ok(bytes) => Collected::All(bytes.to_vec()),
+            Err(stream) => Collected::More(Body {
+                stream,
+                guard: body.guard,
+            }),
+        }
+    }
+
+    fn body_of(&self, bytes: Vec<u8>) -> Body {
+        Body::of_stream(Uint8Array::from(bytes.as_slice()).into())
+    }
+}
+
+impl Shards for Platform {
+    type Response = Response;
+
+    async fn call(
+        &self,
+        shard: u16,
+        call: String,
+        body: CallBody<Body>,
+    ) -> Result<Response, Unavailable> {
+        let body = match body {
+            CallBody::Empty => JsValue::UNDEFINED,
+            CallBody::Stream(body) => body.stream,
+            CallBody::Bytes(bytes) => Uint8Array::from(bytes.as_slice()).into(),
+        };
+        let name = format!("shard-{shard}");
+        let namespace = self.bindings.get(SHARDS);
+        let called = match glue::call_shard(&namespace, &name, &call, &body) {
+            Ok(promise) => JsFuture::from(promise).await,
+            Err(error) => Err(error),
+        };
+        called.map(JsCast::unchecked_into).map_err(|error| {
+            worker::console_warn!("{name}: {}", glue::message_of(&error));
+            Unavailable
+        })
+    }
+
+    fn status(&self, response: &Response) -> u16 {
+        response.status()
+    }
+
+    fn field(&self, response: &Response, name: &str) -> Option<String> {
+        response.headers().get(name).ok().flatten()
+    }
+
+    async fn read(&self, response: Response) -> Option<Vec<u8>> {
+        let bytes = JsFuture::from(glue::read_all(&response)).await.ok()?;
+        Some(bytes.unchecked_into::<Uint8Array>().to_vec())
+    }
+
+    fn respond(&self, reply: Reply) -> Response {
+        response(reply)
+    }
+
+    fn amend(
+        &self,
+        response: Response,
+        fields: &[(&str, Option<String>)],
+        body: Option<Body>,
+    ) -> Response {
+        let (status, mut headers) = read_head(&response);
+        for (name, value) in fields {
+            match value {
+                Some(value) => headers.set(*name, value.clone()),
+                None => headers.remove(name),
+            }
+        }
+        let body = body.map_or(JsValue::UNDEFINED, |body| body.stream);
+        glue::amend(&response, status, &headers.to_packed(), &body).unwrap_or(response)
+    }
+}
+
+/// Makes the platform's response of a reply. Status and fields are ours or were checked when they
+/// were stored, so the runtime has nothing to object to; if it does, the client gets a bare 500.
+pub(super) fn response(reply: Reply) -> Response {
+    let body: JsValue = match reply.content {
+        Content::Empty => JsValue::NULL,
+        Content::Text(text) => JsString::from(text).into(),
+        Content::Bytes(bytes) => Uint8Array::from(bytes.as_slice()).into(),
+    };
+    glue::respond(reply.status, &reply.headers.to_packed(), &body).unwrap_or_else(|error| {
+        worker::console_error!("response: {}", glue::message_of(&error));
+        glue::respond(500, "", &JsValue::NULL).unwrap_or_else(|_| JsValue::NULL.unchecked_into())
+    })
+}
+
+fn read_head(response: &Response) -> (u16, Headers) {
+    let text = glue::response_head(response);
+    let (status, packed) = text.split_once('\n').unwrap_or((&text, ""));
+    (status.parse().unwrap_or(0), Headers::from_packed(packed))
+}
+
+impl Bucket for Platform {
+    async fn put(
+        &self,
+        key: &str,
+        body: Body,
+        announced: Option<u64>,
+        limit: u64,
+    ) -> Result<BodyRef, PutError> {
+        let bucket = self.bindings.get(BUCKET);
+        let announced = announced.map(number);
+        let stored = glue::store(&bucket, key, &body.stream, announced, number(limit));
+        let answer = JsFuture::from(stored)
+            .await
+            .ok()
+            .and_then(|answer| answer.as_string());
+        let answer = answer.unwrap_or_default();
+        match answer.as_str() {
+            "too_large" => Err(PutError::TooLarge),
+            "incomplete" => Err(PutError::Incomplete),
+            _ => {
+                let (len, sha256) = answer.split_once(' ').ok_or(PutError::Storage)?;
+                Ok(BodyRef {
+                    len: len.parse().map_err(|_| PutError::Storage)?,
+                    sha256: sha256.to_owned(),
+                    object: Some(key.to_owned()),
+                })
+            }
+        }
+    }
+
+    async fn get(&self, key: &str, slice: Option<(u64, u64)>) -> Result<Option<Body>, Unavailable> {
+        let bucket = self.bindings.get(BUCKET);
+        let (first, count) = slice.map_or((0, None), |(first, count)| (first, Some(count)));
+        let opened = glue::open(&bucket, key, number(first), count.map(number));
+        let stream = JsFuture::from(opened).await.map_err(|_| Unavailable)?;
+        Ok((!stream.is_null()).then_some(Body {
+            stream,
+            guard: None,
+        }))
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<(), Unavailable> {
+        let list: Array = keys.iter().map(|key| JsValue::from_str(key)).collect();
+        let bucket = self.bindings.get(BUCKET);
+        let removed = glue::remove(&bucket, list).map_err(|_| Unavailable)?;
+        JsFuture::from(removed)
+            .await
+            .map(|_| ())
+            .map_err(|_| Unavailable)
+    }
+}
+
+impl Queues for Platform {
+    async fn enqueue(&self, message: &Outgoing) -> Result<(), Unavailable> {
+        let queue = self.bindings.queue(message.priority);
+        let sent = glue::enqueue(&queue, &message.text, number(message.delay_secs))
+            .map_err(|_| Unavailable)?;
+        JsFuture::from(sent)
+            .await
+            .map(|_| ())
+            .map_err(|_| Unavailable)
+    }
+}
+
+/// What the runtime says when no connection could be made. The local runtime and the platform put
+/// it in different words; anything else counts as lost, which is the careful reading.
+const UNREACHABLE: [&str; 4] = [
+    "connection refused",
+    "dns lookup failed",
+    "no route to host",
+    "could not resolve",
+];
+
+impl OriginPort for Platform {
+    async fn send(
+        &self,
+        request: OriginRequest<Body>,
+    ) -> Result<OriginResponse<Body>, OriginError> {
+        let controller = AbortController::new().map_err(|_| OriginError::Unreachable)?;
+        let guard = AbortGuard(controller);
+        let url = url(&self.policy, &request.target).ok_or(OriginError::Unreachable)?;
+        let body = request
+            .body
+            .map_or(JsValue::UNDEFINED, |(body, _)| body.stream);
+        let target = self.bindings.fetcher(&self.policy);
+        let packed = request.headers.to_packed();
+        let signal = guard.0.signal();
+        let sent = glue::replay(&target, &url, &request.method, &packed, &body, &signal);
+        let fetched = match sent {
+            Ok(promise) => JsFuture::from(promise).await,
+            // Thrown before anything was sent: the runtime refuses to send such a request.
+            Err(_) => return Err(OriginError::Unreachable),
+        };
+        let response: Response = match fetched {
+            Ok(response) => response.unchecked_into(),
+            Err(error) => return Err(origin_error(&error)),
+        };
+        let (status, headers) = read_head(&response);
+        let body = response.body().map(|stream| Body {
+            stream: stream.into(),
+            guard: Some(guard),
+        });
+        Ok(OriginResponse {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+pub(super) fn origin_error(error: &JsValue) -> OriginError {
+    let message = glue::message_of(error).to_ascii_lowercase();
+    if UNREACHABLE.iter().any(|words| message.contains(words)) {
+        OriginError::Unreachable
+    } else {
+        OriginError::Lost
+    }
+}
+
+/// The URL at the origin. A service binding needs one too; its host means nothing.
+pub(super) fn url(policy: &Policy, target: &str) -> Option<String> {
+    let target = Target::parse(target).ok()?;
+    Some(match &policy.origin {
+        Origin::Url(base) => join(base, &target),
+        Origin::Service => join("http://origin", &target),
+    })
+}
+
+/// Lengths and limits are far below 2⁵³.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+const fn number(n: u64) -> f64 {
+    n as f64
+}
