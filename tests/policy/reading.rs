@@ -125,6 +125,13 @@ fn values_at_their_limits_are_taken() {
     ] {
         only_rule(lines);
     }
+    let most: Vec<String> = (400..432).map(|status| status.to_string()).collect();
+    only_rule(&format!("retry_statuses = [{}]", most.join(",")));
+    read(&top(&format!("mount = \"/{}\"", "a".repeat(127))));
+    read(&format!(
+        "{ORIGIN}{}",
+        "#".repeat(128 * 1024 - ORIGIN.len())
+    ));
     let longest = "a".repeat(64);
     read(&format!(
         "{ORIGIN}[[rules]]\nname = \"{longest}\"\npath = \"/r\""

@@ -134,6 +134,8 @@ origin = { url = "https://h?" } => origin.url: found "https://h?"; allowed: <URL
 origin = "https://me:pass@h" => origin: found a text with an "@" (not shown); allowed: <URL>
 origin = "me:pass@h" => origin: found a text with an "@" (not shown); allowed: <URL>
 origin = "http://api.example.com" => origin: found "http://api.example.com/"; allowed: <HTTP>
+origin = "http://not-localhost" => origin: found "http://not-localhost/"; allowed: <HTTP>
+origin = "https://:pass@h" => origin: found a text with an "@" (not shown); allowed: <URL>
 origin = "http://127.0.0.1.example.com" => origin: found "http://127.0.0.1.example.com/"; allowed: <HTTP>
 "#;
 
@@ -303,6 +305,13 @@ fn long_values_are_shortened_in_errors() {
 }
 
 #[test]
+fn a_mount_that_is_too_long_is_refused() {
+    let errors = Policy::parse(&top(&format!("mount = \"/{}\"", "a".repeat(128)))).unwrap_err();
+    assert_eq!(errors.as_slice().len(), 1);
+    assert_eq!(errors.as_slice()[0].field, "mount");
+}
+
+#[test]
 fn too_many_statuses_to_retry_are_refused() {
     let statuses: Vec<String> = (400..433).map(|status| status.to_string()).collect();
     refused(
@@ -353,10 +362,7 @@ fn too_many_rules_and_too_long_texts_are_refused() {
         "rules: found 257 rules; allowed: at most 256 rules",
     );
     refused(
-        &top(&"#".repeat(128 * 1024)),
-        &format!(
-            "configuration: found a text of {} bytes; allowed: at most 131072 bytes",
-            128 * 1024 + ORIGIN.len() + 1
-        ),
+        &format!("{ORIGIN}{}", "#".repeat(128 * 1024 - ORIGIN.len() + 1)),
+        "configuration: found a text of 131073 bytes; allowed: at most 131072 bytes",
     );
 }
