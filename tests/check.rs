@@ -170,7 +170,7 @@ fn missing_bindings_are_named() {
 
 #[test]
 fn a_queue_whose_messages_would_be_deleted_is_refused() {
-    const NEEDED: &str = "a dead_letter_queue whose name begins with \"raincheck-dead\"";
+    const NEEDED: &str = "dead_letter_queue = \"raincheck-dead\"";
     let lines = ["high", "normal", "low"].map(|name| {
         format!("wrangler.toml: queues.consumers: found \"raincheck-{name}\" with dead_letter_queue = \"\"; allowed: {NEEDED}")
     });
@@ -223,9 +223,33 @@ fn every_environment_must_be_complete_but_inherits_migrations() {
             "queues.producers",
             "queues.producers",
             "queues.producers",
+            "queues.consumers",
         ]
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_command_looks_for_the_names_that_the_worker_uses() {
+    const COMMAND: &str = include_str!("../src/bin/raincheck.rs");
+    const WORKER: &str = include_str!("../src/edge/bindings.rs");
+    for name in [
+        "RAINCHECK",
+        "SHARDS",
+        "BUCKET",
+        "ORIGIN",
+        "QUEUE_HIGH",
+        "QUEUE_NORMAL",
+        "QUEUE_LOW",
+        "raincheck-dead",
+    ] {
+        let quoted = format!("\"{name}\"");
+        assert!(
+            COMMAND.contains(&quoted),
+            "the command does not know {name}"
+        );
+        assert!(WORKER.contains(&quoted), "the Worker does not know {name}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ const SHARD_CLASS: &str = "ShardObject";
 const BUCKET: &str = "BUCKET";
 /// The Worker behind, when the origin is a service binding.
 const SERVICE: &str = "ORIGIN";
-/// What the name of the dead-letter queue begins with: the Worker tells its messages by it.
+/// The dead-letter queue: the Worker knows its messages by this name.
 const DEAD_LETTERS: &str = "raincheck-dead";
 
 const fn producer(priority: Priority) -> &'static str {
@@ -225,7 +225,6 @@ impl Report {
         let consumer = |queue: &str| consumers.iter().find(|it| is(it, "queue", queue));
         let field = format!("{place}queues.consumers");
         let mut seen: Vec<&str> = Vec::new();
-        let mut dead: Vec<&str> = Vec::new();
         for binding in Priority::ALL.map(producer) {
             let bound = producers.iter().find(|it| is(it, "binding", binding));
             let Some(queue) = bound.map(|it| text(it, "queue")) else {
@@ -246,21 +245,17 @@ impl Report {
                     let found = format!("none for {queue:?}");
                     self.mistake(field.clone(), found, format!("one with queue = {queue:?}"));
                 }
-                Some(name) if !name.starts_with(DEAD_LETTERS) => {
+                Some(name) if name != DEAD_LETTERS => {
                     let found = format!("{queue:?} with dead_letter_queue = {name:?}");
-                    let needed =
-                        format!("a dead_letter_queue whose name begins with {DEAD_LETTERS:?}");
+                    let needed = format!("dead_letter_queue = {DEAD_LETTERS:?}");
                     self.mistake(field.clone(), found, needed);
                 }
-                Some(name) if !dead.contains(&name) => dead.push(name),
                 Some(_) => {}
             }
         }
-        for queue in dead {
-            if consumer(queue).is_none() {
-                let found = format!("none for {queue:?}");
-                self.mistake(field.clone(), found, format!("one with queue = {queue:?}"));
-            }
+        if consumer(DEAD_LETTERS).is_none() {
+            let found = format!("none for {DEAD_LETTERS:?}");
+            self.mistake(field, found, format!("one with queue = {DEAD_LETTERS:?}"));
         }
     }
 
