@@ -45,11 +45,24 @@ async fn serve_request(platform: &Platform, request: &Request, head: Head) -> Re
     match decide(&platform.policy, head, now(), &mut random) {
         Action::Reply(reply) => response(reply),
         Action::PassThrough(pass) => pass_through(platform, request, &before, pass).await,
-        Action::Ask { shard, call, .. } => serve::ask(platform, shard, &call).await,
+        Action::Ask {
+            shard,
+            call,
+            wait: None,
+        } => serve::ask(platform, shard, &call).await,
+        Action::Ask {
+            call,
+            wait: Some((id, span)),
+            ..
+        } => serve::ask_when_ended(platform, &id, span, &call).await,
         Action::Redrive { id, call } => serve::redrive(platform, id, *call).await,
         Action::Accept(plan) => {
             let body = request.body().map(|stream| Body::of_stream(stream.into()));
-            serve::accept(platform, *plan, body).await
+            if plan.hold.0 > 0 {
+                serve::accept_and_hold(platform, *plan, body).await
+            } else {
+                serve::accept(platform, *plan, body).await
+            }
         }
     }
 }

@@ -52,6 +52,51 @@ export function callShard(namespace, name, call, body) {
 }
 
 /**
+ * Waits until a shard tells that a job has ended, at most so long. The wait costs the shard nothing:
+ * its end of the WebSocket hibernates.
+ */
+export async function untilEnded(namespace, name, call, millis) {
+  const stub = namespace.get(namespace.idFromName(name));
+  const response = await stub.fetch("http://shard/", { headers: { "raincheck-call": call, upgrade: "websocket" } });
+  const socket = response.webSocket;
+  if (!socket) return;
+  socket.accept();
+  await new Promise((resolve) => {
+    const timer = setTimeout(resolve, millis);
+    for (const event of ["message", "close", "error"]) {
+      socket.addEventListener(event, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    }
+  });
+  socket.close(1000);
+}
+
+/** The shard's end: a WebSocket under a tag, which the runtime keeps while the object sleeps. */
+export function watch(state, tag) {
+  const [client, server] = Object.values(new WebSocketPair());
+  state.acceptWebSocket(server, [tag]);
+  return new Response(null, { status: 101, webSocket: client });
+}
+
+export function hasWatchers(state) {
+  return state.getWebSockets().length > 0;
+}
+
+/** Tells all who wait under a tag; one that is gone already needs no word. */
+export function tellWatchers(state, tag) {
+  for (const socket of state.getWebSockets(tag)) {
+    try {
+      socket.send("ended");
+      socket.close(1000);
+    } catch {
+      continue;
+    }
+  }
+}
+
+/**
  * Passes a request on: `removed` and `set` are the changes to its header fields. Fields of the
  * response that end at this hop are removed; most responses have none and go back as they are.
  */

@@ -31,6 +31,18 @@ extern "C" {
         body: &JsValue,
     ) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(js_name = untilEnded)]
+    pub(super) fn until_ended(namespace: &JsValue, name: &str, call: &str, millis: f64) -> Promise;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn watch(state: &JsValue, tag: &str) -> Result<Response, JsValue>;
+
+    #[wasm_bindgen(js_name = hasWatchers)]
+    pub(super) fn has_watchers(state: &JsValue) -> bool;
+
+    #[wasm_bindgen(js_name = tellWatchers)]
+    pub(super) fn tell_watchers(state: &JsValue, tag: &str);
+
     #[wasm_bindgen(js_name = passThrough)]
     pub(super) fn pass_through(
         fetcher: &JsValue,

@@ -11,7 +11,7 @@ use worker::web_sys::{AbortController, Response};
 use crate::gateway::message::Outgoing;
 use crate::gateway::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Queues, Shards, Streams, Unavailable,
+    PutError, Queues, Shards, Streams, Unavailable, Waiting,
 };
 use crate::gateway::{Content, Reply};
 use crate::job::{BodyRef, Millis, UnixMillis};
@@ -175,6 +175,16 @@ impl Shards for Platform {
         }
         let body = body.map_or(JsValue::UNDEFINED, |body| body.stream);
         glue::amend(&response, status, &headers.to_packed(), &body).unwrap_or(response)
+    }
+}
+
+impl Waiting for Platform {
+    async fn until_ended(&self, shard: u16, call: String, span: Millis) {
+        let name = format!("shard-{shard}");
+        let waited = glue::until_ended(&self.bindings.get(SHARDS), &name, &call, number(span.0));
+        if let Err(error) = JsFuture::from(waited).await {
+            worker::console_warn!("{name}: {}", glue::message_of(&error));
+        }
     }
 }
 

@@ -46,6 +46,9 @@ pub enum Call {
     Accept(Box<AcceptCall>),
     /// Show a job.
     View(ViewCall),
+    /// Tell when a job ends: answered with a WebSocket that gets one message, or at once with 204 if
+    /// there is nothing to wait for.
+    Watch(JobCall),
     /// Cancel a job.
     Cancel(ViewCall),
     /// Erase a job that has ended.
@@ -213,6 +216,13 @@ pub struct RedriveCall {
     pub object: Option<BodyRef>,
 }
 
+/// A call about one job that shows nothing of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JobCall {
+    /// The job's id.
+    pub id: String,
+}
+
 /// One claim or renewal.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ClaimCall {
@@ -299,6 +309,21 @@ impl Envelope {
 }
 
 impl ViewCall {
+    /// A plain look at a job.
+    #[must_use]
+    pub fn of(id: &JobId, base: String, view: View) -> Self {
+        Self {
+            id: id.to_string(),
+            base,
+            view,
+            head: false,
+            if_none_match: None,
+            range: None,
+            if_range: None,
+            include_attempts: false,
+        }
+    }
+
     /// The id, if it is one of this shard's.
     #[must_use]
     pub fn job_id(&self, shard: u16) -> Option<JobId> {

@@ -94,6 +94,13 @@ pub trait Shards: Streams {
     ) -> Self::Response;
 }
 
+/// Waiting for a job without asking again and again.
+pub trait Waiting {
+    /// Waits until the job has ended, at most for `span`. `call` is a watch as header text. Whether
+    /// the job has ended is for the caller to see: a wait that cannot be had is over at once.
+    async fn until_ended(&self, shard: u16, call: String, span: Millis);
+}
+
 /// Where large bodies are kept.
 pub trait Bucket: Streams {
     /// Stores a body under a key, while counting and hashing it. `announced` is its length if known:

@@ -4,15 +4,16 @@
 //! an answer of the storage is lost the client gets a 503 and may repeat the request; with an
 //! `Idempotency-Key` it finds the same job.
 
-use crate::job::{BodyRef, JobId, RowKey};
+use crate::job::{BodyRef, JobId, Millis, RowKey};
 use crate::protocol::problem::{Problem, ProblemCode};
 
 use super::call::{
-    Call, Envelope, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
+    Call, Envelope, HELD_HEADER, JobCall, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
+    View, ViewCall,
 };
 use super::front::{AcceptPlan, Announced, INLINE_MAX, too_large};
 use super::hash::hex;
-use super::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
+use super::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable, Waiting};
 use super::reply::Reply;
 
 /// Everything that serving a client takes.
@@ -58,6 +59,53 @@ async fn with_object<P: Front>(ports: &P, response: P::Response) -> P::Response 
     }
 }
 
+/// Asks a shard about a job once it has ended, or when `span` is over.
+pub async fn ask_when_ended<P: Front + Waiting>(
+    ports: &P,
+    id: &JobId,
+    span: Millis,
+    call: &Call,
+) -> P::Response {
+    until_ended(ports, id, span).await;
+    ask(ports, id.shard, call).await
+}
+
+async fn until_ended<P: Waiting>(ports: &P, id: &JobId, span: Millis) {
+    let watch = Call::Watch(JobCall { id: id.to_string() });
+    if let Ok(header) = Envelope::header_of(id.shard, &watch) {
+        ports.until_ended(id.shard, header, span).await;
+    }
+}
+
+/// Takes a request in and holds it: the response is the origin's if it comes within the plan's time,
+/// else the receipt (RFC 7240 sections 4.1 and 4.3). The job is durable before the wait begins.
+pub async fn accept_and_hold<P: Front + Waiting>(
+    ports: &P,
+    mut plan: AcceptPlan,
+    body: Option<P::Body>,
+) -> P::Response {
+    let (hold, base) = (plan.hold, plan.call.base.clone());
+    plan.call.held = true;
+    let receipt = accept(ports, plan, body).await;
+    let Some(id) = ports
+        .field(&receipt, HELD_HEADER)
+        .and_then(|text| JobId::parse(&text))
+    else {
+        return receipt;
+    };
+    until_ended(ports, &id, hold).await;
+    let view = Call::View(ViewCall::of(&id, base, View::Result));
+    match call_shard(ports, id.shard, &view, CallBody::Empty).await {
+        // A result never has 202 as its status: the job goes on.
+        Ok(answer) if ports.status(&answer) != 202 => {
+            let answer = with_object(ports, answer).await;
+            ports.amend(answer, &[("vary", Some("Prefer".to_owned()))], None)
+        }
+        // Whatever went wrong after the receipt, the receipt stands.
+        Ok(_) | Err(Unavailable) => ports.amend(receipt, &[(HELD_HEADER, None)], None),
+    }
+}
+
 /// Takes a request in. The response is the receipt, or the problem.
 pub async fn accept<P: Front>(ports: &P, plan: AcceptPlan, body: Option<P::Body>) -> P::Response {
     match try_accept(ports, plan, body).await {
@@ -89,10 +137,12 @@ async fn try_accept<P: Front>(
         None => (call, carried),
     };
     call.lookup = false;
+    // When the answer is lost the job may stand; only with a key does a second try find it.
+    let safe_to_repeat = call.key.is_some();
     let call = Call::Accept(Box::new(call));
     call_shard(ports, shard, &call, carried)
         .await
-        .map_err(|Unavailable| unavailable())
+        .map_err(|Unavailable| unavailable().retryable(safe_to_repeat))
 }
 
 /// Where the body goes: into the call, or into the bucket.
@@ -238,13 +288,6 @@ async fn copy<P: Front>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, 
     store(ports, shard, &object, None, body, None, u64::MAX)
         .await
         .map_err(|_| unavailable())
-}
-
-/// The id of the job that a held accept made.
-pub fn held_job<P: Shards>(ports: &P, response: &P::Response) -> Option<JobId> {
-    ports
-        .field(response, HELD_HEADER)
-        .and_then(|text| JobId::parse(&text))
 }
 
 fn unavailable() -> Problem {

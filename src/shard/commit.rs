@@ -34,6 +34,9 @@ impl<S: Sql> Shard<S> {
             self.write(key, &step, dropped.as_ref(), response, now)?;
             self.schedule
                 .set(key, wake(&step.record, self.settings.patience));
+            if step.record.status.is_terminal() {
+                self.ended.push(key);
+            }
             if dropped.is_some_and(|body| body.object.is_some()) {
                 self.sweep_noted(now);
             }

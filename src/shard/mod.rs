@@ -95,6 +95,7 @@ pub struct Shard<S> {
     next_key: u64,
     schedule: Schedule,
     sweep_next: Option<UnixMillis>,
+    ended: Vec<RowKey>,
 }
 
 impl<S: Sql> Shard<S> {
@@ -113,6 +114,7 @@ impl<S: Sql> Shard<S> {
             next_key: last.max(meta.last_key()).saturating_add(1),
             sweep_next: first_int(&sql.run(schema::SWEEP_NEXT, &[])?).map(UnixMillis),
             schedule: Schedule::default(),
+            ended: Vec::new(),
             sql,
             settings,
             meta,
@@ -140,6 +142,11 @@ impl<S: Sql> Shard<S> {
     #[must_use]
     pub fn active(&self) -> usize {
         self.schedule.len()
+    }
+
+    /// The jobs that have ended since the last call: whoever waits for one is to be told.
+    pub fn take_ended(&mut self) -> Vec<RowKey> {
+        std::mem::take(&mut self.ended)
     }
 
     /// The shard's number.

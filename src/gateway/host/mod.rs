@@ -76,6 +76,7 @@ pub fn handle<S: Sql>(
                 .unwrap_or_else(|| Problem::new(ProblemCode::InternalError).into());
         }
         Call::View(call) => view::view(shard, &call, now),
+        Call::Watch(call) => view::watch(shard, &call, now),
         Call::Cancel(call) => view::cancel(shard, &call, now, random),
         Call::Purge(call) => view::purge(shard, &call, now),
         Call::Redrive(call) => accept::redrive(shard, &call, now, random),

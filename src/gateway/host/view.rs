@@ -10,7 +10,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::range::{ByteRange, RangeOutcome, content_range, if_range};
 use crate::shard::{Found, Purged, Shard, ShardError, Sql};
 
-use super::super::call::{OBJECT_HEADER, ResponseHead, SLICE_HEADER, View, ViewCall};
+use super::super::call::{JobCall, OBJECT_HEADER, ResponseHead, SLICE_HEADER, View, ViewCall};
 use super::super::reply::{Content, Reply};
 use super::{Handled, Random, expired, not_found, permille};
 
@@ -51,6 +51,22 @@ pub(super) fn view<S: Sql>(
         reply
     };
     Ok(reply.into())
+}
+
+/// Answers 101 when there is something to wait for; the object then makes a WebSocket of it.
+pub(super) fn watch<S: Sql>(
+    shard: &Shard<S>,
+    call: &JobCall,
+    now: UnixMillis,
+) -> Result<Handled, ShardError> {
+    let id = JobId::parse(&call.id).filter(|id| id.shard == shard.number());
+    let waits = match id {
+        Some(id) => {
+            matches!(shard.read(&id, now)?, Found::Job(record) if !record.status.is_terminal())
+        }
+        None => false,
+    };
+    Ok(Reply::new(if waits { 101 } else { 204 }).into())
 }
 
 pub(super) fn cancel<S: Sql>(

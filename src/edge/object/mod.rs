@@ -4,12 +4,14 @@
 //! The class is bound by hand instead of by the crate's attribute, because responses then stay the
 //! platform's own objects, and because a handle that is shared needs no `unsafe`.
 
+mod alarm;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use js_sys::{Date, Object, Promise, Uint8Array};
+use js_sys::{Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Request, Response};
@@ -18,10 +20,10 @@ use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
 use crate::gateway::call::{AcceptCall, CALL_HEADER, CALL_VERSION, Call, Envelope, PayloadCall};
 use crate::gateway::host::{Handled, accept_group, handle};
 use crate::gateway::message::pack;
-use crate::gateway::ports::{Bucket as _, Queues as _};
-use crate::job::{Millis, UnixMillis};
+use crate::gateway::ports::Queues as _;
+use crate::job::{JobId, Millis, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{Send, Settings, Shard, ShardError, Sweep};
+use crate::shard::{Send, Settings, Shard, ShardError};
 
 use super::bindings::Bindings;
 use super::glue;
@@ -36,16 +38,6 @@ const GATHER_WINDOW: Duration = Duration::from_millis(2);
 /// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
 /// a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
 const GROUP_MAX: usize = 128;
-
-/// Most ticks in one alarm. Each does a bounded amount; what is left rings again at once, so that
-/// requests come in between.
-const TICKS_PER_ALARM: usize = 8;
-
-/// If an alarm does not get to its end, it rings again after this long.
-const ALARM_AGAIN: Millis = Millis(30_000);
-
-/// The shortest time between two alarms of one shard. It bounds what a mistake could cost.
-const ALARM_PAUSE: Millis = Millis(50);
 
 /// A deleted object takes this long at least to count as an orphan: far longer than any upload.
 const ORPHAN_GRACE: Millis = Millis::from_secs(2 * 3600);
@@ -64,6 +56,8 @@ struct Inner {
     /// When the standing alarm rings, as far as is known.
     alarm: Cell<Option<UnixMillis>>,
     group: RefCell<Vec<Waiting>>,
+    /// Somebody may wait for a job to end. Looked up at the start, since they outlive the memory.
+    watched: Cell<bool>,
     /// Requests whose body is still being read: they will join the group in a moment.
     arriving: Cell<usize>,
 }
@@ -88,6 +82,7 @@ impl ShardObject {
     #[wasm_bindgen(constructor)]
     pub fn new(state: DurableObjectState, env: JsValue) -> Result<ShardObject, JsValue> {
         let storage = state.storage()?;
+        let watched = glue::has_watchers(&state);
         let inner = Inner {
             state,
             storage,
@@ -96,6 +91,7 @@ impl ShardObject {
             alarm: Cell::default(),
             group: RefCell::default(),
             arriving: Cell::default(),
+            watched: Cell::new(watched),
         };
         Ok(Self {
             inner: Rc::new(inner),
@@ -117,6 +113,18 @@ impl ShardObject {
             Ok(JsValue::UNDEFINED)
         })
     }
+
+    /// Called by the runtime; those who wait have nothing to say.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn websocket_message(&self) {}
+
+    /// Called by the runtime when somebody no longer waits.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn websocket_close(&self) {}
+
+    /// Called by the runtime when somebody who waited is gone.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn websocket_error(&self) {}
 }
 
 impl Inner {
@@ -142,6 +150,10 @@ impl Inner {
         if let Err(error) = self.open(Some(envelope.shard)).await {
             return response(self.failed(error));
         }
+        let tag = match &envelope.call {
+            Call::Watch(call) => JobId::parse(&call.id).map(|id| tag(id.key)),
+            _ => None,
+        };
         let handled = if writes(&envelope.call) {
             self.in_group(envelope.call, body).await
         } else {
@@ -151,7 +163,20 @@ impl Inner {
             worker::console_error!("shard: {fault}");
         }
         self.after(&handled.sends).await;
+        if handled.reply.status == 101 {
+            return self.watch(tag);
+        }
         response(handled.reply)
+    }
+
+    /// Keeps a WebSocket until the job ends.
+    fn watch(&self, tag: Option<String>) -> Response {
+        self.watched.set(true);
+        let watched = tag.map(|tag| glue::watch(&self.state, &tag));
+        match watched {
+            Some(Ok(upgraded)) => upgraded,
+            _ => response(unavailable().into()),
+        }
     }
 
     /// Opens the database if it is not open, and sees to it that an alarm stands.
@@ -271,10 +296,15 @@ impl Inner {
     /// After a commit: the alarm belongs to the same transaction and is set at once; messages go
     /// out beside the answer.
     async fn after(self: &Rc<Self>, sends: &[Send]) {
-        let (wake, number) = match self.shard.borrow().as_ref() {
-            Some(shard) => (shard.wake_at(), shard.number()),
+        let (wake, number, ended) = match self.shard.borrow_mut().as_mut() {
+            Some(shard) => (shard.wake_at(), shard.number(), shard.take_ended()),
             None => return,
         };
+        if self.watched.get() {
+            for key in ended {
+                glue::tell_watchers(&self.state, &tag(key));
+            }
+        }
         if let Some(at) = wake
             && self.alarm.get().is_none_or(|standing| at < standing)
         {
@@ -300,93 +330,6 @@ impl Inner {
         }
     }
 
-    async fn set_alarm(&self, at: UnixMillis) {
-        let at = at.max(now().plus(ALARM_PAUSE));
-        self.alarm.set(Some(at));
-        let set = match self.storage.set_alarm(date(at), Object::new()) {
-            Ok(promise) => JsFuture::from(promise).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = set {
-            self.alarm.set(None);
-            worker::console_error!("alarm: {}", glue::message_of(&error));
-        }
-    }
-
-    async fn ring(self: Rc<Self>) {
-        // First of all the next alarm, so that nothing below can leave the shard without one.
-        self.alarm.set(None);
-        self.set_alarm(now().plus(ALARM_AGAIN)).await;
-        if let Err(error) = self.open(None).await {
-            self.failed(error);
-            return;
-        }
-        let mut sends = Vec::new();
-        for _ in 0..TICKS_PER_ALARM {
-            match self.tick().await {
-                Ok(more) => sends.extend(more),
-                Err(error) => {
-                    self.failed(error);
-                    return;
-                }
-            }
-            let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
-            if wake.is_none_or(|at| at > now()) {
-                break;
-            }
-        }
-        self.rest().await;
-        self.after(&sends).await;
-    }
-
-    async fn tick(&self) -> Result<Vec<Send>, ShardError> {
-        let mut draw = [0; 2];
-        random(&mut draw);
-        let permille = u16::from_le_bytes(draw) % 1001;
-        let ticked = match self.shard.borrow_mut().as_mut() {
-            Some(shard) => shard.tick(now(), permille)?,
-            None => return Ok(Vec::new()),
-        };
-        if ticked.unreadable > 0 {
-            worker::console_error!(
-                "{} rows of another build were left alone",
-                ticked.unreadable
-            );
-        }
-        if !ticked.sweeps.is_empty() {
-            self.sweep(&ticked.sweeps).await?;
-        }
-        Ok(ticked.sends)
-    }
-
-    async fn sweep(&self, sweeps: &[Sweep]) -> Result<(), ShardError> {
-        let keys: Vec<String> = sweeps.iter().map(|sweep| sweep.object.clone()).collect();
-        let deleted = match self.platform() {
-            Some(platform) => platform.delete(&keys).await.is_ok(),
-            None => false,
-        };
-        match self.shard.borrow_mut().as_mut() {
-            Some(shard) if deleted => shard.swept(sweeps),
-            Some(shard) => {
-                shard.sweep_later(now());
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Replaces the safety alarm by the one that is wanted, or by none.
-    async fn rest(&self) {
-        let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
-        if let Some(at) = wake {
-            return self.set_alarm(at).await;
-        }
-        self.alarm.set(None);
-        if let Ok(promise) = self.storage.delete_alarm(Object::new()) {
-            let _ = JsFuture::from(promise).await;
-        }
-    }
-
     fn platform(&self) -> Option<Platform> {
         let policy = self.bindings.policy().ok()?;
         Some(Platform {
@@ -404,6 +347,11 @@ impl Inner {
             worker::console_warn!("waitUntil was refused");
         }
     }
+}
+
+/// The tag of every WebSocket that waits for a job.
+fn tag(key: RowKey) -> String {
+    format!("job-{}", key.0)
 }
 
 /// Whether a call goes with the group: what writes does, what only reads need not wait.
@@ -431,14 +379,6 @@ async fn read_body(request: &Request, call: &Call) -> Option<Vec<u8>> {
 
 fn unavailable() -> Problem {
     Problem::new(ProblemCode::StorageUnavailable).retry_after(1)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of this era are far below 2⁵³"
-)]
-fn date(at: UnixMillis) -> Date {
-    Date::new(&JsValue::from_f64(at.0 as f64))
 }
 
 #[expect(
