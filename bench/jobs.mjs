@@ -1,12 +1,12 @@
 // Whole jobs: accepted, queued, replayed to the origin, completed. The broker and the consumer run in the
 // same process as the gateway, so the CPU per job includes the broker's.
 import { drive } from "./load.mjs";
-import { median } from "./report.mjs";
 import { NEW_JOB, acceptOne } from "./subjects.mjs";
 
 const POLL_MS = 100;
 const DRAIN_SECS_MAX = 60;
 const SAMPLE_JOBS = 16; // Jobs whose final status is looked at, one by one.
+const CALLERS = 8;
 
 export const JOBS_SUBJECT = { name: "jobs", title: "raincheck whole jobs", ours: true };
 
@@ -44,11 +44,19 @@ export async function expectSucceeded(runtime, documents) {
   }
 }
 
-const acceptMany = async (runtime, count) => {
+/** Accepts jobs from a few callers at once, so that gathering is at work but not at its best. */
+export async function acceptMany(runtime, jobs) {
   const documents = [];
-  for (let index = 0; index < count; index += 1) documents.push(await acceptOne(runtime.url()));
+  let sent = 0;
+  const caller = async () => {
+    while (sent < jobs) {
+      sent += 1;
+      documents.push(await acceptOne(runtime.url()));
+    }
+  };
+  await Promise.all(Array.from({ length: CALLERS }, caller));
   return documents;
-};
+}
 
 /** Accepts a few jobs one by one, waits for them and checks that each succeeded. */
 async function fewJobs(bench, runtime) {
@@ -74,31 +82,23 @@ async function burst(bench, runtime, connections) {
   };
 }
 
-async function measureJobs(bench, connections) {
+/** Jobs per second at each number of connections. */
+export async function wholeJobs(bench) {
   const runtime = await bench.start(JOBS_SUBJECT);
   try {
     await fewJobs(bench, runtime);
-    const sample = await burst(bench, runtime, connections);
+    bench.progress("whole jobs, warming up");
+    await burst(bench, runtime, Math.max(...bench.connections));
+    const samples = [];
+    for (const connections of bench.connections) {
+      bench.progress(`whole jobs, ${connections} connections`);
+      samples.push(await burst(bench, runtime, connections));
+    }
     await fewJobs(bench, runtime);
-    return sample;
+    return samples;
   } catch (error) {
-    throw new Error(`jobs: ${error.message}\n${runtime.log.join("\n")}`);
+    throw runtime.explain("jobs", error);
   } finally {
     await runtime.stop();
   }
-}
-
-/** Jobs per second at each number of connections: the median over the rounds. */
-export async function wholeJobs(bench, rounds) {
-  const samples = [];
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const connections of bench.connections) {
-      bench.progress(`whole jobs, round ${round}/${rounds}, ${connections} connections`);
-      samples.push(await measureJobs(bench, connections));
-    }
-  }
-  return bench.connections.map((connections) => {
-    const group = samples.filter((sample) => sample.connections === connections);
-    return Object.fromEntries(Object.keys(group[0]).map((name) => [name, median(group.map((sample) => sample[name]))]));
-  });
 }

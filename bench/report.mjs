@@ -106,14 +106,14 @@ export function recordsTable({ near }) {
   return table(["records", "CPU µs/accept", "p50 ms"], rows);
 }
 
-export function costTable({ jobs, work, expiry }, { lines, dollars }) {
+export function costTable({ jobs, work, expiredJobs, expiry }, { lines, dollars }) {
   const rows = lines.map((line) => [
     line.label, number(line.work, 3), number(line.expiry, 3), `$${number(line.perMillion, 3)}`, `$${number(line.dollars, 2)}`,
   ]);
-  const alarms = (part) => number(part.setAlarms / jobs, 3);
-  rows.push(["of the rows: setAlarm", alarms(work), alarms(expiry), "", ""], ["total", "", "", "", `$${number(dollars, 2)}`]);
+  const alarms = [work.setAlarms / jobs, expiry.setAlarms / expiredJobs].map((count) => number(count, 3));
+  rows.push(["of the rows: setAlarm", ...alarms, "", ""], ["total", "", "", "", `$${number(dollars, 2)}`]);
   const priced = table(["operation", "per job, until done", "at expiry", "price of a million", "a million jobs"], rows);
-  const written = Object.entries(work.statements).sort(([, a], [, b]) => b.rowsWritten - a.rowsWritten);
+  const written = Object.entries(work.statements).filter(([, line]) => line.runs > 0).sort(([, a], [, b]) => b.rowsWritten - a.rowsWritten);
   const statements = table(
     ["statement", "runs", "rows written", "rows read"],
     written.map(([text, line]) => [text, number(line.runs), number(line.rowsWritten), number(line.rowsRead)]),

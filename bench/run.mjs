@@ -61,7 +61,7 @@ async function timedPart(bench, built, results) {
 /** The parts that have no bare Worker to stand beside. */
 async function ownParts(bench, results) {
   if (bench.wants("jobs")) {
-    results.jobs = await wholeJobs(bench, bench.jobRounds);
+    results.jobs = await wholeJobs(bench);
     print("Whole jobs", jobsTable(results.jobs));
   }
   if (bench.wants("records")) {

@@ -81,7 +81,7 @@ export async function startWorkerd(binary, write, sockets) {
   };
   await firstLines(child.stdio[CONTROL_FD], listening, "workerd", child, log);
   return {
-    log,
+    explain: (part, error) => new Error(`${part}: ${error.message}${endOf(child)}\n${log.join("\n")}`.trimEnd()),
     url: (socket = "http") => `http://127.0.0.1:${ports[socket]}`,
     cpuSeconds: () => cpuSeconds(child.pid),
     peakMemoryMiB: () => peakMemoryMiB(child.pid),
@@ -90,6 +90,11 @@ export async function startWorkerd(binary, write, sockets) {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+function endOf(child) {
+  if (child.exitCode === null && child.signalCode === null) return "";
+  return ` (workerd had ended: ${child.signalCode ?? `status ${child.exitCode}`})`;
 }
 
 async function stop(child) {

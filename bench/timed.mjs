@@ -1,12 +1,20 @@
 // The timed runs: every subject in turn, several rounds, so that a noisy minute hits all of them alike.
 import { drive } from "./load.mjs";
 
-const WARM_UP_SECS = 1;
+const WARM_UP_REQUESTS = 3_000; // By then the runtime has compiled what is hot, JavaScript and wasm alike.
 const LEAD_MS = 200; // The load tool starts and the first answers come.
 const TAIL_MS = 100; // The reading is over before the load is.
 const SETTLE_MS = 200; // What the last requests left behind ends before the next run begins.
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Sends a load until the code is warm, within the time that the options allow. */
+export async function warmUp(bench, runtime, load) {
+  let requests = 0;
+  for (let second = 0; second < bench.warmUpSecondsMax && requests < WARM_UP_REQUESTS; second += 1) {
+    requests += (await drive(bench.tool, runtime.url(), load, Math.max(...bench.connections), 1, bench.scratch)).requests;
+  }
+}
 
 /**
  * CPU, throughput and latency of one subject at one number of connections.
@@ -23,6 +31,7 @@ export async function measure(bench, runtime, load, connections, seconds) {
   await pause(seconds * 1000 - LEAD_MS - TAIL_MS);
   const second = reading(runtime);
   const result = await driven;
+  if (result.requests === 0) throw new Error(`not one request was answered within ${seconds} s`);
   await pause(SETTLE_MS);
   const perSecond = result.requests / result.seconds;
   const cores = (second.cpuSeconds - first.cpuSeconds) / (second.atSeconds - first.atSeconds);
@@ -35,7 +44,7 @@ async function measureSubject(bench, subject, round) {
   const runtime = await bench.start(subject);
   try {
     const { load, verify } = await subject.prepare(runtime.url());
-    await drive(bench.tool, runtime.url(), load, Math.max(...bench.connections), WARM_UP_SECS, bench.scratch);
+    await warmUp(bench, runtime, load);
     const samples = [];
     for (const connections of bench.connections) {
       const sample = await measure(bench, runtime, load, connections, bench.seconds);
@@ -44,7 +53,7 @@ async function measureSubject(bench, subject, round) {
     await verify?.();
     return samples;
   } catch (error) {
-    throw new Error(`${subject.name}: ${error.message}\n${runtime.log.join("\n")}`);
+    throw runtime.explain(subject.name, error);
   } finally {
     await runtime.stop();
   }
