@@ -22,7 +22,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 
 use super::bindings::{Bindings, DEAD_LETTERS};
 use super::glue;
-use super::ports::{Body, Platform, now, origin_error, random, response, url};
+use super::ports::{Body, Platform, now, random, response, url};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
@@ -133,12 +133,13 @@ async fn pass_through(
     match JsFuture::from(promise).await {
         Ok(answer) => answer.unchecked_into(),
         Err(error) => {
-            use crate::gateway::ports::OriginError;
-            let code = match origin_error(&error) {
-                OriginError::Unreachable => ProblemCode::OriginUnreachable,
-                OriginError::Lost | OriginError::Malformed => ProblemCode::OriginProtocolError,
-            };
-            response(Problem::new(code).into())
+            worker::console_warn!("origin: {}", glue::message_of(&error));
+            // Whether the origin acted is not known, and the method may be any.
+            response(
+                Problem::new(ProblemCode::OriginUnreachable)
+                    .retryable(false)
+                    .into(),
+            )
         }
     }
 }

@@ -2,6 +2,8 @@
 // crossing instead of one per field, streams that never enter wasm memory, and calls whose exceptions
 // must become values. No decision is made here.
 
+import { connect } from "cloudflare:sockets";
+
 /** Method, URL, whether there is a body, then name and value of each field, a line each. */
 export function requestHead(request) {
   let text = `${request.method}\n${request.url}\n${request.body === null ? 0 : 1}`;
@@ -46,7 +48,8 @@ const ids = new Map();
 export function callShard(namespace, name, call, body) {
   let id = ids.get(name);
   if (id === undefined) ids.set(name, (id = namespace.idFromName(name)));
-  const init = { method: "POST", headers: { "raincheck-call": call } };
+  // A stored redirect is an answer for the client, not for the runtime.
+  const init = { method: "POST", headers: { "raincheck-call": call }, redirect: "manual" };
   if (body !== undefined) init.body = body;
   return namespace.get(id).fetch("http://shard/", init);
 }
@@ -123,6 +126,21 @@ export function replay(fetcher, url, method, packed, body, signal) {
   const init = { method, headers: unpack(packed), redirect: "manual", signal, encodeResponseBody: "manual" };
   if (body !== undefined) init.body = body;
   return send(fetcher, url, init);
+}
+
+/** Whether somebody accepts connections there. */
+export async function accepts(hostname, port) {
+  const socket = connect({ hostname, port });
+  // Left alone, its rejection would be reported as unhandled.
+  socket.closed.catch(() => {});
+  try {
+    await socket.opened;
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close().catch(() => {});
+  }
 }
 
 function send(fetcher, request, init) {

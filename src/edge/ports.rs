@@ -1,5 +1,6 @@
 //! The gateway's ports over the platform.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -272,14 +273,13 @@ impl Queues for Platform {
     }
 }
 
-/// What the runtime says when no connection could be made. The local runtime and the platform put
-/// it in different words; anything else counts as lost, which is the careful reading.
-const UNREACHABLE: [&str; 4] = [
-    "connection refused",
-    "dns lookup failed",
-    "no route to host",
-    "could not resolve",
-];
+/// An answer of the origin is good for this long as a sign that it listens.
+const LISTENING_FOR: Millis = Millis(250);
+
+thread_local! {
+    /// When the origin last answered in this isolate.
+    static ANSWERED: Cell<UnixMillis> = const { Cell::new(UnixMillis(0)) };
+}
 
 impl OriginPort for Platform {
     async fn send(
@@ -292,6 +292,9 @@ impl OriginPort for Platform {
         let body = request
             .body
             .map_or(JsValue::UNDEFINED, |(body, _)| body.stream);
+        if !self.is_listening().await {
+            return Err(OriginError::Unreachable);
+        }
         let target = self.bindings.fetcher(&self.policy);
         let packed = request.headers.to_packed();
         let signal = guard.0.signal();
@@ -303,8 +306,13 @@ impl OriginPort for Platform {
         };
         let response: Response = match fetched {
             Ok(response) => response.unchecked_into(),
-            Err(error) => return Err(origin_error(&error)),
+            Err(error) => {
+                ANSWERED.set(UnixMillis(0));
+                worker::console_warn!("origin: {}", glue::message_of(&error));
+                return Err(OriginError::Lost);
+            }
         };
+        ANSWERED.set(now());
         let (status, headers) = read_head(&response);
         let body = response.body().map(|stream| Body {
             stream: stream.into(),
@@ -318,13 +326,37 @@ impl OriginPort for Platform {
     }
 }
 
-pub(super) fn origin_error(error: &JsValue) -> OriginError {
-    let message = glue::message_of(error).to_ascii_lowercase();
-    if UNREACHABLE.iter().any(|words| message.contains(words)) {
-        OriginError::Unreachable
-    } else {
-        OriginError::Lost
+impl Platform {
+    /// Whether an origin on this machine accepts connections.
+    ///
+    /// The local runtime says "Network connection lost" for a refused connection and for one lost
+    /// half-way alike, so it is asked before anything is sent. The platform needs no asking: there a
+    /// refused connection comes as a status of its own (521 and the like).
+    async fn is_listening(&self) -> bool {
+        let Some((host, port)) = loopback(&self.policy) else {
+            return true;
+        };
+        if now().since(ANSWERED.get()) < LISTENING_FOR {
+            return true;
+        }
+        JsFuture::from(glue::accepts(&host, port))
+            .await
+            .is_ok_and(|accepts| accepts.is_truthy())
     }
+}
+
+/// Host and port of an origin on this machine.
+fn loopback(policy: &Policy) -> Option<(String, u16)> {
+    let Origin::Url(base) = &policy.origin else {
+        return None;
+    };
+    let url = ::url::Url::parse(base).ok()?;
+    let is_loopback = match url.host()? {
+        ::url::Host::Domain(name) => name == "localhost",
+        ::url::Host::Ipv4(address) => address.is_loopback(),
+        ::url::Host::Ipv6(address) => address.is_loopback(),
+    };
+    Some((url.host_str()?.to_owned(), url.port_or_known_default()?)).filter(|_| is_loopback)
 }
 
 /// The URL at the origin. A service binding needs one too; its host means nothing.

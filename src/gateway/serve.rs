@@ -110,7 +110,7 @@ pub async fn accept_and_hold<P: Front + Waiting>(
 pub async fn accept<P: Front>(ports: &P, plan: AcceptPlan, body: Option<P::Body>) -> P::Response {
     match try_accept(ports, plan, body).await {
         Ok(response) => response,
-        Err(problem) => ports.respond(problem.into()),
+        Err(problem) => ports.respond(problem.on_route().into()),
     }
 }
 

@@ -12,7 +12,7 @@ use super::time::Millis;
 pub const NOT_ACTED_ON: [u16; 9] = [408, 425, 429, 503, 521, 523, 525, 526, 530];
 
 /// Statuses that leave open whether the origin acted; retried only where repeating is safe.
-pub const MAY_HAVE_ACTED: [u16; 5] = [500, 502, 504, 520, 524];
+pub const MAY_HAVE_ACTED: [u16; 6] = [500, 502, 504, 520, 522, 524];
 
 /// Why a job failed. The names are stable: they are the `error.code` of the status document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -150,7 +150,8 @@ impl Rule {
     fn takes_method(&self, method: &str) -> bool {
         self.methods.iter().any(|own| match own.as_str() {
             // OPTIONS must be named: a preflight that becomes a job would break every browser.
-            "*" => method != "OPTIONS",
+            // TRACE cannot be named, so it is not meant either.
+            "*" => !matches!(method, "OPTIONS" | "TRACE"),
             own => own == method,
         })
     }

@@ -217,6 +217,12 @@ impl Problem {
         self
     }
 
+    /// As an answer on a route whose rule looks at `Prefer` (RFC 9110 section 12.5.5).
+    #[must_use]
+    pub fn on_route(self) -> Self {
+        self.header("vary", "Prefer")
+    }
+
     /// 405 for a resource that knows only the methods in `allow`.
     #[must_use]
     pub const fn method_not_allowed(allow: &'static str) -> Self {

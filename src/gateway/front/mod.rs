@@ -155,7 +155,8 @@ fn try_decide(
     if !defers || is_websocket(&head.headers) {
         return Ok(pass_through(policy, &head, target, true));
     }
-    let plan = accept::plan(policy, rule, head, &target, prefer, now, random)?;
+    let plan = accept::plan(policy, rule, head, &target, prefer, now, random)
+        .map_err(Problem::on_route)?;
     Ok(Action::Accept(Box::new(plan)))
 }
 

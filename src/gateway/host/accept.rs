@@ -19,6 +19,21 @@ pub fn accept_group<S: Sql>(
     now: UnixMillis,
     random: Random<'_>,
 ) -> Vec<Handled> {
+    let mut handled = take_in(shard, group, now, random);
+    for refused in &mut handled {
+        if refused.reply.status >= 400 {
+            refused.reply.headers.add_vary("Prefer");
+        }
+    }
+    handled
+}
+
+fn take_in<S: Sql>(
+    shard: &mut Shard<S>,
+    group: Vec<(AcceptCall, Vec<u8>)>,
+    now: UnixMillis,
+    random: Random<'_>,
+) -> Vec<Handled> {
     let mut prepared = Vec::with_capacity(group.len());
     let mut waiting = Vec::with_capacity(group.len());
     for (call, body) in group {
