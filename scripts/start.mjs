@@ -79,7 +79,7 @@ function greet(url, origin, isDemo) {
 
   curl -i -X POST '${url}/reports?seconds=5' -H 'content-type: application/json' -d '{"month":"2026-10"}'
 
-Then follow its Location for the status, and the link in there for the result.`
+Then get what its Location names: the result, once there is one.`
     : `Requests that a rule in wrangler.toml names become jobs; all others go straight through:
 
   curl -i '${url}/'`;

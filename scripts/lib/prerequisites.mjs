@@ -8,7 +8,8 @@ import { Problem, step } from "./ui.mjs";
 import { atLeast, oldestRust } from "./versions.mjs";
 
 const OLDEST_NODE = "20.0.0";
-const TARGET = "wasm32-unknown-unknown";
+/** What Rust compiles for. */
+export const TARGET = "wasm32-unknown-unknown";
 
 function checkPlatform() {
   if (process.platform === "win32") {

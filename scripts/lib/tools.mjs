@@ -50,17 +50,6 @@ export function ensureWasmBindgen() {
   });
 }
 
-/** Puts a Worker together; released together with the `worker` library. */
-export function ensureWorkerBuild() {
-  return ensureTool({
-    crate: "worker-build",
-    version: lockedVersion("worker"),
-    binary: "worker-build",
-    locked: true,
-    minutes: 4,
-  });
-}
-
 /** Checks dependencies' licences and origins. */
 export function ensureCargoDeny() {
   return ensureTool({

@@ -2,19 +2,16 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
-import { toolEnvironment } from "./node.mjs";
+import { OUTPUTS, buildBundle } from "./bundle.mjs";
 import { inRoot, root } from "./paths.mjs";
-import { capture, run } from "./run.mjs";
-import { ensureWasmBindgen, ensureWorkerBuild } from "./tools.mjs";
+import { capture } from "./run.mjs";
 import { Problem, elapsed, step } from "./ui.mjs";
 
-const OUTPUTS = [inRoot("build", "index.js"), inRoot("build", "index_bg.wasm")];
 const STAMP = inRoot("build", ".inputs");
-const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/lib/wasm.mjs"];
+const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/lib/bundle.mjs"];
 
 /** What a deployment may weigh, gzipped: it is parsed before the first request, within a second. */
 const BUDGET_BYTES = 1024 * 1024;
@@ -40,27 +37,14 @@ function isCurrent(inputs) {
   return existsSync(STAMP) && OUTPUTS.every(existsSync) && readFileSync(STAMP, "utf8") === inputs;
 }
 
-/** esbuild itself, not its JavaScript wrapper. */
-function esbuild() {
-  const require = createRequire(inRoot("node_modules", "esbuild", "package.json"));
-  return require.resolve(`@esbuild/${process.platform}-${process.arch}/bin/esbuild`);
-}
-
 /** Builds the bundle where it is not current. Needs the npm packages. */
 export async function ensureWasm() {
   const inputs = fingerprint();
   if (isCurrent(inputs)) return;
 
-  const env = {
-    ...toolEnvironment(),
-    WASM_BINDGEN_BIN: await ensureWasmBindgen(),
-    WASM_OPT_BIN: inRoot("node_modules", "binaryen", "bin", "wasm-opt"),
-    ESBUILD_BIN: esbuild(),
-  };
-  const workerBuild = await ensureWorkerBuild();
   step("Building the Worker (Rust to WebAssembly; the first time about 2 min)");
   const start = performance.now();
-  await run(workerBuild, ["--release"], { env, remedy: "Put right what the compiler says above." });
+  await buildBundle();
   writeFileSync(STAMP, inputs);
   step(`Built the Worker in ${elapsed(start)}: ${kibibytes(bundleBytes())} gzipped`);
 }

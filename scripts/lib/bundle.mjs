@@ -1,0 +1,105 @@
+// The four steps from Rust to a Worker: cargo, wasm-bindgen, wasm-opt, esbuild.
+//
+// `worker-build` takes the same steps, but has to be compiled first, which takes minutes
+// and needs OpenSSL's headers; these tools are needed either way.
+
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+import { modernNode, toolEnvironment } from "./node.mjs";
+import { inRoot } from "./paths.mjs";
+import { TARGET } from "./prerequisites.mjs";
+import { run } from "./run.mjs";
+import { ensureWasmBindgen } from "./tools.mjs";
+
+/** What the runtime loads; `main` in wrangler.toml names the first. */
+export const OUTPUTS = ["index.js", "index_bg.wasm"].map((name) => inRoot("build", name));
+
+/**
+ * What rustc and wasm-bindgen may use of WebAssembly. Named one by one, so that wasm-opt
+ * brings in nothing that the runtime does not know yet.
+ */
+const FEATURES = [
+  "bulk-memory",
+  "exception-handling",
+  "multivalue",
+  "mutable-globals",
+  "nontrapping-float-to-int",
+  "reference-types",
+  "sign-ext",
+];
+
+async function compile() {
+  // Makes the macros of wasm-bindgen use the executor that recovers from a panic.
+  const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1" };
+  await run("cargo", ["build", "--lib", "--release", "--target", TARGET], {
+    env,
+    remedy: "Put right what the compiler says above.",
+  });
+  const targetDirectory = process.env.CARGO_TARGET_DIR ?? inRoot("target");
+  return join(targetDirectory, TARGET, "release", "raincheck.wasm");
+}
+
+async function bind(module, directory) {
+  await run(await ensureWasmBindgen(), [
+    module,
+    ...["--out-dir", directory, "--out-name", "index"],
+    ...["--target", "module", "--no-typescript"],
+    // Starts a new instance after a panic; see src/edge/worker.js.
+    "--force-enable-abort-handler",
+  ]);
+  // workerd gives the compiled module to a plain import.
+  const bindings = join(directory, "index.js");
+  writeFileSync(bindings, readFileSync(bindings, "utf8").replace("import source ", "import "));
+  return bindings;
+}
+
+async function optimise(directory) {
+  const wasmOpt = inRoot("node_modules", "binaryen", "bin", "wasm-opt");
+  const module = join(directory, "index_bg.wasm");
+  await run(modernNode(), [
+    wasmOpt,
+    module,
+    ...["-o", module, "-O"],
+    // Functions' names go: a tenth of the bundle, and a panic names its file and line without them.
+    ...FEATURES.map((name) => `--enable-${name}`),
+  ]);
+}
+
+/** esbuild itself, not its JavaScript wrapper. */
+function esbuild() {
+  const require = createRequire(inRoot("node_modules", "esbuild", "package.json"));
+  return require.resolve(`@esbuild/${process.platform}-${process.arch}/bin/esbuild`);
+}
+
+async function assemble(bindings, directory) {
+  await run(
+    esbuild(),
+    [
+      inRoot("src", "edge", "worker.js"),
+      ...["--bundle", "--format=esm", "--minify-syntax", "--minify-whitespace", "--log-level=warning"],
+      // The bindings name a module once for each of its imports.
+      "--log-override:duplicate-object-key=silent",
+      ...[`--alias:raincheck-bindings=${bindings}`, "--external:cloudflare:*", "--external:./index_bg.wasm"],
+      `--outfile=${join(directory, "bundle.js")}`,
+    ],
+    { env: toolEnvironment() },
+  );
+}
+
+/** Builds `OUTPUTS`. Until all is done, what an earlier build left there stays usable. */
+export async function buildBundle() {
+  const module = await compile();
+  const directory = inRoot("build", `.staging-${process.pid}`);
+  mkdirSync(directory, { recursive: true });
+  try {
+    const bindings = await bind(module, directory);
+    await optimise(directory);
+    await assemble(bindings, directory);
+    renameSync(join(directory, "index_bg.wasm"), OUTPUTS[1]);
+    renameSync(join(directory, "bundle.js"), OUTPUTS[0]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
