@@ -36,15 +36,21 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     };
     let origin = head.headers.get("origin").map(str::to_owned);
     let platform = Platform { bindings, policy };
-    let answer = serve_request(&platform, &request, head).await;
-    Ok(with_cors(&platform.policy, origin.as_deref(), answer))
+    let action = decide(&platform.policy, head, now(), &mut random);
+    // What no rule names is the origin's own, and so is what it tells browsers.
+    let is_ours = !matches!(&action, Action::PassThrough(pass) if !pass.varies);
+    let answer = serve_request(&platform, &request, action).await;
+    Ok(if is_ours {
+        with_cors(&platform.policy, origin.as_deref(), answer)
+    } else {
+        answer
+    })
 }
 
-async fn serve_request(platform: &Platform, request: &Request, head: Head) -> Response {
-    let before = head.headers.clone();
-    match decide(&platform.policy, head, now(), &mut random) {
+async fn serve_request(platform: &Platform, request: &Request, action: Action) -> Response {
+    match action {
         Action::Reply(reply) => response(reply),
-        Action::PassThrough(pass) => pass_through(platform, request, &before, pass).await,
+        Action::PassThrough(pass) => pass_through(platform, request, pass).await,
         Action::Ask {
             shard,
             call,
@@ -96,27 +102,10 @@ fn read_head(request: &Request) -> Option<Head> {
     })
 }
 
-async fn pass_through(
-    platform: &Platform,
-    request: &Request,
-    before: &Headers,
-    pass: PassThrough,
-) -> Response {
+async fn pass_through(platform: &Platform, request: &Request, pass: PassThrough) -> Response {
     let Some(url) = url(&platform.policy, pass.target.as_str()) else {
         return response(Problem::new(ProblemCode::BadRequest).into());
     };
-    let removed: Vec<&str> = before
-        .iter()
-        .map(|(name, _)| name)
-        .filter(|name| *name != "host" && !pass.headers.contains(name))
-        .collect();
-    let mut set = Headers::new();
-    for (name, _) in pass.headers.iter() {
-        let value = pass.headers.joined(name);
-        if value != before.joined(name) && !set.contains(name) {
-            set.push(name, value.unwrap_or_default().into_owned());
-        }
-    }
     let names: Array = HOP_BY_HOP
         .iter()
         .map(|name| JsValue::from_str(name))
@@ -125,8 +114,8 @@ async fn pass_through(
         &platform.bindings.fetcher(&platform.policy),
         &url,
         request,
-        &removed.join("\n"),
-        &set.to_packed(),
+        &pass.removed.join("\n"),
+        &pass.set.to_packed(),
         &names,
         pass.varies,
     );
@@ -184,9 +173,19 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
         }
         return Ok(());
     }
-    // Each job holds one of the connections that an invocation may have waiting.
+    // Each job holds one of the connections that an invocation may have waiting, so as many messages
+    // run at a time as have that many jobs between them.
+    let largest = messages
+        .iter()
+        .filter_map(parse)
+        .map(|message| message.jobs.len())
+        .max();
+    let at_a_time = JOBS_PER_MESSAGE
+        .checked_div(largest.unwrap_or(1))
+        .unwrap_or(1)
+        .max(1);
     futures_util::stream::iter(messages)
-        .for_each_concurrent(JOBS_PER_MESSAGE, |message| {
+        .for_each_concurrent(at_a_time, |message| {
             let platform = Rc::clone(&platform);
             async move { run(&platform, &message, false).await }
         })

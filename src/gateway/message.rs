@@ -10,8 +10,9 @@ use crate::shard::Send;
 pub const MESSAGE_VERSION: u8 = 1;
 
 /// Most jobs in one message. A consumer invocation has six connections that may wait for headers at
-/// a time; more jobs in it would only wait, under leases that run.
-pub const JOBS_PER_MESSAGE: usize = 6;
+/// a time. More jobs in it would only wait, under leases that run; and one connection is kept for
+/// renewals and reports, which must not wait for an origin.
+pub const JOBS_PER_MESSAGE: usize = 5;
 
 /// Longest delay that a queue takes (12 hours). A later job gets its message from the alarm.
 pub const DELAY_MAX: Millis = Millis::from_secs(12 * 3600);

@@ -108,6 +108,11 @@ fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
     if !head.has_body {
         return Ok(Announced::Nothing);
     }
+    if matches!(head.method.as_str(), "GET" | "HEAD") {
+        return Err(Problem::new(ProblemCode::BadRequest).detail(
+            "A deferred GET or HEAD cannot have a body: it means nothing there (RFC 9110 section 9.3.1).",
+        ));
+    }
     let Some(text) = head.headers.get("content-length") else {
         return Ok(Announced::Unknown);
     };

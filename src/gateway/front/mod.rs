@@ -77,8 +77,11 @@ pub enum Action {
 pub struct PassThrough {
     /// The target.
     pub target: Target,
-    /// The header fields for the origin.
-    pub headers: Headers,
+    /// Names of header fields that do not go on.
+    pub removed: Vec<String>,
+    /// Header fields that go on with another value than they came with, or were added. The others
+    /// go on as they came.
+    pub set: Headers,
     /// The response varies with `Prefer`, because a rule looks at it.
     pub varies: bool,
     /// It is a WebSocket handshake.
@@ -272,12 +275,30 @@ fn authorize_operator(policy: &Policy, headers: &Headers) -> Result<(), Problem>
 fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> Action {
     let websocket = is_websocket(&head.headers);
     let headers = request_to_origin(head.headers.clone(), &forwarding(policy, head, websocket));
+    let (removed, set) = changes(&head.headers, &headers);
     Action::PassThrough(PassThrough {
         target,
-        headers,
+        removed,
+        set,
         varies,
         websocket,
     })
+}
+
+/// What has to be done to one head to make the other of it: most fields need nothing, and need not
+/// be carried to the platform and back. `Host` follows from the URL.
+fn changes(before: &Headers, after: &Headers) -> (Vec<String>, Headers) {
+    let gone = before.iter().map(|(name, _)| name);
+    let gone = gone.filter(|name| *name != "host" && !after.contains(name));
+    let removed = gone.map(str::to_owned).collect();
+    let mut set = Headers::new();
+    for (name, _) in after.iter() {
+        let value = after.joined(name);
+        if value != before.joined(name) && !set.contains(name) {
+            set.push(name, value.unwrap_or_default().into_owned());
+        }
+    }
+    (removed, set)
 }
 
 fn is_websocket(headers: &Headers) -> bool {
