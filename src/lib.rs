@@ -1,4 +1,22 @@
 //! Raincheck: an edge gateway that turns slow HTTP requests into durable jobs.
+//!
+//! A Cloudflare Worker stands in front of an HTTP API. Requests that a rule names are answered
+//! `202 Accepted` at once; their record is kept in a Durable Object with SQLite, a queue consumer
+//! replays them to the API, and the stored response is collected from a status URL. Everything else
+//! passes through as a stream.
+//!
+//! The layers, from the top; each uses only those below it, and only the first knows the platform:
+//!
+//! | layer | what it is |
+//! | --- | --- |
+//! | [`edge`] | events, the Durable Object, bindings, streams |
+//! | [`gateway`] | what happens to a request and to a job, over ports |
+//! | [`shard`] | many records in one SQLite database, and their schedule |
+//! | [`policy`] | the configuration, and which rule a request falls under |
+//! | [`protocol`] | header fields, documents, problems |
+//! | [`job`] | the state machine |
+//!
+//! ARCHITECTURE.md has the picture, and the life of a job step by step.
 
 pub mod edge;
 pub mod gateway;
