@@ -42,5 +42,6 @@ mod passthrough;
 mod prefer;
 mod receipt;
 mod replay;
+mod restart;
 mod result;
 mod status;

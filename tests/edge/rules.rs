@@ -6,6 +6,14 @@ use crate::origin::Origin;
 /// The web origin that may call the gateway from a browser.
 pub const WEB_ORIGIN: &str = "https://app.example";
 
+/// Spans for all rules: short, so that what takes its time happens within a test.
+const SHORT: &str = r#"
+retention = "10m"
+tombstone = "2s"
+lease = "3s"
+claim_patience = "3s"
+"#;
+
 /// What is not said of a rule: three attempts, close together, with time enough on a slow machine.
 const USUAL: &str = r#"
 methods = ["*"]
@@ -73,7 +81,7 @@ backoff = { initial = "30s", jitter = 0 }
 /// The configuration of the gateway that most tests share.
 pub fn shared(origin: &Origin) -> String {
     let mut text = format!(
-        "origin = {:?}\ncors_origins = [{WEB_ORIGIN:?}]\nretention = \"10m\"\n",
+        "origin = {:?}\ncors_origins = [{WEB_ORIGIN:?}]\n{SHORT}",
         origin.url()
     );
     for (name, fields) in LIKE_USUAL {
@@ -85,10 +93,7 @@ pub fn shared(origin: &Origin) -> String {
 
 /// A configuration with one usual rule, `always`.
 pub fn plain(origin: &str) -> String {
-    format!(
-        "origin = {origin:?}\nretention = \"10m\"\n{}",
-        usual("always", "")
-    )
+    format!("origin = {origin:?}\n{SHORT}{}", usual("always", ""))
 }
 
 /// A configuration for bodies of any size that the platform takes.
