@@ -206,7 +206,9 @@ fn show_log_on_panic(log: PathBuf) {
     std::panic::set_hook(Box::new(move |info| {
         before(info);
         let text = fs::read_to_string(&log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
+        // A line for every request would hide what matters.
+        let telling = |line: &&str| !line.starts_with("[wrangler:info]");
+        let lines: Vec<&str> = text.lines().filter(telling).collect();
         let shown = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
         eprintln!("--- end of {} ---\n{shown}", log.display());
     }));

@@ -268,10 +268,10 @@ async fn converse(stream: TcpStream, log: Arc<Log>) -> io::Result<()> {
             End::Close => return stream.shutdown().await,
             End::Reset => return stream.get_ref().set_zero_linger(),
             End::Hang => {
-                while wire::read_piece(&mut stream, &mut Framing::Close)
-                    .await?
-                    .is_some()
-                {}
+                while let Ok(Some(_)) = wire::read_piece(&mut stream, &mut Framing::Close).await {}
+                log.update(&call.case, place, |seen| {
+                    seen.left = Some(std::time::Instant::now());
+                });
                 return Ok(());
             }
         }

@@ -113,12 +113,16 @@ async fn it_hangs_until_its_peer_has_enough() {
         .build()
         .unwrap();
     for when in ["before", "after", "head", "half"] {
-        let target = format!("/any/broken?when={when}&how=hang&bytes=10");
+        let case = new_case();
+        let target = format!("/any/broken?when={when}&how=hang&bytes=10&case={case}");
         let error = match client.get(url(&target)).send().await {
             Err(error) => error,
             Ok(response) => response.bytes().await.unwrap_err(),
         };
         assert!(error.is_timeout(), "{when}: {error:?}");
+        while Origin::shared().seen(&case)[0].left.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

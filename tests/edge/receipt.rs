@@ -57,7 +57,7 @@ async fn the_body_of_a_receipt_is_the_status_document() {
     );
     let later = job.ended().await;
     for member in [
-        "id", "rule", "priority", "created", "expires", "deadline", "attempts", "urls",
+        "id", "rule", "priority", "created", "expires", "deadline", "attempts",
     ] {
         assert_eq!(document[member], later[member], "{member}");
     }

@@ -39,7 +39,8 @@ let canceling;
 poller.onProgress((state) => {
   if (states.at(-1) !== state.status) states.push(state.status);
   if (cancel && state.status === "running") {
-    canceling ??= client.pathUnchecked(state.config.operationLocation).delete();
+    // A request of this client is sent once somebody waits for it.
+    canceling ??= client.pathUnchecked(state.config.operationLocation).delete().then((response) => response);
   }
 });
 
