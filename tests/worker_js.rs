@@ -13,6 +13,9 @@ fn after_a_panic_a_client_gets_the_documented_internal_error() {
     assert!(WORKER.contains(&format!("'{body}'")), "{body}");
     assert!(WORKER.contains(&format!("status: {}", problem.status())));
     for (name, value) in problem.response_headers().iter() {
-        assert!(WORKER.contains(&format!("\"{name}\": \"{value}\"")), "{name}");
+        assert!(
+            WORKER.contains(&format!("\"{name}\": \"{value}\"")),
+            "{name}"
+        );
     }
 }

@@ -6,8 +6,13 @@ use std::rc::Rc;
 use js_sys::Reflect;
 use wasm_bindgen::{JsCast as _, JsValue};
 
-use crate::job::Priority;
-use crate::policy::{ConfigErrors, Origin, Policy};
+use crate::job::{Millis, Priority};
+use crate::policy::{ConfigErrors, Origin, Policy, limits};
+use crate::shard::Settings;
+
+/// An object in the bucket that no record names counts as an orphan after this long: longer than any
+/// upload takes.
+const ORPHAN_GRACE: Millis = Millis::from_secs(2 * 3600);
 
 /// The variable with the configuration, TOML text.
 pub(super) const CONFIGURATION: &str = "RAINCHECK";
@@ -77,6 +82,20 @@ impl Bindings {
             })
             .clone()
         })
+    }
+
+    /// The times of a shard. A broken configuration must not keep its alarm from working, so then
+    /// the defaults hold.
+    pub(super) fn settings(&self) -> Settings {
+        let policy = self.policy().ok();
+        let policy = policy.as_deref();
+        Settings {
+            patience: policy.map_or(limits::DEFAULT_CLAIM_PATIENCE, |policy| {
+                policy.claim_patience
+            }),
+            tombstone: policy.map_or(limits::DEFAULT_TOMBSTONE, |policy| policy.tombstone),
+            orphan_grace: ORPHAN_GRACE,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use js_sys::{Date, Object};
+use js_sys::{Date, Object, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 
@@ -25,17 +25,27 @@ const ALARM_AGAIN: Millis = Millis(30_000);
 const ALARM_PAUSE: Millis = Millis(50);
 
 impl Inner {
-    pub(super) async fn set_alarm(&self, at: UnixMillis) {
+    /// Sets the alarm, in this turn. [`Self::armed`] tells whether that came to be.
+    pub(super) fn arm(&self, at: UnixMillis) -> Result<Promise, JsValue> {
         let at = at.max(now().plus(ALARM_PAUSE));
         self.alarm.set(Some(at));
-        let set = match self.storage.set_alarm(date(at), Object::new()) {
+        self.storage.set_alarm(date(at), Object::new())
+    }
+
+    pub(super) async fn armed(&self, set: Result<Promise, JsValue>) {
+        let set = match set {
             Ok(promise) => JsFuture::from(promise).await,
             Err(error) => Err(error),
         };
         if let Err(error) = set {
+            // The next call finds that none stands, and sets it.
             self.alarm.set(None);
             worker::console_error!("alarm: {}", glue::message_of(&error));
         }
+    }
+
+    async fn set_alarm(&self, at: UnixMillis) {
+        self.armed(self.arm(at)).await;
     }
 
     pub(super) async fn ring(self: Rc<Self>) {
@@ -61,7 +71,7 @@ impl Inner {
             }
         }
         self.rest().await;
-        self.after(&sends).await;
+        self.follow_up(sends);
     }
 
     async fn tick(&self) -> Result<Vec<Send>, ShardError> {

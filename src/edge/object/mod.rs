@@ -21,9 +21,9 @@ use crate::gateway::call::{AcceptCall, CALL_HEADER, CALL_VERSION, Call, Envelope
 use crate::gateway::host::{Handled, accept_group, handle};
 use crate::gateway::message::pack;
 use crate::gateway::ports::Queues as _;
-use crate::job::{JobId, Millis, RowKey, UnixMillis};
+use crate::job::{JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{Send, Settings, Shard, ShardError};
+use crate::shard::{Send, Shard, ShardError};
 
 use super::bindings::Bindings;
 use super::glue;
@@ -38,9 +38,6 @@ const GATHER_WINDOW: Duration = Duration::from_millis(2);
 /// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
 /// a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
 const GROUP_MAX: usize = 128;
-
-/// A deleted object takes this long at least to count as an orphan: far longer than any upload.
-const ORPHAN_GRACE: Millis = Millis::from_secs(2 * 3600);
 
 /// A shard.
 #[wasm_bindgen]
@@ -67,8 +64,10 @@ struct Inner {
 struct Waiting {
     call: Call,
     body: Vec<u8>,
-    answer: futures_channel::oneshot::Sender<Handled>,
+    answer: Answer,
 }
+
+type Answer = futures_channel::oneshot::Sender<Handled>;
 
 impl std::fmt::Debug for ShardObject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -157,12 +156,13 @@ impl Inner {
         let handled = if writes(&envelope.call) {
             self.in_group(envelope.call, body).await
         } else {
-            self.alone(envelope.call, body)
+            let mut handled = self.alone(envelope.call, body);
+            self.follow_up(std::mem::take(&mut handled.sends));
+            handled
         };
         if let Some(fault) = &handled.fault {
             worker::console_error!("shard: {fault}");
         }
-        self.after(&handled.sends).await;
         if handled.reply.status == 101 {
             return self.watch(tag);
         }
@@ -184,7 +184,7 @@ impl Inner {
         if self.shard.borrow().is_some() {
             return Ok(());
         }
-        let settings = self.settings();
+        let settings = self.bindings.settings();
         let standing = match self.storage.get_alarm(Object::new()) {
             Ok(promise) => JsFuture::from(promise)
                 .await
@@ -200,21 +200,6 @@ impl Inner {
         let sql = ObjectSql::new(JsValue::from(&self.storage));
         *self.shard.borrow_mut() = Some(Shard::open(sql, number, settings)?);
         Ok(())
-    }
-
-    fn settings(&self) -> Settings {
-        self.bindings.policy().map_or(
-            Settings {
-                patience: crate::policy::limits::DEFAULT_CLAIM_PATIENCE,
-                tombstone: crate::policy::limits::DEFAULT_TOMBSTONE,
-                orphan_grace: ORPHAN_GRACE,
-            },
-            |policy| Settings {
-                patience: policy.claim_patience,
-                tombstone: policy.tombstone,
-                orphan_grace: ORPHAN_GRACE,
-            },
-        )
     }
 
     fn failed(&self, error: ShardError) -> crate::gateway::Reply {
@@ -256,23 +241,36 @@ impl Inner {
     }
 
     /// Commits the group when nobody else is on the way.
-    fn flush_if_last(&self) {
+    fn flush_if_last(self: &Rc<Self>) {
         if self.arriving.get() == 0 {
             self.flush();
         }
     }
 
     /// Commits the group. Everything happens in one turn, so the runtime makes one commit of it, and
-    /// holds every answer back until it is durable.
-    fn flush(&self) {
+    /// holds every answer and message back until it is durable.
+    fn flush(self: &Rc<Self>) {
         let group = self.group.take();
         if group.is_empty() {
             return;
         }
-        let mut borrowed = self.shard.borrow_mut();
-        let Some(shard) = borrowed.as_mut() else {
+        let Some(answers) = self.commit(group) else {
             return;
         };
+        let mut sends = Vec::new();
+        for (answer, mut handled) in answers {
+            sends.append(&mut handled.sends);
+            // Whoever asked may be gone; what it asked for stands.
+            let _ = answer.send(handled);
+        }
+        self.follow_up(sends);
+    }
+
+    /// Handles the calls of a group; the accepts among them together.
+    fn commit(&self, group: Vec<Waiting>) -> Option<Vec<(Answer, Handled)>> {
+        let mut borrowed = self.shard.borrow_mut();
+        let shard = borrowed.as_mut()?;
+        let mut answers = Vec::with_capacity(group.len());
         let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
         let mut acceptors = Vec::new();
         for Waiting { call, body, answer } in group {
@@ -281,38 +279,35 @@ impl Inner {
                     accepts.push((*call, body));
                     acceptors.push(answer);
                 }
-                call => {
-                    let handled = handle(shard, call, body, now(), &mut random);
-                    let _ = answer.send(handled);
-                }
+                call => answers.push((answer, handle(shard, call, body, now(), &mut random))),
             }
         }
         let handled = accept_group(shard, accepts, now(), &mut random);
-        for (answer, handled) in acceptors.into_iter().zip(handled) {
-            let _ = answer.send(handled);
-        }
+        answers.extend(acceptors.into_iter().zip(handled));
+        Some(answers)
     }
 
-    /// After a commit: the alarm belongs to the same transaction and is set at once; messages go
-    /// out beside the answer.
-    async fn after(self: &Rc<Self>, sends: &[Send]) {
+    /// What follows a commit: the alarm, which is set in the same turn and so belongs to the same
+    /// transaction; a word to those who wait; and the messages, all together.
+    fn follow_up(self: &Rc<Self>, sends: Vec<Send>) {
         let (wake, number, ended) = match self.shard.borrow_mut().as_mut() {
             Some(shard) => (shard.wake_at(), shard.number(), shard.take_ended()),
             None => return,
         };
+        if let Some(at) = wake
+            && self.alarm.get().is_none_or(|standing| at < standing)
+        {
+            let set = self.arm(at);
+            let inner = Rc::clone(self);
+            self.wait_until(async move { inner.armed(set).await });
+        }
         if self.watched.get() {
             for key in ended {
                 glue::tell_watchers(&self.state, &tag(key));
             }
         }
-        if let Some(at) = wake
-            && self.alarm.get().is_none_or(|standing| at < standing)
-        {
-            self.set_alarm(at).await;
-        }
         if !sends.is_empty() {
             let inner = Rc::clone(self);
-            let sends = sends.to_vec();
             self.wait_until(async move { inner.send(number, &sends).await });
         }
     }
