@@ -12,7 +12,7 @@ configuration and deploys it with wrangler.
 
 \`npm run provision\` creates the queues and the bucket that it needs, once.
 
-  --dry-run    stop before anything is sent; the deployable bundle is then in build/deploy
+  --dry-run    stop before anything is sent; the deployable bundle is then in dist/
   --env NAME   an environment from wrangler.toml
 `;
 
@@ -38,6 +38,6 @@ await main(async () => {
   await runWrangler(
     "deploy",
     ...(values.env ? ["--env", values.env] : []),
-    ...(values["dry-run"] ? ["--dry-run", "--outdir", "build/deploy"] : []),
+    ...(values["dry-run"] ? ["--dry-run", "--outdir", "dist"] : []),
   );
 });
