@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use js_sys::Array;
-use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use js_sys::{Array, Promise};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 
@@ -24,33 +24,57 @@ use super::bindings::{Bindings, DEAD_LETTERS};
 use super::glue;
 use super::ports::{Body, Platform, now, random, response, url};
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    let bindings = Bindings::from(env);
+/// Called by the Worker's entry for each request. What passes through never becomes a future here:
+/// it is one call to the platform and its promise.
+#[wasm_bindgen]
+pub fn fetch(request: Request, env: JsValue) -> Promise {
+    let bindings = Bindings::new(env);
     let policy = match bindings.policy() {
         Ok(policy) => policy,
-        Err(errors) => return Ok(response(misconfigured(&errors))),
+        Err(errors) => return resolved(&response(misconfigured(&errors))),
     };
     let Some(head) = read_head(&request) else {
-        return Ok(response(Problem::new(ProblemCode::BadRequest).into()));
+        return resolved(&response(Problem::new(ProblemCode::BadRequest).into()));
     };
     let origin = head.headers.get("origin").map(str::to_owned);
+    let action = decide(&policy, head, now(), &mut random);
     let platform = Platform { bindings, policy };
-    let action = decide(&platform.policy, head, now(), &mut random);
     // What no rule names is the origin's own, and so is what it tells browsers.
-    let is_ours = !matches!(&action, Action::PassThrough(pass) if !pass.varies);
-    let answer = serve_request(&platform, &request, action).await;
-    Ok(if is_ours {
-        with_cors(&platform.policy, origin.as_deref(), answer)
-    } else {
-        answer
+    if let Action::PassThrough(pass) = &action
+        && !(pass.varies && needs_cors(&platform.policy, origin.as_deref()))
+    {
+        return pass_through(&platform, &request, pass);
+    }
+    future_to_promise(async move {
+        let answer = serve_request(&platform, &request, action).await;
+        Ok(with_cors(&platform.policy, origin.as_deref(), answer).into())
     })
+}
+
+/// Called by the Worker's entry when a request could not be passed through. Whether the origin acted
+/// is not known, and the method may be any, so the client is not told to try again.
+#[wasm_bindgen(js_name = originUnreachable)]
+pub fn origin_unreachable() -> Response {
+    response(
+        Problem::new(ProblemCode::OriginUnreachable)
+            .retryable(false)
+            .into(),
+    )
+}
+
+fn resolved(answer: &Response) -> Promise {
+    Promise::resolve(answer).unchecked_into()
 }
 
 async fn serve_request(platform: &Platform, request: &Request, action: Action) -> Response {
     match action {
         Action::Reply(reply) => response(reply),
-        Action::PassThrough(pass) => pass_through(platform, request, pass).await,
+        Action::PassThrough(pass) => {
+            match JsFuture::from(pass_through(platform, request, &pass)).await {
+                Ok(answer) => answer.unchecked_into(),
+                Err(_) => origin_unreachable(),
+            }
+        }
         Action::Ask {
             shard,
             call,
@@ -102,40 +126,30 @@ fn read_head(request: &Request) -> Option<Head> {
     })
 }
 
-async fn pass_through(platform: &Platform, request: &Request, pass: PassThrough) -> Response {
+fn pass_through(platform: &Platform, request: &Request, pass: &PassThrough) -> Promise {
     let Some(url) = url(&platform.policy, pass.target.as_str()) else {
-        return response(Problem::new(ProblemCode::BadRequest).into());
+        return resolved(&response(Problem::new(ProblemCode::BadRequest).into()));
     };
-    let names: Array = HOP_BY_HOP
-        .iter()
-        .map(|name| JsValue::from_str(name))
-        .collect();
-    let promise = glue::pass_through(
-        &platform.bindings.fetcher(&platform.policy),
-        &url,
-        request,
-        &pass.removed.join("\n"),
-        &pass.set.to_packed(),
-        &names,
-        pass.varies,
-    );
-    match JsFuture::from(promise).await {
-        Ok(answer) => answer.unchecked_into(),
-        Err(error) => {
-            worker::console_warn!("origin: {}", glue::message_of(&error));
-            // Whether the origin acted is not known, and the method may be any.
-            response(
-                Problem::new(ProblemCode::OriginUnreachable)
-                    .retryable(false)
-                    .into(),
-            )
-        }
-    }
+    let fetcher = platform.bindings.fetcher(&platform.policy);
+    let (removed, set) = (pass.removed.join("\n"), pass.set.to_packed());
+    HOP_BY_HOP_FIELDS.with(|names| {
+        glue::pass_through(&fetcher, &url, request, &removed, &set, names, pass.varies)
+    })
+}
+
+thread_local! {
+    /// The names of the fields that end at a hop, once for all responses.
+    static HOP_BY_HOP_FIELDS: Array =
+        HOP_BY_HOP.iter().map(|name| JsValue::from_str(name)).collect();
+}
+
+fn needs_cors(policy: &Policy, origin: Option<&str>) -> bool {
+    origin.is_some() && !policy.cors_origins.is_empty()
 }
 
 /// Adds what a browser on another origin needs; most requests are not from one.
 fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Response {
-    if origin.is_none() || policy.cors_origins.is_empty() || answer.status() == 101 {
+    if !needs_cors(policy, origin) || answer.status() == 101 {
         return answer;
     }
     let text = glue::response_head(&answer);

@@ -44,6 +44,11 @@ export function amend(response, status, packed, body) {
 /** Objects by name; making an id is a hash that need not be done for each request. */
 const ids = new Map();
 
+/** Resolves when everything that the object has written is durable. */
+export function durable(storage) {
+  return storage.sync();
+}
+
 /** Calls a shard. */
 export function callShard(namespace, name, call, body) {
   let id = ids.get(name);
@@ -99,17 +104,28 @@ export function tellWatchers(state, tag) {
   }
 }
 
+/** No answer came from the origin; the Worker's entry makes the problem of it. */
+export class OriginUnreachable extends Error {
+  name = "OriginUnreachable";
+}
+
 /**
  * Passes a request on: `removed` and `set` are the changes to its header fields. Fields of the
  * response that end at this hop are removed; most responses have none and go back as they are.
  */
 export async function passThrough(fetcher, url, request, removed, set, hopByHop, varies) {
-  const forwarded = new Request(url, request);
-  const headers = forwarded.headers;
+  const headers = new Headers(request.headers);
   if (removed !== "") for (const name of removed.split("\n")) headers.delete(name);
   const lines = set.split("\n");
   for (let i = 0; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
-  const response = await send(fetcher, forwarded, { redirect: "manual" });
+  const init = { method: request.method, headers, body: request.body, redirect: "manual" };
+  let response;
+  try {
+    response = await send(fetcher, url, init);
+  } catch (error) {
+    console.warn("origin:", error);
+    throw new OriginUnreachable();
+  }
   if (response.webSocket) return response;
   const named = response.headers.get("connection");
   const names = named === null ? hopByHop : hopByHop.concat(named.toLowerCase().split(/\s*,\s*/));

@@ -54,6 +54,8 @@ extern "C" {
         varies: bool,
     ) -> Promise;
 
+    pub(super) fn durable(storage: &JsValue) -> Promise;
+
     pub(super) fn accepts(hostname: &str, port: u16) -> Promise;
 
     #[wasm_bindgen(catch)]

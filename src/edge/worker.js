@@ -13,7 +13,8 @@ import * as rust from "raincheck-bindings";
 const INTERNAL_ERROR =
   '{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/internal_error.md","title":"The gateway failed","status":500,"detail":"The gateway failed","error":{"code":"internal_error","message":"The gateway failed"},"retryable":false}';
 
-function internalError(error) {
+function failed(error) {
+  if (error?.name === "OriginUnreachable") return rust.originUnreachable();
   console.error("Rust failed:", error);
   return new Response(INTERNAL_ERROR, {
     status: 500,
@@ -60,7 +61,7 @@ function instance() {
 
 export default class extends WorkerEntrypoint {
   fetch(request) {
-    return guarded(() => rust.fetch(request, this.env, this.ctx)).catch(internalError);
+    return guarded(() => rust.fetch(request, this.env)).catch(failed);
   }
 
   queue(batch) {

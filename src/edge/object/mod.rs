@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use js_sys::{Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -30,9 +30,9 @@ use super::glue;
 use super::ports::{Platform, now, random, response};
 use super::sql::ObjectSql;
 
-/// How long the shard gathers what arrives together before it commits, in milliseconds. A commit
-/// costs more than anything else here, and waiting two milliseconds for company more than halves
-/// what each request pays for it.
+/// How long the shard at least gathers once several calls came together. A commit costs more than
+/// anything else here; under load two milliseconds of company more than halve what each call pays.
+/// A call that comes alone is committed at once.
 const GATHER_WINDOW: Duration = Duration::from_millis(2);
 
 /// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
@@ -55,8 +55,8 @@ struct Inner {
     group: RefCell<Vec<Waiting>>,
     /// Somebody may wait for a job to end. Looked up at the start, since they outlive the memory.
     watched: Cell<bool>,
-    /// Requests whose body is still being read: they will join the group in a moment.
-    arriving: Cell<usize>,
+    /// A commit is under way, and whoever started it will commit what gathers meanwhile.
+    committing: Cell<bool>,
 }
 
 /// A call that waits for the commit of its group.
@@ -89,7 +89,7 @@ impl ShardObject {
             shard: RefCell::default(),
             alarm: Cell::default(),
             group: RefCell::default(),
-            arriving: Cell::default(),
+            committing: Cell::default(),
             watched: Cell::new(watched),
         };
         Ok(Self {
@@ -139,11 +139,7 @@ impl Inner {
             // A caller of a later build, during a deploy: it may try again.
             _ => return response(unavailable().into()),
         };
-        self.arriving.set(self.arriving.get().saturating_add(1));
-        let body = read_body(&request, &envelope.call).await;
-        self.arriving.set(self.arriving.get().saturating_sub(1));
-        let Some(body) = body else {
-            self.flush_if_last();
+        let Some(body) = read_body(&request, &envelope.call).await else {
             return response(Problem::new(ProblemCode::BodyIncomplete).into());
         };
         if let Err(error) = self.open(Some(envelope.shard)).await {
@@ -220,38 +216,20 @@ impl Inner {
     /// Puts a call into the group that is being gathered, and waits for its commit.
     async fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>) -> Handled {
         let (answer, answered) = futures_channel::oneshot::channel();
-        let position = {
-            let mut group = self.group.borrow_mut();
-            group.push(Waiting { call, body, answer });
-            group.len()
-        };
-        if position >= GROUP_MAX || (position == 1 && self.arriving.get() == 0) {
-            // Full, or alone: nobody else is on the way.
+        self.group.borrow_mut().push(Waiting { call, body, answer });
+        // While a commit is under way its successor gathers; otherwise there is nothing to wait for.
+        if !self.committing.get() || self.group.borrow().len() >= GROUP_MAX {
             self.flush();
-        } else if position == 1 {
-            let inner = Rc::clone(self);
-            self.wait_until(async move {
-                worker::Delay::from(GATHER_WINDOW).await;
-                inner.flush();
-            });
-        } else {
-            self.flush_if_last();
         }
         answered.await.unwrap_or_else(|_| unavailable().into())
-    }
-
-    /// Commits the group when nobody else is on the way.
-    fn flush_if_last(self: &Rc<Self>) {
-        if self.arriving.get() == 0 {
-            self.flush();
-        }
     }
 
     /// Commits the group. Everything happens in one turn, so the runtime makes one commit of it, and
     /// holds every answer and message back until it is durable.
     fn flush(self: &Rc<Self>) {
         let group = self.group.take();
-        if group.is_empty() {
+        let size = group.len();
+        if size == 0 {
             return;
         }
         let Some(answers) = self.commit(group) else {
@@ -264,6 +242,25 @@ impl Inner {
             let _ = answer.send(handled);
         }
         self.follow_up(sends);
+        if !self.committing.replace(true) {
+            let inner = Rc::clone(self);
+            self.wait_until(async move { inner.gather_on(size).await });
+        }
+    }
+
+    /// While commits are under way, lets the next group gather, and commits it.
+    async fn gather_on(self: Rc<Self>, mut size: usize) {
+        while size > 0 {
+            let durable = JsFuture::from(glue::durable(&self.storage));
+            if size > 1 {
+                let _ = join(durable, worker::Delay::from(GATHER_WINDOW)).await;
+            } else {
+                let _ = durable.await;
+            }
+            size = self.group.borrow().len();
+            self.flush();
+        }
+        self.committing.set(false);
     }
 
     /// Handles the calls of a group; the accepts among them together.
