@@ -1,6 +1,9 @@
 // `npm test`: every test, from the pure core to the real runtime.
 
+import { readdirSync } from "node:fs";
+
 import { modernNode, toolEnvironment } from "./lib/node.mjs";
+import { inRoot } from "./lib/paths.mjs";
 import { checkPrerequisites } from "./lib/prerequisites.mjs";
 import { run } from "./lib/run.mjs";
 import { setUp } from "./lib/setup.mjs";
@@ -27,6 +30,13 @@ function edgeEnvironment() {
   return { ...toolEnvironment(), RAINCHECK_NODE: modernNode(), RAINCHECK_WRANGLER: WRANGLER };
 }
 
+/** The scripts' own tests and those of the demo origin. */
+async function runScriptTests() {
+  const files = readdirSync(inRoot("tests", "scripts")).map((name) => inRoot("tests", "scripts", name));
+  step("Running the tests of the scripts and the demo origin");
+  await run(modernNode(), ["--test", "--test-reporter=spec", ...files]);
+}
+
 async function runTests(what, args, env) {
   step(`Running ${what}: cargo ${args.join(" ")}`);
   await run("cargo", args, { env, remedy: "The failed tests are listed above, after `failures:`." });
@@ -45,7 +55,9 @@ await main(async () => {
     await runTests("native tests", [...NATIVE, ...positionals], process.env);
   } else {
     await setUp();
-    const [what, args] = values.edge && !values.native ? ["edge tests", EDGE] : ["all tests", ALL];
+    const onlyEdge = values.edge && !values.native;
+    if (!onlyEdge) await runScriptTests();
+    const [what, args] = onlyEdge ? ["edge tests", EDGE] : ["all tests", ALL];
     await runTests(what, [...args, ...positionals], edgeEnvironment());
   }
   step(`Passed in ${elapsed(start)}`);

@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { atLeast, lockedVersion, oldestRust } from "../../scripts/lib/versions.mjs";
+
+test("versions compare as numbers, part by part", () => {
+  assert.ok(atLeast("22.12.0", "22.12.0"));
+  assert.ok(atLeast("v22.12.1", "22.12.0"));
+  assert.ok(atLeast("22.100.0", "22.12.0"));
+  assert.ok(atLeast("23.0.0", "22.12.0"));
+  assert.ok(!atLeast("22.9.9", "22.12.0"));
+  assert.ok(!atLeast("20.20.2", "22.12.0"));
+  assert.ok(atLeast("1.95.0-nightly", "1.95"));
+});
+
+test("tools take their version from Cargo.lock", () => {
+  assert.match(lockedVersion("wasm-bindgen"), /^\d+\.\d+\.\d+$/);
+  assert.throws(() => lockedVersion("no-such-crate"), /does not name no-such-crate/);
+});
+
+test("the oldest Rust is the one of Cargo.toml", () => {
+  assert.match(oldestRust(), /^1\.\d+/);
+});
