@@ -40,6 +40,7 @@ mod origin_faults;
 mod origin_itself;
 mod passthrough;
 mod prefer;
+mod readme;
 mod receipt;
 mod replay;
 mod restart;
