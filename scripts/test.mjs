@@ -2,13 +2,13 @@
 
 import { readdirSync } from "node:fs";
 
-import { modernNode, toolEnvironment } from "./lib/node.mjs";
+import { edgeEnvironment } from "./lib/edge.mjs";
+import { modernNode } from "./lib/node.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { checkPrerequisites } from "./lib/prerequisites.mjs";
 import { run } from "./lib/run.mjs";
 import { setUp } from "./lib/setup.mjs";
 import { elapsed, main, readArguments, step } from "./lib/ui.mjs";
-import { WRANGLER } from "./lib/wrangler.mjs";
 
 const HELP = `
 npm test [-- OPTIONS] [-- -- CARGO-ARGUMENTS]: runs every test.
@@ -24,11 +24,6 @@ npm test -- --native -- --lib job
 const NATIVE = ["test"];
 const ALL = ["test", "--no-fail-fast", "--features", "edge-tests"];
 const EDGE = ["test", "--features", "edge-tests", "--test", "edge"];
-
-/** Where the edge tests find a Node that is new enough, and wrangler. */
-function edgeEnvironment() {
-  return { ...toolEnvironment(), RAINCHECK_NODE: modernNode(), RAINCHECK_WRANGLER: WRANGLER };
-}
 
 /** The scripts' own tests and those of the demo origin. */
 async function runScriptTests() {

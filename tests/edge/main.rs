@@ -35,6 +35,7 @@ mod cors;
 mod expiry;
 mod foreign_clients;
 mod idempotency;
+mod kills;
 mod large;
 mod origin_faults;
 mod origin_itself;

@@ -1,0 +1,118 @@
+// `npm run kill`: the kill test of tests/edge/kills.rs with large numbers, in rounds.
+
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+import { edgeBinary, edgeEnvironment } from "./lib/edge.mjs";
+import { machine } from "./lib/machine.mjs";
+import { inRoot } from "./lib/paths.mjs";
+import { status } from "./lib/run.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
+
+const HELP = `
+npm run kill [-- OPTIONS]: kills the gateway under load, again and again, and checks every job.
+
+  --kills N     how many kills (1000)
+  --jobs M      how many accepted jobs (50000)
+  --minutes T   begin no further round after this time
+  --report F    where the figures are kept (.cache/kill-report.json)
+  --fresh       forget the figures of earlier runs; without it the command goes on
+                where an earlier one stopped
+  --help        this text
+
+A round has at most 20 kills and its own empty state. The exit status is 1 if anything was wrong.
+`;
+
+/** Few enough that an interruption costs little, many enough that old jobs meet new kills. */
+const KILLS_PER_ROUND = 20;
+
+const TEST = "kills::nothing_accepted_is_lost_or_ends_twice_when_the_gateway_is_killed_again_and_again";
+
+/** Figures for which the largest counts, not the sum; all others are added up. */
+const LARGEST = ["most_attempts"];
+const NOT_ADDED = ["seed", "faults", ...LARGEST];
+
+function number(text, option) {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new Problem(`${option} is ${JSON.stringify(text)}, not a count.`, "Give a whole number above 0.");
+  }
+  return value;
+}
+
+function read(file) {
+  return JSON.parse(readFileSync(file, "utf8"));
+}
+
+function write(file, report) {
+  mkdirSync(dirname(file), { recursive: true });
+  // Whole or not at all: the next run goes on from it.
+  writeFileSync(`${file}.new`, `${JSON.stringify(report, undefined, 2)}\n`);
+  renameSync(`${file}.new`, file);
+}
+
+function add(report, round) {
+  const { total } = report;
+  for (const [name, value] of Object.entries(round)) {
+    if (LARGEST.includes(name)) total[name] = Math.max(total[name] ?? 0, value);
+    else if (!NOT_ADDED.includes(name)) total[name] = (total[name] ?? 0) + value;
+  }
+  report.rounds += 1;
+  report.faults.push(...round.faults);
+}
+
+function summary({ rounds, total, machine }) {
+  const width = Math.max(...Object.keys(total).map((name) => name.length));
+  const lines = Object.entries(total).map(([name, value]) => {
+    return `${name.replaceAll("_", " ").padEnd(width)}  ${value.toLocaleString("en")}`;
+  });
+  return [...lines, `${"rounds".padEnd(width)}  ${rounds}`, machine].join("\n");
+}
+
+async function runRound(binary, env, round) {
+  const file = inRoot(".cache", `kill-round-${process.pid}.json`);
+  rmSync(file, { force: true });
+  const code = await status(binary, [TEST, "--exact", "--nocapture"], {
+    env: { ...env, ...round, RAINCHECK_KILL_REPORT: file },
+  });
+  if (!existsSync(file)) throw new Problem(`The round ended (${code}) without figures.`, "See above for what it said.");
+  return read(file);
+}
+
+await main(async () => {
+  const { values } = readArguments(HELP, {
+    kills: { type: "string", default: "1000" },
+    jobs: { type: "string", default: "50000" },
+    minutes: { type: "string" },
+    report: { type: "string", default: inRoot(".cache", "kill-report.json") },
+    fresh: { type: "boolean" },
+  });
+  const [kills, jobs] = [number(values.kills, "--kills"), number(values.jobs, "--jobs")];
+  const file = resolve(values.report);
+  const until = values.minutes ? performance.now() + number(values.minutes, "--minutes") * 60_000 : Infinity;
+  const start = performance.now();
+  await setUp();
+  mkdirSync(inRoot(".cache"), { recursive: true });
+  const binary = edgeBinary();
+  const report = existsSync(file) && !values.fresh ? read(file) : { rounds: 0, total: {}, faults: [] };
+  report.machine = machine();
+  const done = (name) => report.total[name] ?? 0;
+  while ((done("kills") < kills || done("jobs") < jobs) && performance.now() < until) {
+    const roundKills = Math.min(KILLS_PER_ROUND, Math.max(1, kills - done("kills")));
+    const roundJobs = Math.max(roundKills, Math.ceil((jobs * roundKills) / kills));
+    const round = await runRound(binary, edgeEnvironment(), {
+      RAINCHECK_KILLS: String(roundKills),
+      RAINCHECK_KILL_JOBS: String(roundJobs),
+    });
+    add(report, round);
+    write(file, report);
+    step(`${done("kills")} of ${kills} kills, ${done("jobs")} of ${jobs} jobs, ${report.faults.length} faults`);
+    if (report.faults.length > 0) break;
+  }
+  console.log(summary(report));
+  if (report.faults.length > 0) {
+    throw new Problem(`${report.faults.length} faults, the first: ${report.faults[0]}`, `All are in ${file}.`);
+  }
+  step(`Done in ${elapsed(start)}; the figures are in ${file}`);
+});

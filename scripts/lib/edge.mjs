@@ -1,0 +1,24 @@
+// The edge tests' program, for the long commands that run one of its tests.
+
+import { spawnSync } from "node:child_process";
+
+import { modernNode, toolEnvironment } from "./node.mjs";
+import { root } from "./paths.mjs";
+import { Problem, step } from "./ui.mjs";
+import { WRANGLER } from "./wrangler.mjs";
+
+/** Where the edge tests find a Node that is new enough, and wrangler. */
+export function edgeEnvironment() {
+  return { ...toolEnvironment(), RAINCHECK_NODE: modernNode(), RAINCHECK_WRANGLER: WRANGLER };
+}
+
+/** Builds the program and returns its path. It is run by itself, so that no later build gets in its way. */
+export function edgeBinary() {
+  step("Building the test program");
+  const args = ["test", "--features", "edge-tests", "--test", "edge", "--no-run", "--message-format", "json"];
+  const built = spawnSync("cargo", args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], maxBuffer: 2 ** 28 });
+  const messages = built.status === 0 ? built.stdout.split("\n").filter((line) => line.startsWith("{")) : [];
+  const artifact = messages.map((line) => JSON.parse(line)).find((it) => it.target?.name === "edge" && it.executable);
+  if (!artifact) throw new Problem("The test program could not be built.", "cargo says why above.");
+  return artifact.executable;
+}
