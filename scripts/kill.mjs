@@ -93,7 +93,6 @@ await main(async () => {
   const until = values.minutes ? performance.now() + number(values.minutes, "--minutes") * 60_000 : Infinity;
   const start = performance.now();
   await setUp();
-  mkdirSync(inRoot(".cache"), { recursive: true });
   const binary = edgeBinary();
   const report = existsSync(file) && !values.fresh ? read(file) : { rounds: 0, total: {}, faults: [] };
   report.machine = machine();

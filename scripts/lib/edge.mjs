@@ -1,9 +1,11 @@
 // The edge tests' program, for the long commands that run one of its tests.
 
 import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 
 import { modernNode, toolEnvironment } from "./node.mjs";
-import { root } from "./paths.mjs";
+import { inRoot, root } from "./paths.mjs";
 import { Problem, step } from "./ui.mjs";
 import { WRANGLER } from "./wrangler.mjs";
 
@@ -12,7 +14,7 @@ export function edgeEnvironment() {
   return { ...toolEnvironment(), RAINCHECK_NODE: modernNode(), RAINCHECK_WRANGLER: WRANGLER };
 }
 
-/** Builds the program and returns its path. It is run by itself, so that no later build gets in its way. */
+/** Builds the program and returns the path of a copy, so that no later build gets in the way of a long run. */
 export function edgeBinary() {
   step("Building the test program");
   const args = ["test", "--features", "edge-tests", "--test", "edge", "--no-run", "--message-format", "json"];
@@ -20,5 +22,9 @@ export function edgeBinary() {
   const messages = built.status === 0 ? built.stdout.split("\n").filter((line) => line.startsWith("{")) : [];
   const artifact = messages.map((line) => JSON.parse(line)).find((it) => it.target?.name === "edge" && it.executable);
   if (!artifact) throw new Problem("The test program could not be built.", "cargo says why above.");
-  return artifact.executable;
+  const copy = inRoot(".cache", `edge-${process.pid}`);
+  mkdirSync(dirname(copy), { recursive: true });
+  copyFileSync(artifact.executable, copy);
+  process.on("exit", () => rmSync(copy, { force: true }));
+  return copy;
 }
