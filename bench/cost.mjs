@@ -99,7 +99,7 @@ export async function countCost(bench) {
     const after = await expired(runtime, documents.slice(0, LOOKED_AT));
     return { jobs: JOBS, work: minus(worked, before), expiredJobs: JOBS + WARM_JOBS, expiry: minus(after, read) };
   } catch (error) {
-    throw runtime.explain("cost", error);
+    throw await runtime.explain("cost", error);
   } finally {
     await runtime.stop();
   }

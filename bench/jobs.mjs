@@ -97,7 +97,7 @@ export async function wholeJobs(bench) {
     await fewJobs(bench, runtime);
     return samples;
   } catch (error) {
-    throw runtime.explain("jobs", error);
+    throw await runtime.explain("jobs", error);
   } finally {
     await runtime.stop();
   }

@@ -42,7 +42,7 @@ export async function recordRuns(bench, prepare) {
     });
     return { records, near, chunks };
   } catch (error) {
-    throw runtime.explain("records", error);
+    throw await runtime.explain("records", error);
   } finally {
     await runtime.stop();
   }

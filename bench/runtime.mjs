@@ -9,8 +9,11 @@ import { createInterface } from "node:readline";
 const START_MS_MAX = 20_000;
 const STOP_MS_MAX = 2_000;
 const LOG_LINES_MAX = 40;
+const NOTICE_MS = 200; // A process that has ended is known to have by then.
 const CONTROL_FD = 3; // workerd reports its ports there.
 const CLOCK_TICKS_PER_SEC = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const children = new Set();
 process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
@@ -81,7 +84,10 @@ export async function startWorkerd(binary, write, sockets) {
   };
   await firstLines(child.stdio[CONTROL_FD], listening, "workerd", child, log);
   return {
-    explain: (part, error) => new Error(`${part}: ${error.message}${endOf(child)}\n${log.join("\n")}`.trimEnd()),
+    explain: async (part, error) => {
+      await pause(NOTICE_MS);
+      return new Error(`${part}: ${error.message}${endOf(child)}\n${log.join("\n")}`.trimEnd());
+    },
     url: (socket = "http") => `http://127.0.0.1:${ports[socket]}`,
     cpuSeconds: () => cpuSeconds(child.pid),
     peakMemoryMiB: () => peakMemoryMiB(child.pid),

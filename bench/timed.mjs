@@ -53,7 +53,7 @@ async function measureSubject(bench, subject, round) {
     await verify?.();
     return samples;
   } catch (error) {
-    throw runtime.explain(subject.name, error);
+    throw await runtime.explain(subject.name, error);
   } finally {
     await runtime.stop();
   }
