@@ -76,7 +76,9 @@ function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retent
     bound("BUCKET", `r2Bucket = "bucket"`),
     ...QUEUES.map((queue) => bound(`QUEUE_${queue.toUpperCase()}`, `queue = ${queueService(queue)}`)),
   ];
-  const main = { name: "main", modules: bundleModules(directory, { ...parts, counted }), objects: ["ShardObject"], outbound: "origin" };
+  // Jobs need the network itself: the consumer asks an origin on this machine whether it listens.
+  const outbound = drop ? "origin" : "internet";
+  const main = { name: "main", modules: bundleModules(directory, { ...parts, counted }), objects: ["ShardObject"], outbound };
   const side = (name) => ({ name, modules: embed(parts.workers, directory, name, `${name}.js`), date: BASELINE_DATE });
   return [
     worker({ ...main, ...compatibilityOf(parts.wranglerToml), bindings }),
@@ -94,6 +96,7 @@ export function writeConfig(directory, subject, peer, parts) {
   const services = [
     external("origin", peer.origin),
     external("sink", peer.sink),
+    `( name = "internet", network = ( allow = ["local", "private"] ) )`,
     `( name = "disk", disk = ( path = ${text(join(directory, "disk"))}, writable = true ) )`,
   ];
   if (subject.ours) services.push(...gateway(directory, parts, subject, peer));
