@@ -41,7 +41,7 @@ pub fn fetch(request: Request, env: JsValue) -> Promise {
     let platform = Platform { bindings, policy };
     // What no rule names is the origin's own, and so is what it tells browsers.
     if let Action::PassThrough(pass) = &action
-        && !(pass.varies && needs_cors(&platform.policy, origin.as_deref()))
+        && !(pass.varies && needs_cors(&platform.policy))
     {
         return pass_through(&platform, &request, pass);
     }
@@ -143,13 +143,14 @@ thread_local! {
         HOP_BY_HOP.iter().map(|name| JsValue::from_str(name)).collect();
 }
 
-fn needs_cors(policy: &Policy, origin: Option<&str>) -> bool {
-    origin.is_some() && !policy.cors_origins.is_empty()
+/// Answers then vary with `Origin`, also those to a request without one.
+fn needs_cors(policy: &Policy) -> bool {
+    !policy.cors_origins.is_empty()
 }
 
 /// Adds what a browser on another origin needs; most requests are not from one.
 fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Response {
-    if !needs_cors(policy, origin) || answer.status() == 101 {
+    if !needs_cors(policy) || answer.status() == 101 {
         return answer;
     }
     let text = glue::response_head(&answer);

@@ -94,12 +94,20 @@ pub async fn accept_and_hold<P: Front + Waiting>(
         return receipt;
     };
     until_ended(ports, &id, hold).await;
+    let status = format!("{base}/{id}");
     let view = Call::View(ViewCall::of(&id, base, View::Result));
     match call_shard(ports, id.shard, &view, CallBody::Empty).await {
         // A result never has 202 as its status: the job goes on.
         Ok(answer) if ports.status(&answer) != 202 => {
             let answer = with_object(ports, answer).await;
-            ports.amend(answer, &[("vary", Some("Prefer".to_owned()))], None)
+            let joined = |name: &str, ours: &str| match ports.field(&answer, name) {
+                Some(theirs) => Some(format!("{theirs}, {ours}")),
+                None => Some(ours.to_owned()),
+            };
+            let vary = joined("vary", "Prefer");
+            // The only way to learn the job's name, for whoever wants to read the result again.
+            let link = joined("link", &format!("<{status}>; rel=\"status\""));
+            ports.amend(answer, &[("vary", vary), ("link", link)], None)
         }
         // Whatever went wrong after the receipt, the receipt stands.
         Ok(_) | Err(Unavailable) => ports.amend(receipt, &[(HELD_HEADER, None)], None),

@@ -5,10 +5,11 @@ use super::headers::Headers;
 
 /// Response fields that scripts may read.
 pub const EXPOSED: &str = "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
-                           Preference-Applied";
+     Preference-Applied, Accept-Ranges, Content-Range, Raincheck-Origin-Status, Raincheck-Length-Unverified";
 
 /// Request fields that scripts may send.
-pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent";
+pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent, \
+     Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline";
 
 /// Methods that scripts may use: those of job resources, and those that rules can defer.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";

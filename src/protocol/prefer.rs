@@ -37,6 +37,22 @@ impl Prefer {
     }
 }
 
+/// The preferences that are left for the origin: all but those that Raincheck acted on. An origin that
+/// knows `respond-async` too would otherwise answer the replay with a 202 of its own. `None`: nothing
+/// is left.
+#[must_use]
+pub fn left_for_origin<'a>(values: impl Iterator<Item = &'a str>) -> Option<String> {
+    let ours = |preference: &&str| {
+        let (name, _) = name_and_word(preference);
+        name.eq_ignore_ascii_case("respond-async") || name.eq_ignore_ascii_case("wait")
+    };
+    let left: Vec<&str> = values
+        .flat_map(|value| list::split(value, b',', Quoting::Strings))
+        .filter(|preference| !ours(preference))
+        .collect();
+    (!left.is_empty()).then(|| left.join(", "))
+}
+
 /// Splits `name = word ; parameters` and drops the parameters. No `=` is the same as an empty word.
 fn name_and_word(preference: &str) -> (&str, &str) {
     let main = list::split(preference, b';', Quoting::Strings)

@@ -7,7 +7,7 @@ use crate::policy::{Idempotency, Policy, Rule};
 use crate::protocol::Headers;
 use crate::protocol::forwarding::request_to_store;
 use crate::protocol::idempotency::IdempotencyKey;
-use crate::protocol::prefer::Prefer;
+use crate::protocol::prefer::{Prefer, left_for_origin};
 use crate::protocol::priority::{to_priority, urgency};
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::target::Target;
@@ -16,13 +16,13 @@ use crate::protocol::time::{parse_http_date, parse_rfc3339};
 use super::super::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
 use super::super::hash::{hex, of_parts};
 use super::super::host::Random;
-use super::{AcceptPlan, Announced, HEADERS_MAX, Head, base, forwarding, held};
+use super::{AcceptPlan, Announced, HEADERS_MAX, Head, accept_no_coding, base, forwarding, held};
 
 /// The client's wish that the first attempt begins later.
-const NOT_BEFORE: &str = "raincheck-not-before";
+const NOT_BEFORE: &str = "Raincheck-Not-Before";
 
 /// The client's wish for an earlier deadline.
-const DEADLINE: &str = "raincheck-deadline";
+const DEADLINE: &str = "Raincheck-Deadline";
 
 pub(super) fn plan(
     policy: &Policy,
@@ -53,7 +53,12 @@ pub(super) fn plan(
         .filter(|previous| *previous != shard);
     let (delay, deadline) = times(rule, &head.headers, now)?;
     let base = base(policy, &head);
-    let stored = request_to_store(head.headers.clone(), &forwarding(policy, &head, false));
+    let mut stored = request_to_store(head.headers.clone(), &forwarding(policy, &head, false));
+    match left_for_origin(head.headers.get_all("prefer")) {
+        Some(left) => stored.set("prefer", left),
+        None => stored.remove("prefer"),
+    }
+    accept_no_coding(&mut stored);
     if stored.len_bytes() > HEADERS_MAX {
         return Err(Problem::new(ProblemCode::HeadersTooLarge).detail(format!(
             "The header fields have {} bytes; a deferred request may have {HEADERS_MAX}.",
@@ -203,7 +208,7 @@ fn moment(
     allowed: bool,
     now: UnixMillis,
 ) -> Result<Option<Millis>, Problem> {
-    let Some(value) = headers.joined(name) else {
+    let Some(value) = headers.joined(&name.to_ascii_lowercase()) else {
         return Ok(None);
     };
     if !allowed {

@@ -274,7 +274,9 @@ fn authorize_operator(policy: &Policy, headers: &Headers) -> Result<(), Problem>
 
 fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> Action {
     let websocket = is_websocket(&head.headers);
-    let headers = request_to_origin(head.headers.clone(), &forwarding(policy, head, websocket));
+    let mut headers = request_to_origin(head.headers.clone(), &forwarding(policy, head, websocket));
+
+    accept_no_coding(&mut headers);
     let (removed, set) = changes(&head.headers, &headers);
     Action::PassThrough(PassThrough {
         target,
@@ -283,6 +285,14 @@ fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> A
         varies,
         websocket,
     })
+}
+
+/// A client that names no content coding gets none (RFC 9110 section 12.5.3). The runtime would name
+/// its own, and an origin would answer in a coding that the client cannot read.
+fn accept_no_coding(headers: &mut Headers) {
+    if !headers.contains("accept-encoding") {
+        headers.push("accept-encoding", "identity");
+    }
 }
 
 /// What has to be done to one head to make the other of it: most fields need nothing, and need not
