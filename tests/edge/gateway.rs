@@ -38,31 +38,50 @@ const QUIET: [(&str, &str); 5] = [
     ("NO_COLOR", "1"),
 ];
 
+/// How a gateway differs from the usual one.
+#[derive(Default)]
+pub struct Setup {
+    /// Changes the Worker's configuration.
+    pub change: Option<fn(&mut Value)>,
+    /// The command that runs node, with its first arguments.
+    pub under: Vec<String>,
+}
+
 /// A running gateway.
 pub struct Gateway {
     /// Where it listens, on loopback.
     pub address: SocketAddr,
     directory: PathBuf,
     leader: Option<Child>,
+    under: Vec<String>,
 }
 
 impl Gateway {
     /// Starts a gateway with `configuration` as the text of the variable `RAINCHECK`, and waits
     /// until it answers.
     pub fn start(configuration: &str) -> Self {
+        Self::start_as(configuration, Setup::default())
+    }
+
+    /// As [`start`](Self::start), but set up differently.
+    pub fn start_as(configuration: &str, setup: Setup) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("raincheck-edge-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
-        let wrangler = wrangler_configuration(configuration).to_string();
-        fs::write(directory.join("wrangler.json"), wrangler).unwrap();
+        let mut wrangler = wrangler_configuration(configuration);
+        if let Some(change) = setup.change {
+            change(&mut wrangler);
+        }
+        fs::write(directory.join("wrangler.json"), wrangler.to_string()).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         show_log_on_panic(directory.join(LOG));
         let mut gateway = Self {
             address,
             directory,
             leader: None,
+            under: setup.under,
         };
         gateway.restart_on_same_state();
         gateway
@@ -93,7 +112,8 @@ impl Gateway {
         );
         let mut command = Command::new(node());
         command.arg(repository().join("tests/edge/leader.mjs"));
-        command.arg(&self.directory).arg(node()).arg(wrangler);
+        command.arg(&self.directory).args(&self.under);
+        command.arg(node()).arg(wrangler);
         command.args(["dev", "--config", "wrangler.json", "--persist-to", "state"]);
         command.args(["--ip", "127.0.0.1", "--port"]);
         command.arg(self.address.port().to_string());
@@ -243,6 +263,16 @@ pub fn node() -> PathBuf {
 /// A program named by the environment, or else the repository's own.
 fn program(variable: &str, path: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| repository().join(path), PathBuf::from)
+}
+
+/// Puts `faulty.mjs` between the Worker and the platform.
+pub fn with_faulty_platform(wrangler: &mut Value) {
+    wrangler["main"] = json!(repository().join("tests/edge/faulty.mjs"));
+    // The Worker is one module already; this one imports it.
+    if let Some(table) = wrangler.as_object_mut() {
+        table.remove("no_bundle");
+        table.remove("rules");
+    }
 }
 
 /// The project's wrangler.toml as JSON, with the test's rules and no build step.

@@ -26,6 +26,7 @@ mod job;
 mod origin;
 mod pattern;
 mod rules;
+mod store;
 mod wire;
 
 mod bad_input;
@@ -46,4 +47,5 @@ mod receipt;
 mod replay;
 mod restart;
 mod result;
+mod soak;
 mod status;

@@ -1,0 +1,61 @@
+// `npm run soak`: the soak test of tests/edge/soak.rs for as long as is wanted.
+
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+import { edgeBinary, edgeEnvironment } from "./lib/edge.mjs";
+import { machine } from "./lib/machine.mjs";
+import { inRoot } from "./lib/paths.mjs";
+import { status } from "./lib/run.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
+
+const HELP = `
+npm run soak [-- OPTIONS]: a constant load of jobs with short lives, and what it costs over time.
+
+  --minutes M   how long (20)
+  --rate R      jobs per second (10)
+  --report F    where the figures are kept (.cache/soak-report.json)
+  --help        this text
+
+Prints 40 samples of memory, rows, objects and alarms. The exit status is 1 if anything grew
+after the first fifth of the time, or if anything was left after the last job's expiry.
+`;
+
+const TEST = "soak::under_a_constant_load_nothing_grows_and_in_the_end_nothing_is_left";
+
+function number(text, option) {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new Problem(`${option} is ${JSON.stringify(text)}, not a count.`, "Give a whole number above 0.");
+  }
+  return value;
+}
+
+await main(async () => {
+  const { values } = readArguments(HELP, {
+    minutes: { type: "string", default: "20" },
+    rate: { type: "string", default: "10" },
+    report: { type: "string", default: inRoot(".cache", "soak-report.json") },
+  });
+  const [minutes, rate] = [number(values.minutes, "--minutes"), number(values.rate, "--rate")];
+  const file = resolve(values.report);
+  const start = performance.now();
+  await setUp();
+  mkdirSync(dirname(file), { recursive: true });
+  rmSync(file, { force: true });
+  const code = await status(edgeBinary(), [TEST, "--exact", "--nocapture"], {
+    env: {
+      ...edgeEnvironment(),
+      RAINCHECK_SOAK_SECONDS: String(minutes * 60),
+      RAINCHECK_SOAK_RATE: String(rate),
+      RAINCHECK_SOAK_REPORT: file,
+    },
+  });
+  if (!existsSync(file)) throw new Problem(`The soak ended (${code}) without figures.`, "See above for what it said.");
+  const report = { machine: machine(), ...JSON.parse(readFileSync(file, "utf8")) };
+  writeFileSync(file, `${JSON.stringify(report, undefined, 2)}\n`);
+  console.log(`${report.accepted} jobs accepted, ${report.alarms_per_job.toFixed(2)} alarms per job; ${report.machine}`);
+  if (report.faults.length > 0) throw new Problem(report.faults.join("\n"), `All figures are in ${file}.`);
+  step(`Done in ${elapsed(start)}; the figures are in ${file}`);
+});

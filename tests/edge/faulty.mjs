@@ -1,0 +1,53 @@
+// The built Worker with faults between it and the platform: what `RAINCHECK_FAULT` says happens to
+// its queue messages. Every alarm is noted in the log, where the soak counts them.
+
+import Worker, { ShardObject as Shard } from "../../build/index.js";
+
+const QUEUES = ["QUEUE_HIGH", "QUEUE_NORMAL", "QUEUE_LOW"];
+const DEAD_LETTERS = "raincheck-dead";
+
+/** Loses three messages in ten and sends another three in ten three times. */
+function unreliable(queue) {
+  return {
+    async send(...message) {
+      const luck = Math.random();
+      const times = luck < 0.3 ? 0 : luck < 0.6 ? 3 : 1;
+      for (let sent = 0; sent < times; sent += 1) await queue.send(...message);
+    },
+    async sendBatch(messages, ...options) {
+      for (const { body, ...how } of messages) await this.send(body, { ...options[0], ...how });
+    },
+  };
+}
+
+function faulty(env) {
+  if (env.RAINCHECK_FAULT !== "unreliable-queues") return env;
+  const queues = QUEUES.map((name) => [name, unreliable(env[name])]);
+  return { ...env, ...Object.fromEntries(queues) };
+}
+
+/** Whether a message has died since the start. */
+let died = false;
+
+export default class extends Worker {
+  constructor(context, env) {
+    super(context, faulty(env));
+  }
+
+  queue(batch) {
+    died ||= batch.queue === DEAD_LETTERS;
+    if (this.env.RAINCHECK_FAULT === "consumer-fails" && !died) throw new Error("the consumer fails");
+    return super.queue(batch);
+  }
+}
+
+export class ShardObject extends Shard {
+  constructor(context, env) {
+    super(context, faulty(env));
+  }
+
+  alarm() {
+    console.log("alarm rings");
+    return super.alarm();
+  }
+}
