@@ -64,8 +64,8 @@ function bundleModules(directory, { bundle, workers, counted }) {
   return embed(both, directory, "main", "counted.js");
 }
 
-function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retention = DEFAULT_RETENTION }, peer) {
-  const settings = { ORIGIN: `http://127.0.0.1:${peer.origin}`, SHARDS: shards, RETENTION: retention, PATIENCE: drop ? NO_REPAIR : PATIENCE };
+function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retention = DEFAULT_RETENTION }) {
+  const settings = { SHARDS: shards, RETENTION: retention, PATIENCE: drop ? NO_REPAIR : PATIENCE };
   const filled = readFileSync(parts.settings, "utf8").replace(/@([A-Z]+)@/g, (_, name) => settings[name]);
   writeFileSync(join(directory, "raincheck.toml"), filled);
   const queueService = (queue) =>
@@ -76,9 +76,7 @@ function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retent
     bound("BUCKET", `r2Bucket = "bucket"`),
     ...QUEUES.map((queue) => bound(`QUEUE_${queue.toUpperCase()}`, `queue = ${queueService(queue)}`)),
   ];
-  // Jobs need the network itself: the consumer asks an origin on this machine whether it listens.
-  const outbound = drop ? "origin" : "internet";
-  const main = { name: "main", modules: bundleModules(directory, { ...parts, counted }), objects: ["ShardObject"], outbound };
+  const main = { name: "main", modules: bundleModules(directory, { ...parts, counted }), objects: ["ShardObject"], outbound: "origin" };
   const side = (name) => ({ name, modules: embed(parts.workers, directory, name, `${name}.js`), date: BASELINE_DATE });
   return [
     worker({ ...main, ...compatibilityOf(parts.wranglerToml), bindings }),
@@ -96,10 +94,9 @@ export function writeConfig(directory, subject, peer, parts) {
   const services = [
     external("origin", peer.origin),
     external("sink", peer.sink),
-    `( name = "internet", network = ( allow = ["local", "private"] ) )`,
     `( name = "disk", disk = ( path = ${text(join(directory, "disk"))}, writable = true ) )`,
   ];
-  if (subject.ours) services.push(...gateway(directory, parts, subject, peer));
+  if (subject.ours) services.push(...gateway(directory, parts, subject));
   else services.push(baseline(directory, parts.workers, subject));
   const socket = (name, service) => `( name = ${text(name)}, address = "127.0.0.1:0", http = (), service = ${text(service)} )`;
   const sockets = socketsOf(subject).map((name) => socket(name, name === "http" ? "main" : name));

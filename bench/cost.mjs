@@ -1,10 +1,10 @@
 // What one job costs in billed operations, counted in a run of its own, and the price of a million.
 import { acceptMany, brokerTotals, drained, expectSucceeded } from "./jobs.mjs";
 
-const JOBS = 200;
-const WARM_JOBS = 64; // Enough that every shard has its tables, which are not a job's cost.
+const JOBS = 120;
+const WARM_JOBS = 48; // Enough that every shard has its tables, which are not a job's cost.
 const LOOKED_AT = 8; // Jobs whose end and expiry are looked at, one by one.
-const RETENTION_SECS = 8;
+const RETENTION_SECS = 15; // Longer than all of them take on a busy machine.
 const EXPIRY_SECS_MAX = 60;
 const POLL_MS = 500;
 const QUIET_POLLS = 10; // Nothing changed for this long after the retention: expiry has done its work.
