@@ -13,10 +13,12 @@ use super::time::Millis;
 pub fn wait(backoff: &Backoff, attempt: u32, random_permille: u16, at_least: Millis) -> Millis {
     let mut full = backoff.initial.0.min(backoff.max.0);
     for _ in 1..attempt {
-        if full == 0 || full >= backoff.max.0 {
+        let next = scale(full, u64::from(backoff.factor_permille)).min(backoff.max.0);
+        // At the longest wait, or with a factor of one, every further wait is the same.
+        if next == full {
             break;
         }
-        full = scale(full, u64::from(backoff.factor_permille)).min(backoff.max.0);
+        full = next;
     }
     let random_share = scale(full, u64::from(backoff.jitter_permille.min(1000)));
     let taken_off = scale(random_share, u64::from(random_permille.min(1000)));
@@ -26,6 +28,9 @@ pub fn wait(backoff: &Backoff, attempt: u32, random_permille: u16, at_least: Mil
     )
 }
 
+/// `value × permille / 1000`, exact wherever it fits: the thousands are multiplied apart from the
+/// rest, so that a large value does not saturate before the division makes it small again.
 const fn scale(value: u64, permille: u64) -> u64 {
-    value.saturating_mul(permille) / 1000
+    let thousands = (value / 1000).saturating_mul(permille);
+    thousands.saturating_add((value % 1000).saturating_mul(permille) / 1000)
 }
