@@ -1,0 +1,107 @@
+//! Records and plans to start from. Tests change what they are about.
+
+use raincheck::job::{
+    Backoff, BodyRef, Lease, Millis, Plan, Priority, RECORD_VERSION, Record, Status, UnixMillis,
+};
+
+/// When the records of the tests are accepted: a round number, so that sums can be read.
+pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
+
+/// The deadline of the tests' records, from [`START`].
+pub const DEADLINE: Millis = Millis(100_000);
+
+/// The retention of the tests' records, from [`START`].
+pub const RETENTION: Millis = Millis(1_000_000);
+
+/// The token of the lease that a [`running`] record holds.
+pub const TOKEN: u64 = 7;
+
+/// How long that lease lasts, from [`START`].
+pub const LEASE: Millis = Millis(10_000);
+
+/// SHA-256 of no bytes.
+pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// A point of time after [`START`], in milliseconds.
+pub fn at(millis: u64) -> UnixMillis {
+    START.plus(Millis(millis))
+}
+
+/// Three attempts, a second between them, without jitter, for a request that must not be repeated.
+pub fn plan() -> Plan {
+    Plan {
+        attempts: 3,
+        backoff: Backoff {
+            initial: Millis(1_000),
+            factor_permille: 2_000,
+            max: Millis(5_000),
+            jitter_permille: 0,
+        },
+        retry_statuses: None,
+        attempt_timeout: Millis(8_000),
+        repeatable: false,
+    }
+}
+
+/// A body that is kept in the row.
+pub fn inline_body(len: u64) -> BodyRef {
+    BodyRef {
+        len,
+        sha256: EMPTY_SHA256.to_owned(),
+        object: None,
+    }
+}
+
+/// A body that is kept in the bucket.
+pub fn object_body(object: &str, len: u64) -> BodyRef {
+    BodyRef {
+        len,
+        sha256: EMPTY_SHA256.to_owned(),
+        object: Some(object.to_owned()),
+    }
+}
+
+/// A record as it stands right after it was accepted.
+pub fn queued() -> Record {
+    Record {
+        v: RECORD_VERSION,
+        status: Status::Queued,
+        version: 1,
+        rule: "reports".to_owned(),
+        priority: Priority::Normal,
+        created: START,
+        updated: START,
+        started: None,
+        finished: None,
+        deadline: START.plus(DEADLINE),
+        expires: START.plus(RETENTION),
+        due: START,
+        attempt: 0,
+        lease: None,
+        plan: plan(),
+        owner: String::new(),
+        key: None,
+        payload: Some(inline_body(4)),
+        result: None,
+        failure: None,
+        history: Vec::new(),
+        dead_letters: 0,
+        redrive_of: None,
+    }
+}
+
+/// A record whose first attempt is under way, under the lease [`TOKEN`].
+pub fn running() -> Record {
+    Record {
+        status: Status::Running,
+        version: 2,
+        attempt: 1,
+        started: Some(START),
+        lease: Some(Lease {
+            token: TOKEN,
+            began: START,
+            ends: START.plus(LEASE),
+        }),
+        ..queued()
+    }
+}

@@ -1,0 +1,14 @@
+//! What the compiler does not check: the layers, the bindings, the size of things, and what must
+//! not be used where.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
+
+mod bindings;
+mod layers;
+mod source;
+mod usage;
