@@ -167,9 +167,12 @@ impl<S: Sql> Shard<S> {
         for row in &rows {
             if let [key, state] = row.as_slice() {
                 let key = RowKey(key.int().unwrap_or_default());
-                let record = read_record(state)?;
-                self.schedule
-                    .set(key, wake(&record, self.settings.patience));
+                // A later build's row must not keep the others from being served; the first alarm
+                // looks at it, and so does one every now and then until it can be read.
+                let wake = read_record(state).map_or(Some(UnixMillis(0)), |record| {
+                    wake(&record, self.settings.patience)
+                });
+                self.schedule.set(key, wake);
             }
         }
         Ok(())

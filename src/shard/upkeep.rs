@@ -1,6 +1,6 @@
 //! What the alarm does: repair, sweep, expire. Each call does a bounded amount and can be repeated.
 
-use crate::job::{Event, Record, RowKey, Status, UnixMillis};
+use crate::job::{Event, Millis, Record, RowKey, Status, UnixMillis};
 
 use super::meta::{Class, look_at};
 use super::sql::{Param, Sql, SqlError};
@@ -12,6 +12,10 @@ const JOBS_PER_TICK: usize = 256;
 
 /// Most objects that one alarm deletes: an R2 delete call takes up to 1,000 keys.
 const SWEEPS_PER_TICK: usize = 500;
+
+/// When a row that has expired but cannot be read is looked at again. A later build wrote it, and
+/// that build is on its way to every machine; until then each look is an alarm.
+const UNREADABLE_AGAIN: Millis = Millis::from_secs(600);
 
 /// What is to be done after an alarm.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +86,7 @@ impl<S: Sql> Shard<S> {
         let unclaimed = done.record.status == Status::Queued
             && now >= done.record.due.plus(self.settings.patience);
         if unclaimed && done.sends.is_empty() {
-            let (priority, delay) = (done.record.priority, crate::job::Millis(0));
+            let (priority, delay) = (done.record.priority, Millis(0));
             done.sends.push(Send {
                 priority,
                 delay,
@@ -183,6 +187,7 @@ impl<S: Sql> Shard<S> {
         let mut gone = Vec::new();
         let mut next = None;
         let mut from = self.next_key;
+        let mut unreadable = false;
         for row in &rows {
             let [key, state] = row.as_slice() else {
                 continue;
@@ -190,6 +195,7 @@ impl<S: Sql> Shard<S> {
             let key = RowKey(key.int().unwrap_or_default());
             let Ok(record) = read_record(state) else {
                 from = from.min(key.0);
+                unreadable = true;
                 continue;
             };
             if now >= record.expires.plus(self.settings.tombstone) {
@@ -206,9 +212,14 @@ impl<S: Sql> Shard<S> {
                 break;
             }
         }
-        if rows.len() >= JOBS_PER_TICK && next.is_none() {
+        let stuck = unreadable && gone.is_empty();
+        if rows.len() >= JOBS_PER_TICK && next.is_none() && !stuck {
             next = Some(now);
             from = from.min(gone.last().map_or(class.from, |(key, _)| key.0));
+        }
+        if unreadable {
+            let again = now.plus(UNREADABLE_AGAIN);
+            next = Some(next.map_or(again, |at| at.min(again)));
         }
         self.erase(&gone, now)?;
         self.meta.set_expiry(class.retention, next);

@@ -1,0 +1,243 @@
+//! Taking jobs in: one key, one job.
+
+use raincheck::job::{JobId, Millis, ROW_KEY_MAX, RowKey, Secret, Status};
+use raincheck::shard::{Accept, Accepted, Found, Param, Payload, ShardError, Sql as _};
+
+use super::support::jobs::RETENTION;
+use super::{Bench, request, with_body, with_key};
+
+fn created(accepted: &Accepted) -> JobId {
+    match accepted {
+        Accepted::Created(id, ..) => *id,
+        other => panic!("not created: {other:?}"),
+    }
+}
+
+fn existing(accepted: &Accepted) -> JobId {
+    match accepted {
+        Accepted::Existing(id, _) => *id,
+        other => panic!("not existing: {other:?}"),
+    }
+}
+
+#[test]
+fn an_accepted_job_can_be_read_by_its_id_and_only_by_that() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    assert_eq!(id.shard, 3);
+    assert_eq!(bench.record(id).status, Status::Queued);
+    let guess = JobId {
+        secret: Secret::from_random([8; 16]),
+        ..id
+    };
+    assert!(matches!(bench.found(guess), Found::Nothing));
+    let beside = JobId {
+        key: RowKey(id.key.0 + 1),
+        ..id
+    };
+    assert!(matches!(bench.found(beside), Found::Nothing));
+}
+
+#[test]
+fn a_new_job_wants_a_message_with_the_delay_that_was_asked_for() {
+    let mut bench = Bench::new();
+    let delayed = Accept {
+        delay: Millis(5_000),
+        ..request()
+    };
+    let accepted = bench.shard.accept(&[delayed], bench.now).unwrap();
+    match &accepted[0] {
+        Accepted::Created(id, record, send) => {
+            assert_eq!((send.key, send.delay), (id.key, Millis(5_000)));
+            assert_eq!(record.due, bench.now.plus(Millis(5_000)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_same_key_and_request_find_the_same_job_at_every_age_inside_the_window() {
+    let mut bench = Bench::new();
+    let id = bench.accept(with_key("k", "f"));
+    let again = |bench: &mut Bench| {
+        existing(
+            &bench
+                .shard
+                .accept(&[with_key("k", "f")], bench.now)
+                .unwrap()[0],
+        )
+    };
+    assert_eq!(again(&mut bench), id);
+    bench.succeed(id);
+    assert_eq!(again(&mut bench), id);
+    bench.reopen();
+    bench.later(RETENTION.0 / 2 - 1);
+    assert_eq!(again(&mut bench), id);
+    assert_eq!(bench.count("jobs"), 1);
+}
+
+#[test]
+fn the_same_key_with_another_request_is_refused_and_leaves_nothing() {
+    let mut bench = Bench::new();
+    bench.accept(with_key("k", "f"));
+    let before = bench.dump();
+    let accepted = bench
+        .shard
+        .accept(&[with_key("k", "other")], bench.now)
+        .unwrap();
+    assert!(matches!(accepted[0], Accepted::KeyReused));
+    assert_eq!(bench.dump(), before);
+}
+
+#[test]
+fn from_the_end_of_its_window_a_key_makes_a_new_job() {
+    let mut bench = Bench::new();
+    let first = bench.accept(with_key("k", "f"));
+    bench.later(RETENTION.0 / 2);
+    let second = bench.accept(with_key("k", "other"));
+    assert_ne!(first, second);
+    assert_eq!(bench.count("keys"), 1);
+    assert_eq!(bench.record(first).status, Status::Queued);
+}
+
+#[test]
+fn a_window_never_outlives_its_job() {
+    let mut bench = Bench::new();
+    let mut accept = with_key("k", "f");
+    accept.key.as_mut().unwrap().window = Millis(u64::MAX);
+    let id = bench.accept(accept);
+    let record = bench.record(id);
+    assert_eq!(record.key.unwrap().ends, record.expires);
+}
+
+#[test]
+fn duplicates_inside_one_group_make_one_job() {
+    let mut bench = Bench::new();
+    let group: Vec<Accept> = (0..50).map(|_| with_key("k", "f")).collect();
+    let accepted = bench.shard.accept(&group, bench.now).unwrap();
+    let id = created(&accepted[0]);
+    assert!(accepted[1..].iter().all(|answer| existing(answer) == id));
+    assert_eq!((bench.count("jobs"), bench.count("keys")), (1, 1));
+}
+
+#[test]
+fn a_group_answers_each_request_in_its_order() {
+    let mut bench = Bench::new();
+    let group = [
+        with_key("a", "1"),
+        request(),
+        with_key("a", "2"),
+        with_key("a", "1"),
+        request(),
+    ];
+    let accepted = bench.shard.accept(&group, bench.now).unwrap();
+    let first = created(&accepted[0]);
+    let second = created(&accepted[1]);
+    assert!(matches!(accepted[2], Accepted::KeyReused));
+    assert_eq!(existing(&accepted[3]), first);
+    let last = created(&accepted[4]);
+    assert!(first.key < second.key && second.key < last.key);
+}
+
+#[test]
+fn a_canceled_job_keeps_its_key_and_a_purged_one_gives_it_back() {
+    let mut bench = Bench::new();
+    let id = bench.accept(with_key("k", "f"));
+    bench.shard.cancel(&id, bench.now, 0).unwrap();
+    let again = bench
+        .shard
+        .accept(&[with_key("k", "f")], bench.now)
+        .unwrap();
+    assert_eq!(existing(&again[0]), id);
+    bench.shard.purge(&id, bench.now).unwrap();
+    assert_eq!(bench.count("keys"), 0);
+    assert_ne!(bench.accept(with_key("k", "f")), id);
+}
+
+#[test]
+fn purging_the_old_holder_of_a_key_leaves_the_new_holder_its_key() {
+    let mut bench = Bench::new();
+    let old = bench.accept(with_key("k", "f"));
+    bench.succeed(old);
+    bench.later(RETENTION.0 / 2);
+    let new = bench.accept(with_key("k", "f"));
+    bench.shard.purge(&old, bench.now).unwrap();
+    let again = bench
+        .shard
+        .accept(&[with_key("k", "f")], bench.now)
+        .unwrap();
+    assert_eq!(existing(&again[0]), new);
+}
+
+#[test]
+fn looking_for_a_key_writes_nothing() {
+    let mut bench = Bench::new();
+    bench.accept(with_key("k", "f"));
+    bench.sql.rows_written.set(0);
+    let find = |hash: &str, fingerprint: &str| {
+        bench
+            .shard
+            .find_key(&super::key(hash, fingerprint), bench.now)
+            .unwrap()
+    };
+    assert!(matches!(find("k", "f"), Some(Accepted::Existing(..))));
+    assert!(matches!(find("k", "g"), Some(Accepted::KeyReused)));
+    assert!(find("other", "f").is_none());
+    assert_eq!(bench.sql.rows_written.get(), 0);
+}
+
+#[test]
+fn the_request_and_its_body_come_back_byte_for_byte() {
+    let mut bench = Bench::new();
+    let bytes: Vec<u8> = (0..=255).collect();
+    let id = bench.accept(Accept {
+        payload: Payload::Inline {
+            bytes: bytes.clone(),
+            sha256: "s".to_owned(),
+        },
+        request: "{\"é\":\"\\u0000\"}".to_owned(),
+        ..request()
+    });
+    let (_, grant) = bench.claim(id);
+    assert_eq!(grant.request, "{\"é\":\"\\u0000\"}");
+    assert_eq!(grant.payload, Some(bytes));
+}
+
+#[test]
+fn no_key_is_used_again_while_rows_stand() {
+    let mut bench = Bench::new();
+    let mut keys: Vec<RowKey> = Vec::new();
+    for round in 0..5 {
+        let id = bench.accept(with_body());
+        assert!(keys.iter().all(|known| *known < id.key), "round {round}");
+        keys.push(id.key);
+        if round % 2 == 0 {
+            bench.reopen();
+        }
+    }
+    let middle = JobId {
+        shard: 3,
+        key: keys[2],
+        secret: Secret::from_random([9; 16]),
+    };
+    bench.succeed(middle);
+    bench.shard.purge(&middle, bench.now).unwrap();
+    bench.reopen();
+    assert!(bench.job().key > keys[4]);
+}
+
+#[test]
+fn when_the_keys_are_used_up_the_shard_says_so_and_keeps_what_it_has() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    let params = [Param::Int(ROW_KEY_MAX), Param::Int(id.key.0)];
+    bench
+        .sql
+        .run("UPDATE jobs SET key = ? WHERE key = ?", &params)
+        .unwrap();
+    bench.reopen();
+    let before = bench.dump();
+    let refused = bench.shard.accept(&[with_key("k", "f")], bench.now);
+    assert!(matches!(refused, Err(ShardError::Exhausted)));
+    assert_eq!(bench.dump(), before);
+}

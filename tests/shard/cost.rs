@@ -1,0 +1,121 @@
+//! What a job costs in rows written: the largest part of its price.
+
+use raincheck::job::{Millis, Outcome};
+
+use super::support::jobs::{LEASE, RETENTION};
+use super::{Bench, request, with_body, with_key, with_object};
+
+/// Rows written by a whole successful life, after the shard has seen its first job.
+fn rows_of_a_life(accept: raincheck::shard::Accept) -> u64 {
+    let mut bench = Bench::new();
+    bench.job();
+    bench.sql.rows_written.set(0);
+    let id = bench.accept(accept);
+    bench.succeed(id);
+    bench.later(RETENTION.0 + 1_000_000);
+    let before = bench.count("jobs");
+    let others = bench.sql.rows_written.get();
+    bench.ring();
+    assert_eq!((before, bench.count("jobs")), (2, 0));
+    // The first job costs the alarm two rows of its own: its deadline, and its deletion.
+    others + (bench.sql.rows_written.get() - others) - 2
+}
+
+#[test]
+fn a_successful_job_costs_four_rows() {
+    assert_eq!(rows_of_a_life(request()), 4);
+    assert_eq!(rows_of_a_life(with_body()), 4);
+}
+
+#[test]
+fn a_key_costs_two_rows_more() {
+    assert_eq!(rows_of_a_life(with_key("k", "f")), 6);
+}
+
+#[test]
+fn an_object_costs_the_note_that_deletes_it() {
+    let rows = rows_of_a_life(with_object("requests/3/x"));
+    assert_eq!(
+        rows, 6,
+        "four, the note at success, and taking the note back"
+    );
+}
+
+#[test]
+fn the_first_job_of_a_retention_writes_one_note_and_later_ones_none() {
+    let mut bench = Bench::new();
+    bench.job();
+    assert_eq!(bench.sql.rows_written.replace(0), 2);
+    bench.job();
+    assert_eq!(bench.sql.rows_written.replace(0), 1);
+    bench.accept(raincheck::shard::Accept {
+        retention: Millis(RETENTION.0 * 2),
+        ..request()
+    });
+    assert_eq!(bench.sql.rows_written.replace(0), 2);
+}
+
+#[test]
+fn a_refused_claim_report_or_renewal_writes_nothing() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench.claim(id);
+    bench.sql.rows_written.set(0);
+    bench.try_claim(id);
+    let stale = bench.finish(id, 1, Outcome::Unreachable);
+    assert!(stale.refused.is_some());
+    let renewal = raincheck::shard::Claim {
+        key: id.key,
+        token: 1,
+        lease: LEASE,
+    };
+    assert_eq!(bench.shard.renew(&renewal, bench.now, 0).unwrap().0, None);
+    assert_eq!(bench.sql.rows_written.get(), 0);
+}
+
+#[test]
+fn reading_and_ringing_with_nothing_to_do_write_nothing() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench.sql.rows_written.set(0);
+    bench.record(id);
+    bench.tick();
+    bench.later(30_000);
+    assert_eq!(bench.tick().sends.len(), 1, "a lost message is sent again");
+    assert_eq!(
+        bench.sql.rows_written.get(),
+        0,
+        "and that is remembered in memory only"
+    );
+}
+
+#[test]
+fn the_settled_mark_moves_rarely_and_then_spares_the_next_start_the_old_rows() {
+    let mut bench = Bench::new();
+    let long = raincheck::shard::Accept {
+        retention: Millis(RETENTION.0 * 100),
+        ..request()
+    };
+    let count = 2_000;
+    for _ in 0..count {
+        let id = bench.accept(long.clone());
+        bench.shard.cancel(&id, bench.now, 0).unwrap();
+    }
+    // A short-lived job lets the expiry come by and look.
+    let id = bench.job();
+    bench.succeed(id);
+    bench.sql.rows_written.set(0);
+    bench.later(RETENTION.0 + 1_000_000);
+    bench.ring();
+    assert_eq!(
+        bench.sql.rows_written.get(),
+        2,
+        "one row expired, one note moved"
+    );
+    let meta = bench.sql.clone();
+    let rows = raincheck::shard::Sql::run(&meta, "SELECT value FROM meta", &[]).unwrap();
+    let mark = format!("\"settled\":{}", count + 2);
+    assert!(rows[0][0].text().unwrap().contains(&mark), "{rows:?}");
+    bench.reopen();
+    assert!(bench.job().key.0 > count, "and keys go on above it");
+}

@@ -1,0 +1,214 @@
+//! From retention to oblivion: 410, then 404, then nothing.
+
+use raincheck::job::{JobId, Millis, Status, UnixMillis};
+use raincheck::shard::{Accept, Found, Purged};
+
+use super::support::jobs::{DEADLINE, RETENTION, at};
+use super::{Bench, SETTINGS, SLACK, request, with_body, with_key};
+
+fn of_class(retention: u64) -> Accept {
+    Accept {
+        retention: Millis(retention),
+        ..request()
+    }
+}
+
+fn kind<T>(found: &Found<T>) -> &'static str {
+    match found {
+        Found::Nothing => "nothing",
+        Found::Expired => "expired",
+        Found::Job(_) => "job",
+    }
+}
+
+#[test]
+fn a_job_expires_with_its_retention_and_is_forgotten_with_its_tombstone() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench.succeed(id);
+    let gone = RETENTION.0 + SETTINGS.tombstone.0;
+    let steps = [
+        (RETENTION.0 - 1, "job"),
+        (RETENTION.0, "expired"),
+        (gone - 1, "expired"),
+        (gone, "nothing"),
+    ];
+    for (millis, expected) in steps {
+        bench.now = at(millis);
+        assert_eq!(kind(&bench.found(id)), expected, "{millis}");
+        assert_eq!(bench.count("jobs"), 1, "the row waits for company");
+    }
+}
+
+#[test]
+fn the_secret_is_asked_before_anything_is_told_about_an_expired_job() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    let guess = JobId {
+        secret: raincheck::job::Secret::from_random([1; 16]),
+        ..id
+    };
+    bench.later(RETENTION.0);
+    assert_eq!(kind(&bench.found(guess)), "nothing");
+}
+
+#[test]
+fn an_expired_job_can_be_neither_canceled_nor_purged() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench.succeed(id);
+    bench.later(RETENTION.0);
+    let before = bench.dump();
+    assert_eq!(
+        kind(&bench.shard.cancel(&id, bench.now, 0).unwrap()),
+        "expired"
+    );
+    assert_eq!(kind(&bench.shard.purge(&id, bench.now).unwrap()), "expired");
+    assert_eq!(bench.dump(), before);
+}
+
+#[test]
+fn nothing_is_left_of_a_job_after_its_tombstone_and_the_slack() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Accept {
+        payload: with_body().payload,
+        ..with_key("k", "f")
+    });
+    bench.succeed(id);
+    let last = bench.shard.wake_at().unwrap();
+    assert_eq!(last, at(RETENTION.0).plus(SETTINGS.tombstone).plus(SLACK));
+    bench.now = last;
+    bench.ring();
+    assert_eq!(
+        [
+            bench.count("jobs"),
+            bench.count("keys"),
+            bench.count("sweeps")
+        ],
+        [0; 3]
+    );
+    assert_eq!(bench.shard.wake_at(), None, "and no alarm stands");
+    bench.reopen();
+    assert_eq!(bench.shard.wake_at(), None);
+}
+
+#[test]
+fn rows_go_class_by_class_and_no_class_waits_for_another() {
+    let mut bench = Bench::new();
+    let long = bench.accept(of_class(RETENTION.0 * 10));
+    let short = bench.accept(of_class(RETENTION.0));
+    let long_again = bench.accept(of_class(RETENTION.0 * 10));
+    let short_again = bench.accept(of_class(RETENTION.0));
+    for id in [long, short, long_again, short_again] {
+        bench.succeed(id);
+    }
+    bench.later(RETENTION.0 + SETTINGS.tombstone.0 + SLACK.0);
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 2);
+    assert_eq!(bench.record(long).status, Status::Succeeded);
+    assert_eq!(bench.record(long_again).status, Status::Succeeded);
+    let next = at(RETENTION.0 * 10).plus(SETTINGS.tombstone);
+    assert!(bench.shard.wake_at().unwrap() >= next);
+}
+
+#[test]
+fn only_what_is_due_goes_and_the_next_look_is_for_the_next_row() {
+    let mut bench = Bench::new();
+    let first = bench.job();
+    bench.succeed(first);
+    bench.later(RETENTION.0 / 2);
+    let second = bench.job();
+    bench.succeed(second);
+    bench.now = bench.shard.wake_at().unwrap();
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 1);
+    let due = at(RETENTION.0 / 2 + RETENTION.0)
+        .plus(SETTINGS.tombstone)
+        .plus(SLACK);
+    assert_eq!(bench.shard.wake_at(), Some(due));
+}
+
+#[test]
+fn many_rows_go_in_bounded_steps_that_all_make_progress() {
+    let mut bench = Bench::new();
+    let group: Vec<Accept> = (0..1_000).map(|_| request()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    bench.later(DEADLINE.0);
+    bench.ring();
+    bench.later(RETENTION.0 * 2);
+    let mut left = bench.count("jobs");
+    assert_eq!(left, 1_000);
+    while left > 0 {
+        let tick = bench.tick();
+        assert!(tick.expired > 0 && tick.expired <= 256, "{}", tick.expired);
+        left = bench.count("jobs");
+    }
+    // One more look finds the class empty.
+    bench.ring();
+    assert_eq!(bench.shard.wake_at(), None);
+}
+
+#[test]
+fn a_row_from_when_the_clock_ran_ahead_does_not_shield_the_rows_behind_it() {
+    let mut bench = Bench::new();
+    bench.now = at(1_000_000_000);
+    let ahead = bench.job();
+    bench.now = at(0);
+    let behind = bench.job();
+    bench.succeed(behind);
+    bench.reopen();
+    bench.now = at(RETENTION.0 + SETTINGS.tombstone.0 + SLACK.0);
+    let _ = ahead;
+    for _ in 0..3 {
+        bench.tick();
+    }
+    assert_eq!(kind(&bench.found(behind)), "nothing");
+}
+
+#[test]
+fn a_clock_that_goes_back_brings_nothing_back_and_ends_nothing_early() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench.succeed(id);
+    bench.now = UnixMillis(1);
+    assert_eq!(kind(&bench.found(id)), "job");
+    let tick = bench.tick();
+    assert_eq!(
+        (tick.expired, tick.sends.len(), tick.sweeps.len()),
+        (0, 0, 0)
+    );
+    bench.now = at(RETENTION.0);
+    assert_eq!(kind(&bench.found(id)), "expired");
+}
+
+#[test]
+fn a_year_ahead_everything_goes_cleanly() {
+    let mut bench = Bench::new();
+    bench.accept(with_key("a", "1"));
+    let running = bench.job();
+    bench.claim(running);
+    bench.later(365 * 86_400_000);
+    bench.ring();
+    assert_eq!(
+        [
+            bench.count("jobs"),
+            bench.count("keys"),
+            bench.count("sweeps")
+        ],
+        [0; 3]
+    );
+    assert_eq!((bench.shard.active(), bench.shard.wake_at()), (0, None));
+}
+
+#[test]
+fn only_a_job_that_has_ended_is_purged() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    let purged = bench.shard.purge(&id, bench.now).unwrap();
+    assert!(matches!(purged, Found::Job(Purged::StillActive)));
+    bench.succeed(id);
+    let purged = bench.shard.purge(&id, bench.now).unwrap();
+    assert!(matches!(purged, Found::Job(Purged::Erased)));
+    assert_eq!(kind(&bench.found(id)), "nothing");
+    assert_eq!(kind(&bench.shard.purge(&id, bench.now).unwrap()), "nothing");
+}

@@ -1,0 +1,257 @@
+//! The shard over a real SQLite, with the statements that ship.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail loudly"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod accepting;
+mod cost;
+mod expiring;
+mod faults;
+mod objects;
+mod unreadable;
+mod waking;
+
+use raincheck::job::{BodyRef, JobId, Millis, Outcome, Priority, Record, Secret, UnixMillis};
+use raincheck::shard::{
+    Accept, Accepted, Claim, Claimed, Finish, Finished, Found, Grant, KeyClaim, Param, Payload,
+    ResultBody, Settings, Shard, Sql as _, Tick, Value,
+};
+use support::jobs::{DEADLINE, EMPTY_SHA256, LEASE, RETENTION, START, object_body, plan};
+use support::sqlite::Sqlite;
+
+const SETTINGS: Settings = Settings {
+    patience: Millis(30_000),
+    tombstone: Millis(60_000),
+    orphan_grace: Millis(7_200_000),
+};
+
+/// The longest that expired rows wait for company: a sixteenth of the retention.
+const SLACK: Millis = Millis(RETENTION.0 / 16);
+
+/// A shard with its database and a clock.
+struct Bench {
+    sql: Sqlite,
+    shard: Shard<Sqlite>,
+    now: UnixMillis,
+    token: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let sql = Sqlite::in_memory();
+        let shard = Shard::open(sql.clone(), Some(3), SETTINGS).unwrap();
+        sql.rows_written.set(0);
+        Self {
+            sql,
+            shard,
+            now: START,
+            token: 100,
+        }
+    }
+
+    /// The object is evicted and starts again.
+    fn reopen(&mut self) {
+        self.shard = Shard::open(self.sql.clone(), None, SETTINGS).unwrap();
+    }
+
+    fn later(&mut self, millis: u64) {
+        self.now = self.now.plus(Millis(millis));
+    }
+
+    fn accept(&mut self, request: Accept) -> JobId {
+        match self.shard.accept(&[request], self.now).unwrap().pop() {
+            Some(Accepted::Created(id, ..)) => id,
+            other => panic!("not created: {other:?}"),
+        }
+    }
+
+    fn job(&mut self) -> JobId {
+        self.accept(request())
+    }
+
+    fn try_claim(&mut self, id: JobId) -> Claimed {
+        self.token += 1;
+        let claim = Claim {
+            key: id.key,
+            token: self.token,
+            lease: LEASE,
+        };
+        self.shard.claim(&claim, self.now, 0).unwrap().0
+    }
+
+    /// Claims and returns the token with the grant.
+    fn claim(&mut self, id: JobId) -> (u64, Grant) {
+        match self.try_claim(id) {
+            Claimed::Granted(grant) => (self.token, *grant),
+            Claimed::Refused(refusal) => panic!("refused: {refusal:?}"),
+        }
+    }
+
+    fn finish(&mut self, id: JobId, token: u64, outcome: Outcome) -> Finished {
+        self.finish_with(id, token, outcome, inline(b"done"))
+    }
+
+    fn finish_with(
+        &mut self,
+        id: JobId,
+        token: u64,
+        outcome: Outcome,
+        body: ResultBody,
+    ) -> Finished {
+        let response = matches!(outcome, Outcome::Responded { .. });
+        let response = response.then(|| ("{\"head\":1}".to_owned(), body));
+        let finish = Finish {
+            key: id.key,
+            token,
+            outcome,
+            response,
+        };
+        self.shard.finish(&finish, self.now, 0).unwrap()
+    }
+
+    fn succeed(&mut self, id: JobId) {
+        let (token, _) = self.claim(id);
+        assert!(self.finish(id, token, ok()).kept);
+    }
+
+    fn found(&self, id: JobId) -> Found<Record> {
+        self.shard.read(&id, self.now).unwrap()
+    }
+
+    fn record(&self, id: JobId) -> Record {
+        match self.found(id) {
+            Found::Job(record) => record,
+            other => panic!("no job: {other:?}"),
+        }
+    }
+
+    fn tick(&mut self) -> Tick {
+        self.shard.tick(self.now, 0).unwrap()
+    }
+
+    /// Lets the alarm ring until nothing is due, as the object does.
+    fn ring(&mut self) {
+        for _ in 0..100 {
+            if self.shard.wake_at().is_none_or(|at| at > self.now) {
+                return;
+            }
+            let tick = self.tick();
+            self.shard.swept(&tick.sweeps).unwrap();
+        }
+        panic!("the alarm rings without end");
+    }
+
+    fn count(&self, table: &str) -> u64 {
+        let rows = self
+            .sql
+            .run(&format!("SELECT count(*) FROM {table}"), &[])
+            .unwrap();
+        rows[0][0].int().unwrap()
+    }
+
+    /// Everything that the database holds, as text.
+    fn dump(&self) -> Vec<Vec<Value>> {
+        let tables = ["jobs", "keys", "sweeps", "meta"];
+        let read = |table| {
+            self.sql
+                .run(&format!("SELECT * FROM {table} ORDER BY 1"), &[])
+                .unwrap()
+        };
+        tables.into_iter().flat_map(read).collect()
+    }
+
+    /// Puts a text into a row's state, as another build would have written it.
+    fn overwrite(&self, id: JobId, state: &str) {
+        let params = [Param::Int(id.key.0), Param::Text(state)];
+        self.sql
+            .run("UPDATE jobs SET state = ?2 WHERE key = ?1", &params)
+            .unwrap();
+    }
+
+    /// Makes a row one that only a later build can read.
+    fn make_newer(&self, id: JobId) -> String {
+        let mut record = self.record(id);
+        record.v = 200;
+        let text = serde_json::to_string(&record).unwrap();
+        self.overwrite(id, &text);
+        text
+    }
+}
+
+fn ok() -> Outcome {
+    Outcome::Responded {
+        status: 200,
+        retry_after: None,
+    }
+}
+
+fn inline(bytes: &[u8]) -> ResultBody {
+    ResultBody::Inline {
+        bytes: bytes.to_vec(),
+        sha256: EMPTY_SHA256.to_owned(),
+    }
+}
+
+fn in_bucket(object: &str) -> BodyRef {
+    object_body(object, 1_000_000)
+}
+
+/// A request without key and body; the tests change what they are about.
+fn request() -> Accept {
+    Accept {
+        secret: Secret::from_random([9; 16]),
+        rule: "reports".to_owned(),
+        priority: Priority::Normal,
+        plan: plan(),
+        deadline: DEADLINE,
+        retention: RETENTION,
+        delay: Millis(0),
+        owner: String::new(),
+        key: None,
+        request: "{\"request\":1}".to_owned(),
+        payload: Payload::Absent,
+        redrive_of: None,
+    }
+}
+
+fn with_body() -> Accept {
+    let payload = Payload::Inline {
+        bytes: b"body".to_vec(),
+        sha256: EMPTY_SHA256.to_owned(),
+    };
+    Accept {
+        payload,
+        ..request()
+    }
+}
+
+fn with_object(object: &str) -> Accept {
+    Accept {
+        payload: Payload::Object(in_bucket(object)),
+        ..request()
+    }
+}
+
+/// The key as the shard sees it; its window is half the retention.
+fn key(hash: &str, fingerprint: &str) -> KeyClaim {
+    KeyClaim {
+        hash: hash.to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        window: Millis(RETENTION.0 / 2),
+    }
+}
+
+fn with_key(hash: &str, fingerprint: &str) -> Accept {
+    Accept {
+        key: Some(key(hash, fingerprint)),
+        ..request()
+    }
+}

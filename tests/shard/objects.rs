@@ -1,0 +1,181 @@
+//! Bodies in the bucket: none is lost that a record names, none stays that no record names.
+
+use raincheck::job::{Millis, Outcome, Status};
+use raincheck::shard::{Accept, ResultBody};
+
+use super::support::jobs::RETENTION;
+use super::{Bench, SETTINGS, in_bucket, ok, with_key, with_object};
+
+const REQUEST: &str = "requests/3/a";
+const RESULT: &str = "results/3/a";
+
+/// What the alarm wants deleted now.
+fn due(bench: &mut Bench) -> Vec<String> {
+    bench
+        .tick()
+        .sweeps
+        .into_iter()
+        .map(|sweep| sweep.object)
+        .collect()
+}
+
+#[test]
+fn an_object_that_no_record_comes_to_name_is_deleted_after_the_grace() {
+    let mut bench = Bench::new();
+    bench.shard.intend(REQUEST, None, bench.now).unwrap();
+    bench.later(SETTINGS.orphan_grace.0 - 1);
+    assert!(due(&mut bench).is_empty());
+    bench.later(1);
+    assert_eq!(
+        bench.shard.wake_at(),
+        Some(bench.now),
+        "an alarm stands for it"
+    );
+    assert_eq!(due(&mut bench), [REQUEST]);
+}
+
+#[test]
+fn the_grace_survives_a_restart() {
+    let mut bench = Bench::new();
+    bench.shard.intend(REQUEST, None, bench.now).unwrap();
+    bench.reopen();
+    bench.later(SETTINGS.orphan_grace.0);
+    assert_eq!(bench.shard.wake_at(), Some(bench.now));
+    assert_eq!(due(&mut bench), [REQUEST]);
+}
+
+#[test]
+fn an_object_that_an_accepted_job_names_is_safe() {
+    let mut bench = Bench::new();
+    bench.shard.intend(REQUEST, None, bench.now).unwrap();
+    let id = bench.accept(with_object(REQUEST));
+    assert_eq!(bench.count("sweeps"), 0);
+    let (_, grant) = bench.claim(id);
+    assert_eq!(
+        grant.record.payload.unwrap().object.as_deref(),
+        Some(REQUEST)
+    );
+}
+
+#[test]
+fn the_object_of_a_duplicate_is_an_orphan() {
+    let mut bench = Bench::new();
+    let accept = |object: &str| Accept {
+        key: with_key("k", "f").key,
+        retention: Millis(RETENTION.0 * 1_000),
+        ..with_object(object)
+    };
+    bench.shard.intend(REQUEST, None, bench.now).unwrap();
+    bench.accept(accept(REQUEST));
+    bench.shard.intend("requests/3/b", None, bench.now).unwrap();
+    bench
+        .shard
+        .accept(&[accept("requests/3/b")], bench.now)
+        .unwrap();
+    bench.later(SETTINGS.orphan_grace.0);
+    assert_eq!(due(&mut bench), ["requests/3/b"]);
+}
+
+#[test]
+fn success_and_cancel_give_the_request_body_up_at_once_and_failure_keeps_it() {
+    for (outcome, cancels, expected) in [
+        (Some(ok()), false, true),
+        (None, true, true),
+        (
+            Some(Outcome::Responded {
+                status: 404,
+                retry_after: None,
+            }),
+            false,
+            false,
+        ),
+    ] {
+        let mut bench = Bench::new();
+        let id = bench.accept(with_object(REQUEST));
+        if let Some(outcome) = outcome {
+            let (token, _) = bench.claim(id);
+            bench.finish(id, token, outcome);
+        }
+        if cancels {
+            bench.shard.cancel(&id, bench.now, 0).unwrap();
+        }
+        assert_eq!(
+            due(&mut bench) == [REQUEST],
+            expected,
+            "{:?}",
+            bench.record(id).status
+        );
+        assert_eq!(bench.record(id).payload.is_none(), expected);
+    }
+}
+
+#[test]
+fn the_object_of_a_kept_result_is_safe_until_its_job_goes() {
+    let mut bench = Bench::new();
+    let id = bench.accept(with_key("k", "f"));
+    let (token, _) = bench.claim(id);
+    bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
+    let body = ResultBody::Object(in_bucket(RESULT));
+    assert!(bench.finish_with(id, token, ok(), body).kept);
+    assert_eq!(bench.count("sweeps"), 0);
+    bench.later(RETENTION.0 + 1_000_000);
+    bench.tick();
+    assert_eq!(due(&mut bench), [RESULT]);
+}
+
+#[test]
+fn a_sweep_asks_the_record_before_it_deletes() {
+    let mut bench = Bench::new();
+    let long = RETENTION.0 * 1_000;
+    let id = bench.accept(Accept {
+        retention: Millis(long),
+        ..super::request()
+    });
+    let (token, _) = bench.claim(id);
+    let body = ResultBody::Object(in_bucket(RESULT));
+    assert!(bench.finish_with(id, token, ok(), body).kept);
+    bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
+    bench
+        .shard
+        .intend("results/3/other", Some(id.key), bench.now)
+        .unwrap();
+    bench.later(SETTINGS.orphan_grace.0);
+    assert_eq!(due(&mut bench), ["results/3/other"]);
+    assert_eq!(bench.record(id).status, Status::Succeeded);
+}
+
+#[test]
+fn what_could_not_be_deleted_is_tried_again_later_and_not_at_once() {
+    let mut bench = Bench::new();
+    bench.shard.intend(REQUEST, None, bench.now).unwrap();
+    bench.later(SETTINGS.orphan_grace.0);
+    let tick = bench.tick();
+    bench.shard.sweep_later(bench.now);
+    assert_eq!(
+        bench.shard.wake_at(),
+        Some(bench.now.plus(SETTINGS.patience))
+    );
+    bench.later(SETTINGS.patience.0);
+    assert_eq!(bench.tick().sweeps, tick.sweeps);
+    bench.shard.swept(&tick.sweeps).unwrap();
+    assert_eq!((bench.count("sweeps"), bench.shard.wake_at()), (0, None));
+}
+
+#[test]
+fn many_objects_are_deleted_in_bounded_steps() {
+    let mut bench = Bench::new();
+    for number in 0..1_200 {
+        bench
+            .shard
+            .intend(&format!("requests/3/{number}"), None, bench.now)
+            .unwrap();
+    }
+    bench.later(SETTINGS.orphan_grace.0);
+    let mut steps = Vec::new();
+    while bench.count("sweeps") > 0 {
+        let tick = bench.tick();
+        bench.shard.swept(&tick.sweeps).unwrap();
+        steps.push(tick.sweeps.len());
+    }
+    assert_eq!(steps, [500, 500, 200]);
+}

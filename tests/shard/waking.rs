@@ -1,0 +1,244 @@
+//! The schedule: what becomes due, when, and how often a message is sent again.
+
+use raincheck::job::{Millis, Outcome, Refusal, Status};
+use raincheck::shard::{Accept, Claim, Claimed, Finish};
+
+use super::support::jobs::{DEADLINE, LEASE, at};
+use super::{Bench, SETTINGS, ok, request};
+
+fn long_lived() -> Accept {
+    let retention = Millis(1_000_000_000);
+    Accept {
+        deadline: retention,
+        retention,
+        ..request()
+    }
+}
+
+#[test]
+fn an_empty_shard_wants_no_alarm() {
+    assert_eq!(Bench::new().shard.wake_at(), None);
+}
+
+#[test]
+fn a_queued_job_is_sent_again_when_nobody_claimed_it_in_time() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    assert_eq!(bench.shard.wake_at(), Some(at(SETTINGS.patience.0)));
+    bench.now = at(SETTINGS.patience.0 - 1);
+    assert!(bench.tick().sends.is_empty());
+    bench.now = at(SETTINGS.patience.0);
+    let sends = bench.tick().sends;
+    assert_eq!(
+        (sends.len(), sends[0].key, sends[0].delay),
+        (1, id.key, Millis(0))
+    );
+}
+
+#[test]
+fn the_patience_doubles_with_each_message_up_to_a_bound() {
+    let mut bench = Bench::new();
+    bench.accept(long_lived());
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        let due = bench.shard.wake_at().unwrap();
+        waits.push(due.since(bench.now).0 / SETTINGS.patience.0);
+        bench.now = due;
+        assert_eq!(bench.tick().sends.len(), 1);
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]);
+}
+
+#[test]
+fn a_claim_starts_the_patience_anew() {
+    let mut bench = Bench::new();
+    let id = bench.accept(long_lived());
+    for _ in 0..5 {
+        bench.now = bench.shard.wake_at().unwrap();
+        bench.tick();
+    }
+    let (token, _) = bench.claim(id);
+    bench.finish(id, token, Outcome::Unreachable);
+    let due = bench.record(id).due;
+    assert_eq!(bench.shard.wake_at(), Some(due.plus(SETTINGS.patience)));
+}
+
+#[test]
+fn a_job_whose_consumer_is_lost_is_settled_when_its_lease_ends() {
+    let mut bench = Bench::new();
+    let mut accept = request();
+    accept.plan.repeatable = true;
+    let id = bench.accept(accept);
+    bench.claim(id);
+    assert_eq!(bench.shard.wake_at(), Some(at(LEASE.0)));
+    bench.now = at(LEASE.0);
+    let sends = bench.tick().sends;
+    assert_eq!((sends.len(), sends[0].delay), (1, Millis(1_000)));
+    assert_eq!(bench.record(id).status, Status::Queued);
+}
+
+#[test]
+fn a_renewed_lease_moves_the_alarm() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    let (token, _) = bench.claim(id);
+    bench.later(5_000);
+    let claim = Claim {
+        key: id.key,
+        token,
+        lease: LEASE,
+    };
+    let ends = bench.shard.renew(&claim, bench.now, 0).unwrap().0;
+    assert_eq!(ends, Some(at(5_000 + LEASE.0)));
+    assert_eq!(bench.shard.wake_at(), ends);
+}
+
+#[test]
+fn a_message_that_comes_too_early_asks_for_another_in_time() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Accept {
+        delay: Millis(20_000),
+        ..request()
+    });
+    bench.later(5_000);
+    let claim = Claim {
+        key: id.key,
+        token: 1,
+        lease: LEASE,
+    };
+    let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    assert!(matches!(
+        claimed,
+        Claimed::Refused(Some(Refusal::TooEarly(_)))
+    ));
+    assert_eq!((sends.len(), sends[0].delay), (1, Millis(15_000)));
+}
+
+#[test]
+fn a_message_about_an_unknown_job_is_harmless() {
+    let mut bench = Bench::new();
+    let key = raincheck::job::RowKey(999);
+    let claim = Claim {
+        key,
+        token: 1,
+        lease: LEASE,
+    };
+    let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    assert!(matches!(claimed, Claimed::Refused(None)) && sends.is_empty());
+    assert_eq!(bench.shard.renew(&claim, bench.now, 0).unwrap().0, None);
+    let finish = Finish {
+        key,
+        token: 1,
+        outcome: ok(),
+        response: None,
+    };
+    let finished = bench.shard.finish(&finish, bench.now, 0).unwrap();
+    assert!(!finished.kept && finished.record.is_none());
+    assert!(
+        bench
+            .shard
+            .dead_letter(key, bench.now, 0)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_dead_letter_sends_a_fresh_message_for_a_job_that_waits() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    assert_eq!(
+        bench.shard.dead_letter(id.key, bench.now, 0).unwrap().len(),
+        1
+    );
+    bench.claim(id);
+    assert!(
+        bench
+            .shard
+            .dead_letter(id.key, bench.now, 0)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(bench.record(id).dead_letters, 2);
+}
+
+#[test]
+fn a_restart_rebuilds_the_schedule_from_the_rows() {
+    let mut bench = Bench::new();
+    let ids: Vec<_> = (0..5).map(|_| bench.job()).collect();
+    bench.succeed(ids[0]);
+    bench.claim(ids[1]);
+    bench.shard.cancel(&ids[2], bench.now, 0).unwrap();
+    let (active, wake) = (bench.shard.active(), bench.shard.wake_at());
+    assert_eq!(active, 3);
+    bench.reopen();
+    assert_eq!(
+        (bench.shard.active(), bench.shard.wake_at()),
+        (active, wake)
+    );
+    assert_eq!(bench.shard.number(), 3, "and so is its number");
+}
+
+#[test]
+fn one_alarm_looks_at_a_bounded_number_of_jobs_and_the_next_takes_the_rest() {
+    let mut bench = Bench::new();
+    let group: Vec<Accept> = (0..600).map(|_| request()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    bench.later(DEADLINE.0);
+    let mut left = Vec::new();
+    while bench.shard.active() > 0 {
+        bench.tick();
+        left.push(bench.shard.active());
+    }
+    assert_eq!(left, [344, 88, 0]);
+}
+
+#[test]
+fn every_active_job_has_a_wake_up_by_its_deadline() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Accept {
+        delay: Millis(DEADLINE.0 - 1),
+        ..request()
+    });
+    assert_eq!(bench.shard.wake_at(), Some(at(DEADLINE.0)));
+    bench.now = at(DEADLINE.0);
+    bench.ring();
+    assert_eq!(bench.record(id).status, Status::Failed);
+}
+
+#[test]
+fn a_clock_that_goes_back_only_delays() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench.claim(id);
+    bench.now = at(0).minus(Millis(3_600_000));
+    assert!(bench.tick().sends.is_empty());
+    assert_eq!(bench.record(id).status, Status::Running);
+    bench.now = at(LEASE.0);
+    bench.tick();
+    assert_eq!(
+        bench.record(id).status,
+        Status::Failed,
+        "unknown, and not repeatable"
+    );
+}
+
+#[test]
+fn a_late_report_of_a_lost_consumer_changes_nothing() {
+    let mut bench = Bench::new();
+    let mut accept = request();
+    accept.plan.repeatable = true;
+    let id = bench.accept(accept);
+    let (old, _) = bench.claim(id);
+    bench.now = at(LEASE.0);
+    bench.tick();
+    bench.later(1_000);
+    let (new, _) = bench.claim(id);
+    let late = bench.finish(id, old, ok());
+    assert_eq!(
+        (late.refused, late.kept),
+        (Some(Refusal::StaleToken), false)
+    );
+    assert!(bench.finish(id, new, ok()).kept);
+    assert_eq!(bench.record(id).attempt, 2);
+}
