@@ -45,36 +45,48 @@ fn take_in<S: Sql>(
             Err(problem) => waiting.push(Err(problem)),
         }
     }
-    // A lookup must not write, so it cannot go with the group; it comes rarely.
-    let lookups = prepared
+    let lookups: Vec<bool> = waiting
         .iter()
-        .zip(waiting.iter().flatten())
-        .any(|(_, receipt)| receipt.lookup);
-    let accepted = if lookups {
-        prepared
-            .iter()
-            .map(|accept| lookup(shard, accept, now))
-            .collect()
-    } else {
-        shard
-            .accept(&prepared, now)
-            .map(|accepted| accepted.into_iter().map(Some).collect::<Vec<_>>())
-    };
-    let mut accepted = match accepted {
-        Ok(accepted) => accepted.into_iter(),
-        Err(error) => {
-            let failed = Handled::from(error);
-            return waiting
-                .into_iter()
-                .map(|entry| entry.map_or_else(Handled::from, |_| failed.clone()))
-                .collect();
-        }
-    };
+        .flatten()
+        .map(|receipt| receipt.lookup)
+        .collect();
+    let mut accepted = answers(shard, &prepared, &lookups, now).into_iter();
     waiting
         .into_iter()
         .map(|entry| match entry {
-            Ok(receipt) => receipt.answer(accepted.next().flatten(), now),
+            Ok(receipt) => match accepted.next().unwrap_or(Ok(None)) {
+                Ok(accepted) => receipt.answer(accepted, now),
+                Err(error) => error.into(),
+            },
             Err(problem) => problem.into(),
+        })
+        .collect()
+}
+
+/// What becomes of each request. They go in one commit, but for two cases that come rarely: a lookup
+/// must not write, and a key that stands for a row of a later build must fail no other request.
+fn answers<S: Sql>(
+    shard: &mut Shard<S>,
+    group: &[Accept],
+    lookups: &[bool],
+    now: UnixMillis,
+) -> Vec<Result<Option<Accepted>, ShardError>> {
+    if !lookups.contains(&true) {
+        match shard.accept(group, now) {
+            Ok(accepted) => return accepted.into_iter().map(|one| Ok(Some(one))).collect(),
+            Err(ShardError::Unreadable(_)) if group.len() > 1 => {}
+            Err(error) => return group.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+    let alone = group.iter().zip(lookups);
+    alone
+        .map(|(accept, is_lookup)| {
+            if *is_lookup {
+                lookup(shard, accept, now)
+            } else {
+                let accepted = shard.accept(std::slice::from_ref(accept), now);
+                accepted.map(|mut accepted| accepted.pop())
+            }
         })
         .collect()
 }
