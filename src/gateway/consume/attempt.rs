@@ -185,10 +185,11 @@ async fn store_response<P: Back>(
     body: P::Body,
     announced: Option<u64>,
 ) -> Result<StoredBody, Outcome> {
+    let limit = policy.result_limit;
     let body = if announced.is_some_and(|len| len > INLINE_MAX) {
         body
     } else {
-        match ports.collect(body, INLINE_MAX).await {
+        match ports.collect(body, INLINE_MAX.min(limit)).await {
             Collected::All(bytes) => {
                 let have = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 return match announced {
@@ -196,12 +197,12 @@ async fn store_response<P: Back>(
                     _ => Ok(StoredBody::Inline(bytes)),
                 };
             }
+            Collected::More(_) if limit <= INLINE_MAX => return Err(Outcome::TooLarge),
             Collected::More(body) => body,
             Collected::Broken => return Err(Outcome::Unknown),
         }
     };
     let object = object_key(ports, "results", shard);
-    let limit = policy.result_limit;
     match store(ports, shard, &object, Some(key), body, announced, limit).await {
         Ok(reference) => Ok(StoredBody::Object(reference)),
         Err(PutError::TooLarge) => Err(Outcome::TooLarge),
