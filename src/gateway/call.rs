@@ -308,6 +308,24 @@ impl Envelope {
     }
 }
 
+impl RequestHead {
+    /// Reads a stored head. `None` when it is none, or of a later build.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let head: Self = serde_json::from_str(text).ok()?;
+        (head.v <= HEAD_VERSION).then_some(head)
+    }
+}
+
+impl ResponseHead {
+    /// Reads a stored head. `None` when it is none, or of a later build.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let head: Self = serde_json::from_str(text).ok()?;
+        (head.v <= HEAD_VERSION).then_some(head)
+    }
+}
+
 impl ViewCall {
     /// A plain look at a job.
     #[must_use]

@@ -49,7 +49,7 @@ pub(super) fn claim<S: Sql>(
 fn frame(grant: Grant, token: u64, now: UnixMillis) -> Option<Frame> {
     let record = grant.record;
     // A head that cannot be read makes no frame; the lease lapses and the job ends honestly.
-    let request: RequestHead = serde_json::from_str(&grant.request).ok()?;
+    let request = RequestHead::parse(&grant.request)?;
     let work = Work {
         id: grant.id.to_string(),
         key: grant.id.key,

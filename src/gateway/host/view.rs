@@ -154,8 +154,7 @@ fn output<S: Sql>(
     let Some((head, Some(body))) = shard.response(id.key)? else {
         return Ok(None);
     };
-    let is_json = serde_json::from_str::<ResponseHead>(&head)
-        .ok()
+    let is_json = ResponseHead::parse(&head)
         .is_some_and(|head| head.headers.get("content-type").is_some_and(is_json_type));
     Ok(String::from_utf8(body)
         .ok()
@@ -184,7 +183,7 @@ fn result<S: Sql>(
     }
     if let Some(stored) = record.result.as_ref()
         && let Some((head, body)) = shard.response(id.key)?
-        && let Ok(head) = serde_json::from_str::<ResponseHead>(&head)
+        && let Some(head) = ResponseHead::parse(&head)
     {
         let body = match &stored.object {
             Some(object) => Stored::Object(object),
