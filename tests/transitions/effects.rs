@@ -1,6 +1,6 @@
 //! What has to be done after a step.
 
-use raincheck::job::{Effect, Event, HISTORY_MAX, Millis, Outcome, Record, Status};
+use raincheck::job::{Effect, Event, FailureCode, HISTORY_MAX, Millis, Outcome, Record, Status};
 
 use super::grid::{cells, event, state};
 use super::support::jobs::{LEASE, TOKEN, at, queued, running};
@@ -116,7 +116,7 @@ fn each_attempt_leaves_a_line_in_the_history() {
             "{event:?}"
         );
         assert_eq!(
-            (note.status, note.code.map(|code| code.as_str())),
+            (note.status, note.code.map(FailureCode::as_str)),
             (status, code),
             "{event:?}"
         );

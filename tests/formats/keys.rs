@@ -1,0 +1,115 @@
+//! Hashes that decide which job a key finds, and where. Were one of them to change, a repeated
+//! request would become a second job.
+
+use raincheck::gateway::call::{AcceptCall, Call};
+use raincheck::gateway::front::{AcceptPlan, Action, Head, decide};
+use raincheck::gateway::hash::{hex, of_parts, sha256_hex};
+use raincheck::gateway::host::handle;
+use raincheck::job::{Millis, UnixMillis};
+use raincheck::policy::Policy;
+use raincheck::protocol::Headers;
+use raincheck::shard::{Settings, Shard, Sql as _};
+
+use super::support::jobs::EMPTY_SHA256;
+use super::support::sqlite::Sqlite;
+
+const OWNER: &str = "ad209fa9a6a95d9df5810e464f9aa69afdbcc2c56ad611e8ad6f130e47573791";
+const KEY: &str = "a82fe94168d37f92892da015db90277def9d93997c30a36459aa516f7a8fa2db";
+const FINGERPRINT: &str = "854023b1024d5621ee503477b1057add8d772edcabd0512d8782c4b3df89f299";
+
+fn plan(config: &str) -> AcceptPlan {
+    let rule = "[[rules]]\nname = \"slow\"\npath = \"/slow\"\n";
+    let text = format!("origin = \"https://api.example.com\"\n{config}\n{rule}");
+    let policy = Policy::parse(&text).unwrap();
+    let headers = Headers::from_iter([
+        ("authorization", "Bearer a"),
+        ("idempotency-key", "\"k-1\""),
+        ("content-length", "4"),
+    ]);
+    let head = Head {
+        method: "POST".to_owned(),
+        scheme: "https".to_owned(),
+        host: "h".to_owned(),
+        target: "/slow?a=1".to_owned(),
+        headers,
+        has_body: true,
+    };
+    match decide(&policy, head, UnixMillis(0), &mut |bytes| bytes.fill(1)) {
+        Action::Accept(plan) => *plan,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+#[test]
+fn hashes_are_sha_256_in_lower_case_hexadecimal() {
+    assert_eq!(sha256_hex(b""), EMPTY_SHA256);
+    assert_eq!(hex(&[0, 0x0f, 0xf0, 0xff]), "000ff0ff");
+}
+
+#[test]
+fn no_two_lists_of_parts_hash_alike() {
+    let lists: [&[&[u8]]; 5] = [
+        &[b"ab", b"c"],
+        &[b"a", b"bc"],
+        &[b"abc"],
+        &[b"abc", b""],
+        &[],
+    ];
+    for (index, list) in lists.iter().enumerate() {
+        for other in &lists[index + 1..] {
+            assert_ne!(of_parts(list), of_parts(other));
+        }
+    }
+}
+
+#[test]
+fn owner_key_and_place_of_a_request_are_these() {
+    let plan = plan("shards = 8");
+    assert_eq!(plan.call.owner, OWNER);
+    assert_eq!(plan.call.key.unwrap().hash, KEY);
+    // The first four bytes of the key's hash, by the number of shards.
+    assert_eq!((plan.shard, plan.previous), (1, None));
+}
+
+#[test]
+fn the_place_before_a_change_of_the_shards_is_found_the_same_way() {
+    let first = u32::from_str_radix(&KEY[..8], 16).unwrap();
+    let place = |shards: u16| u16::try_from(first % u32::from(shards)).unwrap();
+    for (shards, before) in [(8, 7), (1_024, 3), (5, 1_024)] {
+        let plan = plan(&format!("shards = {shards}\nprevious_shards = {before}"));
+        assert_eq!(plan.shard, place(shards));
+        assert_eq!(plan.previous.unwrap_or(plan.shard), place(before));
+    }
+}
+
+#[test]
+fn the_fingerprint_of_a_request_is_its_method_target_and_body() {
+    let settings = Settings {
+        patience: Millis(1),
+        tombstone: Millis(1),
+        orphan_grace: Millis(1),
+    };
+    let sql = Sqlite::in_memory();
+    let mut shard = Shard::open(sql.clone(), Some(1), settings).unwrap();
+    let call: AcceptCall = plan("").call;
+    let call = AcceptCall {
+        payload: raincheck::gateway::call::PayloadCall::Inline(Some(4)),
+        ..call
+    };
+    let call = Call::Accept(Box::new(call));
+    let handled = handle(
+        &mut shard,
+        call,
+        b"body".to_vec(),
+        UnixMillis(0),
+        &mut |bytes| {
+            bytes.fill(1);
+        },
+    );
+    assert_eq!(handled.reply.status, 202);
+    let rows = sql.run("SELECT hash, fingerprint FROM keys", &[]).unwrap();
+    assert_eq!(
+        (rows[0][0].text(), rows[0][1].text()),
+        (Some(KEY), Some(FINGERPRINT))
+    );
+}

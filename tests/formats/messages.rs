@@ -1,0 +1,82 @@
+//! Messages in the queues, which outlive a deploy.
+
+use raincheck::gateway::message::{
+    DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, Message, Outgoing, pack,
+};
+use raincheck::job::{Millis, Priority, RowKey};
+use raincheck::shard::Send;
+
+fn send(key: u64, priority: Priority, delay: u64) -> Send {
+    Send {
+        priority,
+        delay: Millis(delay),
+        key: RowKey(key),
+    }
+}
+
+fn outgoing(priority: Priority, delay_secs: u64, jobs: &str) -> Outgoing {
+    let text = format!("{{\"v\":1,\"shard\":3,\"jobs\":[{jobs}]}}");
+    Outgoing {
+        priority,
+        delay_secs,
+        text,
+    }
+}
+
+#[test]
+fn a_message_is_written_like_this_and_read_back() {
+    let text = r#"{"v":1,"shard":65535,"jobs":[1,281474976710655]}"#;
+    let jobs = vec![RowKey(1), RowKey(raincheck::job::ROW_KEY_MAX)];
+    let message = Message {
+        v: MESSAGE_VERSION,
+        shard: 65_535,
+        jobs,
+    };
+    assert_eq!(serde_json::to_string(&message).unwrap(), text);
+    assert_eq!(Message::parse(text), Some(message));
+}
+
+#[test]
+fn jobs_that_go_together_share_a_message() {
+    use Priority::{High, Normal};
+    let sends = [
+        send(1, Normal, 0),
+        send(2, High, 0),
+        send(3, Normal, 0),
+        send(4, Normal, 1),
+        send(5, Normal, 1_000),
+        send(6, Normal, 1_001),
+        send(1, Normal, 0),
+    ];
+    let expected = [
+        outgoing(Normal, 0, "1,3"),
+        outgoing(High, 0, "2"),
+        outgoing(Normal, 1, "4,5"),
+        outgoing(Normal, 2, "6"),
+    ];
+    assert_eq!(pack(3, &sends), expected);
+}
+
+#[test]
+fn a_full_message_is_followed_by_another() {
+    let count = JOBS_PER_MESSAGE as u64 + 1;
+    let sends: Vec<Send> = (1..=count).map(|key| send(key, Priority::Low, 0)).collect();
+    let packed = pack(3, &sends);
+    assert_eq!(packed.len(), 2);
+    assert_eq!(packed[1], outgoing(Priority::Low, 0, &count.to_string()));
+}
+
+#[test]
+fn no_message_is_delayed_longer_than_a_queue_can() {
+    let packed = pack(3, &[send(1, Priority::Normal, u64::MAX)]);
+    assert_eq!(
+        packed,
+        [outgoing(Priority::Normal, DELAY_MAX.ceil_secs(), "1")]
+    );
+    assert_eq!(DELAY_MAX.ceil_secs(), 43_200);
+}
+
+#[test]
+fn nothing_to_send_is_no_message() {
+    assert_eq!(pack(3, &[]), []);
+}

@@ -1,0 +1,288 @@
+//! Rows of the shard's database.
+
+use raincheck::job::{
+    AttemptNote, Failure, FailureCode, KeyRef, Lease, Outcome, Priority, Record, Secret, Status,
+};
+use raincheck::shard::{Accept, KeyClaim, Payload, Settings, Shard, Sql as _, Value};
+
+use super::support::jobs::{
+    DEADLINE, EMPTY_SHA256, RETENTION, START, at, inline_body, object_body, plan, queued,
+};
+use super::support::sqlite::Sqlite;
+use raincheck::job::Millis;
+
+/// A record as it is right after it was accepted, without key, owner and body.
+pub const SMALLEST: &str = r#"{"v":1,"status":"queued","version":1,"rule":"reports","priority":"normal","created":1800000000000,"updated":1800000000000,"deadline":1800000100000,"expires":1800001000000,"due":1800000000000,"attempt":0,"plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"attempt_timeout":8000,"repeatable":false}}"#;
+
+/// A record with everything that a record can have.
+pub const FULLEST: &str = r#"{"v":1,"status":"failed","version":7,"rule":"reports","priority":"high","created":1800000000000,"updated":1800000000009,"started":1800000000001,"finished":1800000000009,"deadline":1800000100000,"expires":1800001000000,"due":1800000000005,"attempt":2,"lease":{"token":18446744073709551615,"began":1800000000006,"ends":1800000000008},"plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"retry_statuses":[409,503],"attempt_timeout":8000,"repeatable":true},"owner":"0a0b","key":{"hash":"0c0d","ends":1800000500000},"payload":{"len":4,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"result":{"len":100000,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","object":"results/3/x"},"failure":{"code":"origin_error","status":500},"history":[{"attempt":1,"began":1800000000001,"ended":1800000000004,"code":"origin_unreachable"},{"attempt":2,"began":1800000000006,"ended":1800000000009,"status":500,"code":"origin_error"}],"dead_letters":1,"redrive_of":"jold"}"#;
+
+pub fn smallest() -> Record {
+    Record {
+        payload: None,
+        ..queued()
+    }
+}
+
+fn note(
+    attempt: u32,
+    began: u64,
+    ended: u64,
+    status: Option<u16>,
+    code: FailureCode,
+) -> AttemptNote {
+    AttemptNote {
+        attempt,
+        began: at(began),
+        ended: at(ended),
+        status,
+        code: Some(code),
+    }
+}
+
+pub fn fullest() -> Record {
+    let mut plan = plan();
+    plan.retry_statuses = Some(vec![409, 503]);
+    plan.repeatable = true;
+    Record {
+        status: Status::Failed,
+        version: 7,
+        priority: Priority::High,
+        updated: at(9),
+        started: Some(at(1)),
+        finished: Some(at(9)),
+        due: at(5),
+        attempt: 2,
+        lease: Some(Lease {
+            token: u64::MAX,
+            began: at(6),
+            ends: at(8),
+        }),
+        plan,
+        owner: "0a0b".to_owned(),
+        key: Some(KeyRef {
+            hash: "0c0d".to_owned(),
+            ends: at(500_000),
+        }),
+        payload: Some(inline_body(4)),
+        result: Some(object_body("results/3/x", 100_000)),
+        failure: Some(Failure {
+            code: FailureCode::OriginError,
+            status: Some(500),
+        }),
+        history: vec![
+            note(1, 1, 4, None, FailureCode::OriginUnreachable),
+            note(2, 6, 9, Some(500), FailureCode::OriginError),
+        ],
+        dead_letters: 1,
+        redrive_of: Some("jold".to_owned()),
+        ..queued()
+    }
+}
+
+#[test]
+fn the_records_are_written_like_this_and_read_back() {
+    for (record, text) in [(smallest(), SMALLEST), (fullest(), FULLEST)] {
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Record>(text).unwrap(), record);
+    }
+}
+
+#[test]
+fn the_words_in_records_are_these() {
+    let text = |value: &dyn erased::Json| value.json();
+    let statuses: Vec<String> = Status::ALL.iter().map(|status| text(status)).collect();
+    assert_eq!(
+        statuses.join(","),
+        r#""queued","running","succeeded","failed","canceled""#
+    );
+    let priorities: Vec<String> = Priority::ALL
+        .iter()
+        .map(|priority| text(priority))
+        .collect();
+    assert_eq!(priorities.join(","), r#""high","normal","low""#);
+    let codes: Vec<String> = FailureCode::ALL.iter().map(|code| text(code)).collect();
+    assert_eq!(
+        codes.join(","),
+        r#""origin_error","origin_unreachable","origin_protocol_error","outcome_unknown","deadline_exceeded","result_too_large","result_not_stored","payload_unavailable""#
+    );
+}
+
+/// JSON of things of different types in one list.
+mod erased {
+    pub trait Json {
+        fn json(&self) -> String;
+    }
+
+    impl<T: serde::Serialize> Json for T {
+        fn json(&self) -> String {
+            serde_json::to_string(self).unwrap()
+        }
+    }
+}
+
+#[test]
+fn outcomes_are_written_like_this() {
+    let responded = |retry_after| Outcome::Responded {
+        status: 503,
+        retry_after,
+    };
+    let table = [
+        (responded(None), r#"{"kind":"responded","status":503}"#),
+        (
+            responded(Some(Millis(7))),
+            r#"{"kind":"responded","status":503,"retry_after":7}"#,
+        ),
+        (Outcome::Unreachable, r#"{"kind":"unreachable"}"#),
+        (Outcome::Unknown, r#"{"kind":"unknown"}"#),
+        (Outcome::Malformed, r#"{"kind":"malformed"}"#),
+        (Outcome::TooLarge, r#"{"kind":"too_large"}"#),
+        (Outcome::NotStored, r#"{"kind":"not_stored"}"#),
+        (
+            Outcome::PayloadUnavailable,
+            r#"{"kind":"payload_unavailable"}"#,
+        ),
+    ];
+    for (outcome, text) in table {
+        assert_eq!(serde_json::to_string(&outcome).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Outcome>(text).unwrap(), outcome);
+    }
+}
+
+const SETTINGS: Settings = Settings {
+    patience: Millis(30_000),
+    tombstone: Millis(60_000),
+    orphan_grace: Millis(7_000),
+};
+
+fn accept() -> Accept {
+    Accept {
+        secret: Secret::from_random([9; 16]),
+        rule: "reports".to_owned(),
+        priority: Priority::Normal,
+        plan: plan(),
+        deadline: DEADLINE,
+        retention: RETENTION,
+        delay: Millis(0),
+        owner: String::new(),
+        key: None,
+        request: "{}".to_owned(),
+        payload: Payload::Absent,
+        redrive_of: None,
+    }
+}
+
+fn filled() -> Sqlite {
+    let sql = Sqlite::in_memory();
+    let mut shard = Shard::open(sql.clone(), Some(3), SETTINGS).unwrap();
+    let key = KeyClaim {
+        hash: "0c0d".to_owned(),
+        fingerprint: "0e0f".to_owned(),
+        window: Millis(500_000),
+    };
+    let bytes = b"body".to_vec();
+    let payload = Payload::Inline {
+        bytes,
+        sha256: EMPTY_SHA256.to_owned(),
+    };
+    let group = [
+        accept(),
+        Accept {
+            key: Some(key),
+            payload,
+            ..accept()
+        },
+    ];
+    shard.accept(&group, START).unwrap();
+    shard.intend("requests/3/x", None, START).unwrap();
+    shard
+        .intend("results/3/x", Some(raincheck::job::RowKey(2)), START)
+        .unwrap();
+    sql
+}
+
+fn rows(sql: &Sqlite, statement: &str) -> Vec<Vec<Value>> {
+    sql.run(statement, &[]).unwrap()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+#[test]
+fn the_tables_have_these_columns_and_no_index_that_costs_a_row() {
+    let sql = filled();
+    let columns = |table: &str| {
+        rows(
+            &sql,
+            &format!("SELECT name FROM pragma_table_info('{table}')"),
+        )
+        .iter()
+        .map(|row| row[0].text().unwrap().to_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+    };
+    assert_eq!(
+        columns("jobs"),
+        "key active class secret state request payload response body"
+    );
+    assert_eq!(columns("keys"), "hash job fingerprint ends");
+    assert_eq!(columns("sweeps"), "object due job");
+    assert_eq!(columns("meta"), "name value");
+    assert!(
+        rows(
+            &sql,
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND sql NOT NULL"
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn a_job_is_stored_like_this() {
+    let rows = rows(&filled(), "SELECT * FROM jobs WHERE key = 1");
+    let mut secret = [9; 16];
+    (secret[6], secret[8]) = (0x49, 0x89);
+    let expected = [
+        Value::Int(1),
+        Value::Int(1),
+        Value::Int(1_000_000),
+        Value::Blob(secret.to_vec()),
+        text(SMALLEST),
+        text("{}"),
+        Value::Null,
+        Value::Null,
+        Value::Null,
+    ];
+    assert_eq!(rows, [expected]);
+}
+
+#[test]
+fn a_key_is_stored_like_this() {
+    let expected = [
+        text("0c0d"),
+        Value::Int(2),
+        text("0e0f"),
+        Value::Int(1_800_000_500_000),
+    ];
+    assert_eq!(rows(&filled(), "SELECT * FROM keys"), [expected]);
+}
+
+#[test]
+fn a_note_about_an_object_is_stored_like_this() {
+    let due = Value::Int(1_800_000_007_000);
+    let expected = [
+        [text("requests/3/x"), due.clone(), Value::Null],
+        [text("results/3/x"), due, Value::Int(2)],
+    ];
+    assert_eq!(rows(&filled(), "SELECT * FROM sweeps"), expected);
+}
+
+#[test]
+fn the_shards_notes_are_stored_like_this() {
+    let notes = r#"{"v":1,"shard":3,"settled":0,"classes":[{"retention":1000000,"from":1}]}"#;
+    assert_eq!(
+        rows(&filled(), "SELECT * FROM meta"),
+        [[text("shard"), text(notes)]]
+    );
+}

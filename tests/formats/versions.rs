@@ -1,0 +1,166 @@
+//! Who reads what: a text of an older build with fields missing is read, one of the same version
+//! with fields more is read, one of a later version is refused.
+
+use raincheck::gateway::call::{
+    CALL_VERSION, Call, Envelope, FinishAnswer, HEAD_VERSION, RequestHead, ResponseHead,
+};
+use raincheck::gateway::message::{MESSAGE_VERSION, Message};
+use raincheck::job::{JobId, Millis, RECORD_VERSION, Record, RowKey, Secret};
+use raincheck::shard::{Found, Param, Settings, Shard, Sql as _};
+
+use super::calls::{RESPONSE_HEAD, calls};
+use super::rows::{FULLEST, SMALLEST};
+use super::support::jobs::START;
+use super::support::sqlite::Sqlite;
+
+const SETTINGS: Settings = Settings {
+    patience: Millis(30_000),
+    tombstone: Millis(60_000),
+    orphan_grace: Millis(7_000),
+};
+
+/// Whether a shard reads a record.
+fn shard_reads(state: &str) -> bool {
+    let sql = Sqlite::in_memory();
+    let shard = Shard::open(sql.clone(), Some(3), SETTINGS).unwrap();
+    let secret = Secret::from_random([9; 16]);
+    let params = [Param::Blob(secret.0.as_bytes()), Param::Text(state)];
+    let insert = "INSERT INTO jobs (key, active, class, secret, state, request) \
+                  VALUES (1, 1, 1000000, ?, ?, '{}')";
+    sql.run(insert, &params).unwrap();
+    let id = JobId {
+        shard: 3,
+        key: RowKey(1),
+        secret,
+    };
+    matches!(shard.read(&id, START), Ok(Found::Job(_)))
+}
+
+fn message_reads(text: &str) -> bool {
+    Message::parse(text).is_some()
+}
+
+fn request_head_reads(text: &str) -> bool {
+    RequestHead::parse(text).is_some()
+}
+
+fn response_head_reads(text: &str) -> bool {
+    ResponseHead::parse(text).is_some()
+}
+
+/// As the shard object does: it reads the envelope, and refuses a later version.
+fn call_reads(text: &str) -> bool {
+    Envelope::from_header(text).is_ok_and(|envelope| envelope.v <= CALL_VERSION)
+}
+
+type Reader = fn(&str) -> bool;
+
+/// A format: its reader, and the least that a text of it holds.
+const FORMATS: [(&str, Reader, &str); 5] = [
+    ("record", shard_reads, SMALLEST),
+    ("message", message_reads, r#"{"v":1,"shard":3,"jobs":[1]}"#),
+    (
+        "request head",
+        request_head_reads,
+        r#"{"v":1,"method":"POST","target":"/","headers":[]}"#,
+    ),
+    (
+        "response head",
+        response_head_reads,
+        r#"{"v":1,"status":200,"headers":[]}"#,
+    ),
+    (
+        "call",
+        call_reads,
+        r#"{"v":1,"shard":3,"call":{"dead_letter":[1]}}"#,
+    ),
+];
+
+#[test]
+fn every_version_is_one() {
+    let versions = [RECORD_VERSION, MESSAGE_VERSION, HEAD_VERSION, CALL_VERSION];
+    assert_eq!(
+        versions, [1; 4],
+        "with a new version, add texts of the old one to these tests"
+    );
+}
+
+#[test]
+fn the_least_that_an_older_build_wrote_is_read() {
+    for (name, reads, text) in FORMATS {
+        assert!(reads(text), "{name}");
+    }
+}
+
+#[test]
+fn a_field_that_a_later_build_of_the_same_version_added_is_passed_over() {
+    for (name, reads, text) in FORMATS {
+        let more = text.replacen('{', r#"{"later":{"a":[1]},"#, 1);
+        assert!(reads(&more), "{name}");
+    }
+}
+
+#[test]
+fn a_later_version_is_refused() {
+    for (name, reads, text) in FORMATS {
+        for version in [2, 255] {
+            let later = text.replacen("\"v\":1", &format!("\"v\":{version}"), 1);
+            assert_ne!(later, text);
+            assert!(!reads(&later), "{name} {version}");
+        }
+    }
+}
+
+#[test]
+fn a_text_without_what_it_must_have_is_refused() {
+    for (name, reads, text) in FORMATS {
+        assert!(!reads("{}") && !reads("") && !reads("null"), "{name}");
+        assert!(
+            !reads(&text.replacen("\"v\":1,", "", 1)),
+            "{name}: no version"
+        );
+        assert!(!reads(&text[..text.len() - 1]), "{name}: cut");
+    }
+}
+
+#[test]
+fn a_record_of_the_first_build_gets_the_defaults() {
+    let record: Record = serde_json::from_str(SMALLEST).unwrap();
+    assert_eq!(record, super::rows::smallest());
+    let fullest: Record = serde_json::from_str(FULLEST).unwrap();
+    assert_eq!(fullest, super::rows::fullest());
+    assert!(shard_reads(FULLEST));
+}
+
+#[test]
+fn an_accept_of_the_first_build_gets_the_defaults() {
+    let (_, text) = calls().swap_remove(0);
+    let older = text.replace(r#""delay":0,"#, "");
+    assert_ne!(older, text);
+    let header = format!("{{\"v\":1,\"shard\":3,\"call\":{older}}}");
+    let Call::Accept(call) = Envelope::from_header(&header).unwrap().call else {
+        panic!("another call came back");
+    };
+    assert_eq!(
+        (call.delay, call.lookup, call.preferred, call.held),
+        (Millis(0), false, false, false)
+    );
+}
+
+#[test]
+fn a_response_head_of_the_first_build_was_verified() {
+    let older = RESPONSE_HEAD.replace(r#","length_unverified":true"#, "");
+    assert!(!ResponseHead::parse(&older).unwrap().length_unverified);
+}
+
+#[test]
+fn a_call_that_this_build_does_not_know_is_refused() {
+    assert!(!call_reads(r#"{"v":1,"shard":3,"call":{"later":{}}}"#));
+    assert!(!call_reads(r#"{"v":1,"shard":3,"call":"later"}"#));
+}
+
+#[test]
+fn an_answer_with_more_fields_is_read() {
+    let answer: FinishAnswer = serde_json::from_str(r#"{"kept":true,"later":1}"#).unwrap();
+    assert!(answer.kept);
+}

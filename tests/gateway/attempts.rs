@@ -1,0 +1,384 @@
+//! The life of a job: success, retry, honest failure, leases, cancel.
+
+use raincheck::job::Millis;
+
+use super::script::{Reaction, after, respond};
+use super::world::World;
+
+#[test]
+fn a_slow_request_becomes_a_job_whose_result_is_the_origins_response() {
+    let world = World::new().rule("").origin([after(
+        45_000,
+        respond(201)
+            .field("x-report", "7")
+            .field("content-type", "text/csv")
+            .body("a,b\n"),
+    )]);
+    let receipt = world.post("please");
+    let id = receipt.job();
+    assert_eq!(
+        world.times_sent(),
+        0,
+        "the receipt does not wait for the origin"
+    );
+    assert_eq!(world.status_of(&id), "queued");
+    assert_eq!(world.result(&id).status, 202);
+    world.run();
+    assert_eq!(world.status_of(&id), "succeeded");
+    let result = world.result(&id);
+    assert_eq!((result.status, result.text()), (201, "a,b\n".to_owned()));
+    assert_eq!(
+        (result.field("x-report"), result.field("content-type")),
+        ("7", "text/csv")
+    );
+}
+
+#[test]
+fn the_origin_gets_the_request_and_the_fields_of_the_job() {
+    let world = World::new().rule("");
+    let request = world
+        .request("POST", "/slow?a=1&b=%20")
+        .field("x-mine", "yes")
+        .body("please");
+    let id = request
+        .field("connection", "x-hop")
+        .field("x-hop", "1")
+        .send()
+        .job();
+    world.run();
+    let sent = &world.sent.borrow()[0];
+    assert_eq!(
+        (sent.method.as_str(), sent.target.as_str()),
+        ("POST", "/slow?a=1&b=%20")
+    );
+    assert_eq!(
+        (sent.headers.get("x-mine"), sent.body.as_slice()),
+        (Some("yes"), &b"please"[..])
+    );
+    assert_eq!(sent.headers.get("x-hop"), None);
+    assert_eq!(
+        sent.headers.get("raincheck-job"),
+        Some(id.to_string().as_str())
+    );
+    assert_eq!(sent.headers.get("raincheck-attempt"), Some("1"));
+    assert_eq!(sent.headers.get("via"), Some("1.1 raincheck"));
+    assert!(sent.headers.get("traceparent").is_some());
+    assert!(
+        sent.headers
+            .get("idempotency-key")
+            .unwrap()
+            .contains(&id.to_string())
+    );
+}
+
+#[test]
+fn a_busy_origin_is_tried_again_with_the_same_request_and_key() {
+    let world =
+        World::new()
+            .rule("")
+            .origin([respond(503), respond(429), respond(200).body("at last")]);
+    let id = world.post("please").job();
+    world.run();
+    assert_eq!(world.status_of(&id), "succeeded");
+    assert_eq!(world.result(&id).text(), "at last");
+    let sent = world.sent.borrow();
+    assert_eq!(sent.len(), 3);
+    for (index, attempt) in sent.iter().enumerate() {
+        assert_eq!(attempt.body, b"please");
+        let key = attempt.headers.get("idempotency-key");
+        assert_eq!(key, sent[0].headers.get("idempotency-key"));
+        let number = (index + 1).to_string();
+        assert_eq!(
+            attempt.headers.get("raincheck-attempt"),
+            Some(number.as_str())
+        );
+    }
+}
+
+#[test]
+fn the_clients_own_key_is_sent_as_it_came() {
+    let world = World::new().rule("");
+    world
+        .request("POST", "/slow")
+        .field("idempotency-key", "\"mine-1\"")
+        .send()
+        .job();
+    world.run();
+    assert_eq!(
+        world.sent.borrow()[0].headers.get("idempotency-key"),
+        Some("\"mine-1\"")
+    );
+}
+
+#[test]
+fn attempts_are_spaced_by_the_backoff() {
+    let world = World::new().rule("").origin([respond(503), respond(503)]);
+    world.post("x").job();
+    world.run();
+    let sent = world.sent.borrow();
+    let gaps = sent.windows(2).map(|pair| pair[1].at.since(pair[0].at).0);
+    assert_eq!(gaps.collect::<Vec<_>>(), [1_000, 2_000]);
+}
+
+#[test]
+fn retry_after_is_honoured_and_capped() {
+    for (asked, waited) in [("7", 7_000), ("86400", 60_000), ("nonsense", 1_000)] {
+        let world = World::new()
+            .rule("")
+            .origin([respond(503).field("retry-after", asked)]);
+        world.post("x").job();
+        world.run();
+        let sent = world.sent.borrow();
+        assert_eq!(sent[1].at.since(sent[0].at), Millis(waited), "{asked}");
+    }
+}
+
+#[test]
+fn the_last_failing_response_becomes_the_result() {
+    let world =
+        World::new()
+            .rule("")
+            .origin([respond(503), respond(503), respond(503).body("still busy")]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("failed", 3)
+    );
+    assert_eq!(world.error_of(&id), "origin_error");
+    let result = world.result(&id);
+    assert_eq!(
+        (result.status, result.text()),
+        (503, "still busy".to_owned())
+    );
+}
+
+#[test]
+fn a_client_error_is_final_at_once() {
+    let world = World::new().rule("").origin([respond(422).body("no")]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.error_of(&id).as_str(), world.times_sent()),
+        ("origin_error", 1)
+    );
+    assert_eq!(world.result(&id).status, 422);
+}
+
+#[test]
+fn an_unreachable_origin_is_tried_again_and_then_named() {
+    let world =
+        World::new()
+            .rule("")
+            .origin([Reaction::Refuse, Reaction::Refuse, Reaction::Refuse]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(world.error_of(&id), "origin_unreachable");
+    let result = world.result(&id);
+    assert_eq!(
+        (result.status, result.problem().as_str()),
+        (502, "origin_unreachable")
+    );
+    assert_eq!(world.document(&id)["attempt"], 3);
+}
+
+#[test]
+fn a_post_whose_answer_was_lost_fails_honestly_and_is_not_repeated() {
+    let cut = respond(200).field("content-length", "10").cut("half");
+    let lost: [(Reaction, &str); 4] = [
+        (Reaction::Lose, "outcome_unknown"),
+        (Reaction::Hang, "outcome_unknown"),
+        (cut.into(), "outcome_unknown"),
+        (Reaction::Malformed, "origin_protocol_error"),
+    ];
+    for (reaction, code) in lost {
+        let name = format!("{reaction:?}");
+        let world = World::new().rule("").origin([reaction]);
+        let id = world.post("x").job();
+        world.run();
+        assert_eq!(
+            (world.error_of(&id).as_str(), world.times_sent()),
+            (code, 1),
+            "{name}"
+        );
+        assert_eq!(world.result(&id).problem(), code, "{name}");
+    }
+}
+
+#[test]
+fn a_put_whose_answer_was_lost_is_repeated() {
+    for reaction in [Reaction::Lose, Reaction::Hang, Reaction::Malformed] {
+        let world = World::new().rule("").origin([reaction]);
+        let id = world.request("PUT", "/slow").body("x").send().job();
+        world.run();
+        assert_eq!(
+            (world.status_of(&id).as_str(), world.times_sent()),
+            ("succeeded", 2)
+        );
+    }
+}
+
+#[test]
+fn a_post_is_repeated_where_the_origin_honours_the_key() {
+    let world = World::new()
+        .rule("origin_honours_key = true")
+        .origin([Reaction::Lose]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 2)
+    );
+}
+
+#[test]
+fn statuses_that_are_no_final_responses_are_protocol_errors() {
+    for status in [0, 100, 103, 199, 600, 999] {
+        let world = World::new().rule("").origin([respond(status)]);
+        let id = world.post("x").job();
+        world.run();
+        assert_eq!(world.error_of(&id), "origin_protocol_error", "{status}");
+    }
+}
+
+#[test]
+fn a_lease_is_renewed_while_the_origin_works_and_rarely() {
+    let world = World::new()
+        .rule("")
+        .origin([after(540_000, respond(200).body("ok"))]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 1)
+    );
+    let renewals = world
+        .calls
+        .borrow()
+        .iter()
+        .filter(|(_, name)| *name == "renew")
+        .count();
+    assert!(
+        (2..=6).contains(&renewals),
+        "{renewals} renewals in nine minutes"
+    );
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_aborted() {
+    let world = World::new()
+        .rule("attempt_timeout = \"20s\"")
+        .origin([Reaction::Hang]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(world.error_of(&id), "outcome_unknown");
+    assert_eq!(world.aborted.get(), 1);
+    assert_eq!(world.clock.get().since(super::world::START), Millis(20_000));
+}
+
+#[test]
+fn a_consumer_that_lost_its_lease_aborts_its_request() {
+    let world = World::new().rule("").origin([Reaction::Hang]);
+    let id = world.post("x").job();
+    world.after(10_000, move |world| {
+        let lapsed = world.request("DELETE", &format!("/jobs/{id}")).send();
+        assert_eq!(
+            (lapsed.status, lapsed.json()["status"].as_str()),
+            (200, Some("canceled"))
+        );
+    });
+    world.run();
+    world.deliver();
+    assert_eq!((world.aborted.get(), world.times_sent()), (1, 1));
+    assert_eq!(world.status_of(&id), "canceled");
+}
+
+#[test]
+fn a_cancel_before_the_first_attempt_means_that_the_origin_never_hears_of_it() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    let canceled = world.request("POST", &format!("/jobs/{id}/cancel")).send();
+    assert_eq!(canceled.json()["status"], "canceled");
+    world.deliver();
+    world.run();
+    assert_eq!(world.times_sent(), 0);
+    let result = world.result(&id);
+    assert_eq!(
+        (result.status, result.problem().as_str()),
+        (410, "job_canceled")
+    );
+}
+
+#[test]
+fn a_cancel_after_the_end_changes_nothing() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    world.run();
+    let before = world.document(&id);
+    let answer = world.request("DELETE", &format!("/jobs/{id}")).send();
+    assert_eq!((answer.status, answer.json()), (200, before));
+    assert_eq!(world.result(&id).text(), "done");
+}
+
+#[test]
+fn a_response_that_comes_after_the_cancel_is_dropped() {
+    let world = World::new()
+        .rule("")
+        .origin([after(5_000, respond(200).body("late"))]);
+    let id = world.post("x").job();
+    world.after(4_000, move |world| {
+        world.request("DELETE", &format!("/jobs/{id}")).send();
+    });
+    world.run();
+    assert_eq!(world.status_of(&id), "canceled");
+    assert_eq!(world.result(&id).problem(), "job_canceled");
+}
+
+#[test]
+fn a_job_that_cannot_end_by_its_deadline_says_so() {
+    let world = World::new()
+        .rule("deadline = \"30s\"\nattempt_timeout = \"20s\"")
+        .config("claim_patience = \"1h\"");
+    let id = world.post("x").job();
+    world.queue.borrow_mut().clear();
+    world.run();
+    assert_eq!(world.error_of(&id), "deadline_exceeded");
+    let result = world.result(&id);
+    assert_eq!(
+        (result.status, result.problem().as_str()),
+        (504, "deadline_exceeded")
+    );
+    assert_eq!(world.times_sent(), 0);
+}
+
+#[test]
+fn a_delayed_job_waits_and_then_runs() {
+    let world = World::new().rule("client_delay = true");
+    let request = world
+        .request("POST", "/slow")
+        .field("raincheck-not-before", "600");
+    let id = request.send().job();
+    world.run();
+    assert_eq!(world.status_of(&id), "succeeded");
+    assert!(world.sent.borrow()[0].at >= super::world::START.plus(Millis(600_000)));
+}
+
+#[test]
+fn the_history_tells_what_became_of_each_attempt_when_asked() {
+    let world = World::new()
+        .rule("")
+        .origin([Reaction::Refuse, respond(503).into()]);
+    let id = world.post("x").job();
+    world.run();
+    assert!(world.document(&id)["history"].is_null());
+    let document = world.get(&format!("/jobs/{id}?include=attempts")).json();
+    let history = document["history"].as_array().unwrap();
+    let errors: Vec<&str> = history
+        .iter()
+        .filter_map(|line| line["error"].as_str())
+        .collect();
+    assert_eq!(
+        (history.len(), errors),
+        (3, vec!["origin_unreachable", "origin_error"])
+    );
+}

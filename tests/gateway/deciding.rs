@@ -1,0 +1,336 @@
+//! What is decided from a request's head: pass through, defer, answer.
+
+use super::world::World;
+
+#[test]
+fn what_no_rule_names_passes_through() {
+    let world = World::new().rule("");
+    for target in ["/", "/slower", "/slow/", "/other?x=1", "/job", "/jobsx/1"] {
+        let answer = world.get(target);
+        assert_eq!((answer.status, answer.field("passed-to")), (299, target));
+    }
+}
+
+#[test]
+fn a_rule_that_defers_on_demand_looks_at_the_preference() {
+    let world = World::new().rule("defer = \"preferred\"");
+    let cases = [
+        (None, 299),
+        (Some("wait=10"), 299),
+        (Some("respond-sync"), 299),
+        (Some("respond-async"), 202),
+        (Some("handling=lenient, Respond-Async"), 202),
+    ];
+    for (prefer, status) in cases {
+        let mut request = world.request("POST", "/slow");
+        if let Some(prefer) = prefer {
+            request = request.field("prefer", prefer);
+        }
+        let answer = request.send();
+        assert_eq!(answer.status, status, "{prefer:?}");
+        if status == 202 {
+            assert_eq!(answer.field("preference-applied"), "respond-async");
+            assert_eq!(answer.field("vary"), "Prefer");
+        }
+    }
+}
+
+#[test]
+fn a_websocket_handshake_is_never_deferred() {
+    let world = World::new().rule("");
+    let answer = world
+        .request("GET", "/slow")
+        .field("upgrade", "WebSocket")
+        .send();
+    assert_eq!(answer.status, 299);
+}
+
+#[test]
+fn a_request_that_comes_from_ourselves_is_a_loop() {
+    let world = World::new().rule("");
+    for (via, target) in [
+        ("1.1 raincheck", "/slow"),
+        ("1.0 fred, 1.1 Raincheck (x)", "/other"),
+        ("1.1 raincheck", "/jobs/x"),
+    ] {
+        let answer = world.request("POST", target).field("via", via).send();
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (508, "loop_detected"),
+            "{via}"
+        );
+    }
+    let other = world
+        .request("POST", "/other")
+        .field("via", "1.1 raincheckers")
+        .send();
+    assert_eq!(other.status, 299);
+    assert_eq!(world.count("jobs"), 0);
+}
+
+#[test]
+fn urls_begin_with_the_requests_own_scheme_and_host_or_the_configured_origin() {
+    let base = |world: &World| {
+        let receipt = world
+            .request("POST", "/slow")
+            .field("x-forwarded-proto", "http")
+            .field("x-forwarded-host", "evil.example, other")
+            .send();
+        let id = receipt.job().to_string();
+        receipt
+            .field("location")
+            .replace(&format!("/{id}/result"), "")
+    };
+    let world = World::new().rule("");
+    assert_eq!(
+        base(&world),
+        "https://gate.example/jobs",
+        "no forwarded header is trusted"
+    );
+    let world = World::new()
+        .rule("")
+        .config("public_origin = \"https://public.example\"");
+    assert_eq!(base(&world), "https://public.example/jobs");
+    let world = World::new()
+        .rule("")
+        .config("trusted_forwarded_host = true");
+    assert_eq!(
+        base(&world),
+        "http://evil.example/jobs",
+        "but for one that is configured"
+    );
+    let world = World::new().rule("").config("mount = \"/v1/tasks\"");
+    assert_eq!(base(&world), "https://gate.example/v1/tasks");
+}
+
+#[test]
+fn a_forwarded_host_that_is_none_is_not_trusted_either() {
+    let world = World::new()
+        .rule("")
+        .config("trusted_forwarded_host = true");
+    for host in ["", "a/b", "a b", "a\"b", "<x>", "a@b"] {
+        let request = world
+            .request("POST", "/slow")
+            .field("x-forwarded-host", host);
+        let receipt = request.field("x-forwarded-proto", "javascript").send();
+        assert!(
+            receipt
+                .field("location")
+                .starts_with("https://gate.example/"),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_id_anothers_id_and_a_malformed_id_get_identical_answers() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    let guess = raincheck::job::JobId {
+        secret: raincheck::job::Secret::from_random([3; 16]),
+        ..id
+    };
+    let far = raincheck::job::JobId {
+        shard: 65_535,
+        ..id
+    };
+    let beside = raincheck::job::JobId {
+        key: raincheck::job::RowKey(id.key.0 + 1),
+        ..id
+    };
+    let mut bodies = Vec::new();
+    for text in [
+        guess.to_string(),
+        far.to_string(),
+        beside.to_string(),
+        "nope".to_owned(),
+    ] {
+        for path in [format!("/jobs/{text}"), format!("/jobs/{text}/result")] {
+            let answer = world.get(&path);
+            assert_eq!(answer.status, 404, "{path}");
+            bodies.push((answer.headers, answer.body.bytes));
+        }
+    }
+    assert!(bodies.iter().all(|answer| *answer == bodies[0]));
+}
+
+#[test]
+fn nobody_cancels_or_purges_with_a_guess() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    let guess = raincheck::job::JobId {
+        secret: raincheck::job::Secret::from_random([3; 16]),
+        ..id
+    };
+    assert_eq!(
+        world
+            .request("DELETE", &format!("/jobs/{guess}"))
+            .send()
+            .status,
+        404
+    );
+    assert_eq!(
+        world
+            .request("DELETE", &format!("/jobs/{guess}?purge=true"))
+            .send()
+            .status,
+        404
+    );
+    assert_eq!(
+        world
+            .request("POST", &format!("/jobs/{guess}/cancel"))
+            .send()
+            .status,
+        404
+    );
+    assert_eq!(world.status_of(&id), "queued");
+}
+
+#[test]
+fn a_method_that_a_resource_does_not_know_is_answered_with_those_that_it_does() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    let cases = [
+        ("PUT", "", "GET, HEAD, DELETE"),
+        ("POST", "/result", "GET, HEAD"),
+        ("GET", "/cancel", "POST"),
+        ("GET", "/redrive", "POST"),
+        ("get", "", "GET, HEAD, DELETE"),
+    ];
+    for (method, end, allow) in cases {
+        let answer = world.request(method, &format!("/jobs/{id}{end}")).send();
+        assert_eq!(
+            (answer.status, answer.field("allow")),
+            (405, allow),
+            "{method} {end}"
+        );
+        assert_eq!(answer.problem(), "method_not_allowed");
+    }
+}
+
+#[test]
+fn nothing_below_the_mount_reaches_the_origin() {
+    let world = World::new().rule("");
+    for path in [
+        "/jobs",
+        "/jobs/",
+        "/jobs/x/y",
+        "/jobs//",
+        "/jobs/x/result/",
+        "/jobs/%00",
+    ] {
+        let answer = world.get(path);
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (404, "not_found"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_job_is_410_after_its_retention_and_404_after_its_tombstone() {
+    let world = World::new()
+        .rule("retention = \"1h\"")
+        .config("tombstone = \"10m\"");
+    let id = world.post("x").job();
+    world.run();
+    let at = |minutes: u64| super::world::START.plus(raincheck::job::Millis(minutes * 60_000));
+    for (minutes, status, code) in [(60, 410, "job_expired"), (70, 404, "not_found")] {
+        world.advance_to(at(minutes));
+        for end in ["", "/result"] {
+            let answer = world.get(&format!("/jobs/{id}{end}"));
+            assert_eq!((answer.status, answer.problem().as_str()), (status, code));
+        }
+    }
+    world.advance_to(at(90));
+    assert_eq!(world.count("jobs"), 0);
+}
+
+#[test]
+fn browsers_get_cors_on_jobs_and_on_deferred_routes_of_configured_origins_only() {
+    let world = World::new()
+        .rule("")
+        .config("cors_origins = [\"https://app.example\"]");
+    let preflight = |path: &str, origin: &str| {
+        let request = world.request("OPTIONS", path).field("origin", origin);
+        request
+            .field("access-control-request-method", "POST")
+            .send()
+    };
+    for path in ["/slow", "/jobs/anything"] {
+        let answer = preflight(path, "https://app.example");
+        assert_eq!(answer.status, 204, "{path}");
+        assert_eq!(
+            answer.field("access-control-allow-origin"),
+            "https://app.example"
+        );
+        assert!(
+            answer
+                .field("access-control-allow-headers")
+                .contains("Idempotency-Key")
+        );
+    }
+    assert_eq!(preflight("/other", "https://app.example").status, 299);
+    assert_ne!(preflight("/slow", "https://evil.example").status, 204);
+    let receipt = world
+        .request("POST", "/slow")
+        .field("origin", "https://app.example")
+        .send();
+    assert_eq!(
+        receipt.field("access-control-allow-origin"),
+        "https://app.example"
+    );
+    for name in [
+        "Location",
+        "Operation-Location",
+        "Retry-After",
+        "ETag",
+        "Link",
+    ] {
+        let exposed = receipt.field("access-control-expose-headers");
+        assert!(exposed.contains(name), "{name} in {exposed}");
+    }
+    let refused = world
+        .request("GET", "/jobs/x")
+        .field("origin", "https://app.example")
+        .send();
+    assert_eq!(
+        refused.field("access-control-allow-origin"),
+        "https://app.example"
+    );
+    let receipt = world
+        .request("POST", "/slow")
+        .field("origin", "https://evil.example")
+        .send();
+    assert_eq!(receipt.field("access-control-allow-origin"), "");
+}
+
+#[test]
+fn targets_that_could_mislead_are_refused_or_passed_on_as_they_are() {
+    let world = World::new().rule("");
+    let long = format!("/{}", "a".repeat(70_000));
+    for target in ["", "slow", "*", "/a\0b", "/a b", "/a\nb", long.as_str()] {
+        let answer = world.request("POST", target).send();
+        assert!(
+            (400..500).contains(&answer.status),
+            "{:?}: {}",
+            &target[..target.len().min(9)],
+            answer.status
+        );
+    }
+    assert_eq!(world.count("jobs"), 0);
+    for target in ["//slow", "/x/%2e%2e/slow", "/%73low", "/x/../slow"] {
+        let answer = world.request("POST", target).send();
+        assert_eq!(
+            answer.status, 202,
+            "{target} is the rule's path for an origin too"
+        );
+    }
+    world.run();
+    assert_eq!(
+        world.sent.borrow()[0].target,
+        "//slow",
+        "and goes on as it came"
+    );
+}

@@ -1,0 +1,241 @@
+//! Calls that fail before, or after they took effect; messages that are lost or come twice.
+
+use raincheck::gateway::consume::{Disposal, run_message};
+use raincheck::gateway::message::Message;
+use raincheck::job::Millis;
+
+use super::script::{Reaction, after, respond};
+use super::world::{Fault, World};
+
+#[test]
+fn a_storage_that_does_not_answer_is_a_503_that_is_safe_to_repeat_with_a_key() {
+    for fault in [Fault::Before, Fault::After] {
+        for keyed in [true, false] {
+            let world = World::new().rule("").failing("accept", fault);
+            let request = world.request("POST", "/slow").body("x");
+            let request = if keyed {
+                request.field("idempotency-key", "k")
+            } else {
+                request
+            };
+            let refused = request.send();
+            assert_eq!(
+                (refused.status, refused.problem().as_str()),
+                (503, "storage_unavailable")
+            );
+            assert_eq!(refused.field("retry-after"), "1");
+            // Without a key it may have become a job, and nobody could find it.
+            assert_eq!(refused.json()["retryable"], keyed);
+            assert_eq!(world.count("jobs"), u64::from(fault == Fault::After));
+        }
+    }
+}
+
+#[test]
+fn after_a_lost_receipt_the_same_key_finds_the_same_job() {
+    let world = World::new().rule("").failing("accept", Fault::After);
+    let send = || {
+        world
+            .request("POST", "/slow")
+            .field("idempotency-key", "k1")
+            .body("x")
+            .send()
+    };
+    assert_eq!(send().status, 503);
+    let id = send().job();
+    assert_eq!(send().job(), id);
+    world.run();
+    assert_eq!((world.count("jobs"), world.times_sent()), (1, 1));
+}
+
+#[test]
+fn a_lost_acknowledgement_of_a_finish_is_asked_for_again_and_the_result_stands() {
+    let large = vec![b'x'; 100_000];
+    for body in [b"small".to_vec(), large] {
+        let world = World::new()
+            .rule("")
+            .origin([respond(200).body(body.clone())])
+            .failing("finish", Fault::After);
+        let id = world.post("x").job();
+        world.run();
+        assert_eq!(world.status_of(&id), "succeeded");
+        assert_eq!(world.result(&id).body.bytes, body);
+        // The rest of the report is repeated after the job has ended.
+        world.run_until(world.clock.get().plus(Millis(7_300_000)), || false);
+        assert_eq!(
+            world.result(&id).body.bytes,
+            body,
+            "and no sweep takes its object"
+        );
+    }
+}
+
+#[test]
+fn a_report_that_never_arrives_leaves_the_job_to_its_lease() {
+    let mut world = World::new().rule("origin_honours_key = true");
+    for _ in 0..5 {
+        world = world.failing("finish", Fault::Before);
+    }
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 2)
+    );
+    assert_eq!(world.lines.borrow().len(), 1, "and the log says so");
+}
+
+#[test]
+fn a_report_that_never_arrives_fails_honestly_where_repeating_is_not_safe() {
+    let mut world = World::new().rule("");
+    for _ in 0..5 {
+        world = world.failing("finish", Fault::Before);
+    }
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.error_of(&id).as_str(), world.times_sent()),
+        ("outcome_unknown", 1)
+    );
+}
+
+#[test]
+fn a_lost_renewal_is_made_up_for() {
+    for fault in [Fault::Before, Fault::After] {
+        let world = World::new()
+            .rule("")
+            .origin([after(200_000, respond(200).body("ok"))])
+            .failing("renew", fault);
+        let id = world.post("x").job();
+        world.run();
+        assert_eq!(
+            (world.status_of(&id).as_str(), world.times_sent()),
+            ("succeeded", 1)
+        );
+    }
+}
+
+#[test]
+fn a_claim_that_was_not_answered_brings_the_message_back() {
+    let world = World::new().rule("").failing("claim", Fault::Before);
+    let id = world.post("x").job();
+    let (_, outgoing) = world.queue.borrow_mut().remove(0);
+    let message = Message::parse(&outgoing.text).unwrap();
+    let run = || world.block_on(run_message(&world, &world.policy, &message));
+    assert_eq!(run(), Disposal::Retry);
+    assert_eq!(run(), Disposal::Acknowledge);
+    assert_eq!(world.status_of(&id), "succeeded");
+}
+
+#[test]
+fn a_grant_that_was_lost_lapses_with_its_lease() {
+    let world = World::new()
+        .rule("origin_honours_key = true")
+        .failing("claim", Fault::After);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 1)
+    );
+}
+
+#[test]
+fn a_message_that_comes_twice_runs_its_job_once() {
+    let world = World::new().rule("");
+    world.post("x").job();
+    let again = world.queue.borrow()[0].clone();
+    world.queue.borrow_mut().push(again.clone());
+    world.run();
+    world.queue.borrow_mut().push(again);
+    world.deliver();
+    assert_eq!(world.times_sent(), 1);
+}
+
+#[test]
+fn a_message_that_is_lost_is_sent_again_by_the_alarm() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    world.queue.borrow_mut().clear();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 1)
+    );
+}
+
+#[test]
+fn a_message_about_jobs_that_are_gone_is_acknowledged() {
+    let world = World::new().rule("");
+    let message = Message::parse("{\"v\":1,\"shard\":0,\"jobs\":[7,8]}").unwrap();
+    let disposal = world.block_on(run_message(&world, &world.policy, &message));
+    assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 0));
+}
+
+#[test]
+fn the_jobs_of_one_message_run_at_the_same_time() {
+    let slow = || after(60_000, respond(200).body("ok"));
+    let world = World::new().rule("").origin([slow(), slow(), slow()]);
+    let ids = [
+        world.post("a").job(),
+        world.post("b").job(),
+        world.post("c").job(),
+    ];
+    let keys: Vec<String> = ids.iter().map(|id| id.key.0.to_string()).collect();
+    let text = format!("{{\"v\":1,\"shard\":0,\"jobs\":[{}]}}", keys.join(","));
+    let message = Message::parse(&text).unwrap();
+    world.block_on(run_message(&world, &world.policy, &message));
+    assert_eq!(world.clock.get().since(super::world::START), Millis(60_000));
+    assert!(ids.iter().all(|id| world.status_of(id) == "succeeded"));
+}
+
+#[test]
+fn one_bad_job_in_a_message_does_not_keep_the_others_from_running() {
+    let world = World::new().rule("");
+    let ids = [world.post("a").job(), world.post("b").job()];
+    world.with_shard(0, |shard| {
+        use raincheck::shard::Sql as _;
+        let sql = format!("UPDATE jobs SET state = '{{' WHERE key = {}", ids[0].key.0);
+        shard.sql().run(&sql, &[]).unwrap();
+    });
+    let text = format!(
+        "{{\"v\":1,\"shard\":0,\"jobs\":[{},{}]}}",
+        ids[0].key.0, ids[1].key.0
+    );
+    let message = Message::parse(&text).unwrap();
+    let disposal = world.block_on(run_message(&world, &world.policy, &message));
+    assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 1));
+    assert_eq!(world.status_of(&ids[1]), "succeeded");
+}
+
+#[test]
+fn a_dead_letter_does_not_strand_its_job() {
+    let world = World::new().rule("").config("claim_patience = \"1h\"");
+    let id = world.post("x").job();
+    world.bury_all();
+    world.run();
+    assert_eq!(world.status_of(&id), "succeeded");
+    assert_eq!(world.record(&id).unwrap().dead_letters, 1);
+    assert!(
+        world.clock.get().since(super::world::START) < Millis(60_000),
+        "without the alarm"
+    );
+}
+
+#[test]
+fn an_eviction_at_any_time_loses_nothing() {
+    let world = World::new().rule("").origin([Reaction::Refuse]);
+    let id = world.post("x").job();
+    world.evict();
+    assert_eq!(world.status_of(&id), "queued");
+    world.run_until(world.clock.get().plus(Millis(500)), || false);
+    world.evict();
+    assert_eq!(world.status_of(&id), "queued");
+    world.run();
+    world.evict();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 1)
+    );
+    assert_eq!(world.result(&id).text(), "done");
+}

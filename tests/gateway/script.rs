@@ -1,0 +1,77 @@
+//! What the tests' origin does, request by request.
+
+use raincheck::job::Millis;
+use raincheck::protocol::Headers;
+
+/// What the origin does with one request.
+#[derive(Clone, Debug)]
+pub enum Reaction {
+    /// Answers.
+    Respond(Response),
+    /// No connection can be made.
+    Refuse,
+    /// The connection is lost after the request was sent.
+    Lose,
+    /// Answers with something that is no HTTP response.
+    Malformed,
+    /// Never answers.
+    Hang,
+    /// Waits first.
+    After(Millis, Box<Reaction>),
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Headers,
+    pub body: Vec<u8>,
+    pub broken: bool,
+}
+
+pub fn respond(status: u16) -> Response {
+    Response {
+        status,
+        headers: Headers::new(),
+        body: Vec::new(),
+        broken: false,
+    }
+}
+
+impl Response {
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// With a body whose length is announced.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        let len = self.body.len().to_string();
+        self.field("content-length", &len)
+    }
+
+    /// With a body that comes in chunks.
+    pub fn chunked(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.field("transfer-encoding", "chunked")
+    }
+
+    /// The body breaks off after these bytes.
+    pub fn cut(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.broken = true;
+        self
+    }
+}
+
+impl From<Response> for Reaction {
+    fn from(response: Response) -> Self {
+        Self::Respond(response)
+    }
+}
+
+/// The origin waits, then does this.
+pub fn after(millis: u64, then: impl Into<Reaction>) -> Reaction {
+    Reaction::After(Millis(millis), Box::new(then.into()))
+}

@@ -1,0 +1,376 @@
+//! The world of a test: `World::new().rule(…).origin([…])`, then requests, then time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use raincheck::gateway::consume::{Disposal, dead_letter, run_message};
+use raincheck::gateway::front::{Action, Head, decide};
+use raincheck::gateway::message::{Message, Outgoing, pack};
+use raincheck::gateway::serve;
+use raincheck::job::{JobId, Millis, Record, UnixMillis};
+use raincheck::policy::Policy;
+use raincheck::protocol::{Headers, cors};
+use raincheck::shard::{Found, Settings, Shard};
+
+use super::ports::{Answer, Body, Sent};
+use super::script::{Reaction, respond};
+use super::sqlite::Sqlite;
+
+/// When every world begins.
+pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
+
+/// How long an object without a record may stay.
+pub const ORPHAN_GRACE: Millis = Millis(7_200_000);
+
+/// How a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing happens, and an error comes back.
+    Before,
+    /// It happens, but an error comes back.
+    After,
+}
+
+/// Something that happens at a time.
+type Happening = Box<dyn FnOnce(&World)>;
+
+/// Everything.
+pub struct World {
+    text: String,
+    pub policy: Policy,
+    pub clock: Cell<UnixMillis>,
+    pub timers: RefCell<Vec<UnixMillis>>,
+    agenda: RefCell<Vec<(UnixMillis, Happening)>>,
+    shards: RefCell<BTreeMap<u16, Shard<Sqlite>>>,
+    databases: RefCell<BTreeMap<u16, Sqlite>>,
+    pub bucket: RefCell<BTreeMap<String, Vec<u8>>>,
+    pub queue: RefCell<Vec<(UnixMillis, Outgoing)>>,
+    script: RefCell<VecDeque<Reaction>>,
+    faults: RefCell<Vec<(&'static str, Fault)>>,
+    pub calls: RefCell<Vec<(u16, &'static str)>>,
+    pub sent: RefCell<Vec<Sent>>,
+    pub aborted: Rc<Cell<u32>>,
+    pub lines: RefCell<Vec<String>>,
+    draws: Cell<u64>,
+}
+
+impl World {
+    /// A world without rules, whose origin answers 200 to everything.
+    pub fn new() -> Self {
+        let text = "origin = \"https://api.example.com\"\nshards = 1\n".to_owned();
+        Self {
+            policy: Policy::parse(&text).unwrap(),
+            text,
+            clock: Cell::new(START),
+            timers: RefCell::default(),
+            agenda: RefCell::default(),
+            shards: RefCell::default(),
+            databases: RefCell::default(),
+            bucket: RefCell::default(),
+            queue: RefCell::default(),
+            script: RefCell::default(),
+            faults: RefCell::default(),
+            calls: RefCell::default(),
+            sent: RefCell::default(),
+            aborted: Rc::default(),
+            lines: RefCell::default(),
+            draws: Cell::new(1),
+        }
+    }
+
+    /// With a rule for every method on `/slow` that has these lines besides. Waits have no jitter.
+    pub fn rule(self, lines: &str) -> Self {
+        let rule = format!(
+            "[[rules]]\nname = \"slow\"\nmethods = [\"*\"]\npath = \"/slow\"\nattempts = 3\n\
+             backoff = {{ initial = \"1s\", max = \"1m\", jitter = 0 }}\n{lines}\n"
+        );
+        self.configured(|text| format!("{text}{rule}"))
+    }
+
+    /// With lines outside the rules; they take the place of such a line that stands already.
+    pub fn config(self, lines: &str) -> Self {
+        self.configured(|text| {
+            let name = lines.split(' ').next().unwrap();
+            let kept = text
+                .lines()
+                .filter(|line| !line.starts_with(&format!("{name} = ")));
+            format!("{lines}\n{}\n", kept.collect::<Vec<_>>().join("\n"))
+        })
+    }
+
+    fn configured(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        self.text = change(&self.text);
+        self.policy = Policy::parse(&self.text).unwrap_or_else(|errors| panic!("{errors}"));
+        self
+    }
+
+    /// Changes the configuration of a world that runs, as a deploy does.
+    pub fn deploy(&mut self, lines: &str) {
+        let old = std::mem::replace(self, Self::new());
+        *self = old.config(lines);
+    }
+
+    /// The origin does this with the requests that come, in their order; after that it answers 200.
+    pub fn origin<R: Into<Reaction>>(self, script: impl IntoIterator<Item = R>) -> Self {
+        self.script
+            .borrow_mut()
+            .extend(script.into_iter().map(Into::into));
+        self
+    }
+
+    /// The next call of this name goes wrong.
+    pub fn failing(self, name: &'static str, fault: Fault) -> Self {
+        self.faults.borrow_mut().push((name, fault));
+        self
+    }
+
+    /// Something happens this long from now.
+    pub fn after(&self, millis: u64, happening: impl FnOnce(&World) + 'static) {
+        let at = self.clock.get().plus(Millis(millis));
+        self.agenda.borrow_mut().push((at, Box::new(happening)));
+    }
+
+    pub(super) fn fault(&self, name: &str) -> Option<Fault> {
+        let mut faults = self.faults.borrow_mut();
+        let index = faults.iter().position(|(known, _)| *known == name)?;
+        Some(faults.remove(index).1)
+    }
+
+    pub(super) fn draw(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            // A generator of the tests' own: the same numbers in every run.
+            let next = self
+                .draws
+                .get()
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            self.draws.set(next);
+            *byte = next.to_be_bytes()[0];
+        }
+    }
+
+    pub(super) fn next_reaction(&self) -> Reaction {
+        let scripted = self.script.borrow_mut().pop_front();
+        scripted.unwrap_or_else(|| respond(200).body("done").into())
+    }
+
+    pub(super) fn with_shard<T>(
+        &self,
+        number: u16,
+        act: impl FnOnce(&mut Shard<Sqlite>) -> T,
+    ) -> T {
+        let mut shards = self.shards.borrow_mut();
+        let shard = shards.entry(number).or_insert_with(|| {
+            let mut databases = self.databases.borrow_mut();
+            let sql = databases
+                .entry(number)
+                .or_insert_with(Sqlite::in_memory)
+                .clone();
+            let settings = Settings {
+                patience: self.policy.claim_patience,
+                tombstone: self.policy.tombstone,
+                orphan_grace: ORPHAN_GRACE,
+            };
+            Shard::open(sql, Some(number), settings).unwrap()
+        });
+        act(shard)
+    }
+
+    /// Every object is evicted; the next call opens it again.
+    pub fn evict(&self) {
+        self.shards.borrow_mut().clear();
+    }
+
+    pub(super) fn put_in_queue(&self, message: &Outgoing) {
+        let due = self.clock.get().plus(Millis::from_secs(message.delay_secs));
+        self.queue.borrow_mut().push((due, message.clone()));
+    }
+
+    /// Runs a future; the clock moves on when it waits.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            self.timers.borrow_mut().clear();
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            let mut next: Vec<UnixMillis> = self.timers.take();
+            next.extend(self.agenda.borrow().iter().map(|(at, _)| *at));
+            next.extend(self.alarms());
+            let next = next
+                .into_iter()
+                .min()
+                .expect("somebody waits for something");
+            self.advance_to(next);
+        }
+    }
+
+    fn alarms(&self) -> Vec<UnixMillis> {
+        self.shards
+            .borrow()
+            .values()
+            .filter_map(Shard::wake_at)
+            .collect()
+    }
+
+    /// Moves the clock, lets happen what is due, and rings the alarms.
+    pub fn advance_to(&self, at: UnixMillis) {
+        self.clock.set(self.clock.get().max(at));
+        loop {
+            let mut agenda = self.agenda.borrow_mut();
+            let Some(due) = agenda.iter().position(|(at, _)| *at <= self.clock.get()) else {
+                break;
+            };
+            let (_, happening) = agenda.remove(due);
+            drop(agenda);
+            happening(self);
+        }
+        self.ring();
+    }
+
+    fn ring(&self) {
+        let numbers: Vec<u16> = self.shards.borrow().keys().copied().collect();
+        let now = self.clock.get();
+        for number in numbers {
+            let due = |shard: &mut Shard<Sqlite>| shard.wake_at().is_some_and(|at| at <= now);
+            let mut rounds = 0;
+            while self.with_shard(number, due) {
+                rounds += 1;
+                assert!(rounds < 100, "the alarm rings without end");
+                let tick = self.with_shard(number, |shard| shard.tick(now, 0)).unwrap();
+                for sweep in &tick.sweeps {
+                    self.bucket.borrow_mut().remove(&sweep.object);
+                }
+                self.with_shard(number, |shard| shard.swept(&tick.sweeps))
+                    .unwrap();
+                for message in pack(number, &tick.sends) {
+                    self.put_in_queue(&message);
+                }
+            }
+        }
+    }
+
+    /// Delivers messages and rings alarms until no job is active.
+    pub fn run(&self) {
+        let end = UnixMillis(u64::MAX);
+        self.run_until(end, || {
+            self.shards
+                .borrow()
+                .values()
+                .all(|shard| shard.active() == 0)
+        });
+    }
+
+    /// Delivers messages and rings alarms until something is so, at most up to a time.
+    pub fn run_until(&self, end: UnixMillis, done: impl Fn() -> bool) {
+        for _ in 0..1_000 {
+            if done() {
+                return;
+            }
+            let message = self.queue.borrow().iter().map(|(due, _)| *due).min();
+            let next = self.alarms().into_iter().chain(message).min();
+            let next = next.unwrap_or(end).max(self.clock.get());
+            if next >= end {
+                return self.advance_to(end);
+            }
+            self.advance_to(next);
+            self.deliver();
+        }
+        panic!("it never comes to an end");
+    }
+
+    /// Delivers the messages that are due.
+    pub fn deliver(&self) {
+        let now = self.clock.get();
+        let due = |(at, _): &mut (UnixMillis, Outgoing)| *at <= now;
+        let messages: Vec<_> = self.queue.borrow_mut().extract_if(.., due).collect();
+        for (_, outgoing) in messages {
+            let message = Message::parse(&outgoing.text).unwrap();
+            if self.block_on(run_message(self, &self.policy, &message)) == Disposal::Retry {
+                let again = self.clock.get().plus(Millis::from_secs(10));
+                self.queue.borrow_mut().push((again, outgoing));
+            }
+        }
+    }
+
+    /// The queue gives up on every message that it holds.
+    pub fn bury_all(&self) {
+        for (_, outgoing) in self.queue.take() {
+            let message = Message::parse(&outgoing.text).unwrap();
+            assert_eq!(
+                self.block_on(dead_letter(self, &message)),
+                Disposal::Acknowledge
+            );
+        }
+    }
+
+    pub fn has_ended(&self, id: &JobId) -> bool {
+        self.record(id)
+            .is_none_or(|record| record.status.is_terminal())
+    }
+
+    pub fn record(&self, id: &JobId) -> Option<Record> {
+        let now = self.clock.get();
+        match self
+            .with_shard(id.shard, |shard| shard.read(id, now))
+            .unwrap()
+        {
+            Found::Job(record) => Some(record),
+            Found::Nothing | Found::Expired => None,
+        }
+    }
+
+    /// How many rows a table has, in all shards.
+    pub fn count(&self, table: &str) -> u64 {
+        use raincheck::shard::Sql as _;
+        let sql = format!("SELECT count(*) FROM {table}");
+        let databases = self.databases.borrow();
+        databases
+            .values()
+            .map(|database| database.run(&sql, &[]).unwrap()[0][0].int().unwrap())
+            .sum()
+    }
+
+    /// What happens to a request, up to the answer.
+    pub fn serve(&self, head: Head, body: Option<Body>) -> Answer {
+        let origin = head.headers.get("origin").map(str::to_owned);
+        let mut random = |bytes: &mut [u8]| self.draw(bytes);
+        let action = decide(&self.policy, head, self.clock.get(), &mut random);
+        let mut answer = match action {
+            Action::Reply(reply) => Answer::of(reply),
+            Action::PassThrough(pass) => {
+                let headers = Headers::from_iter([("passed-to", pass.target.as_str())]);
+                Answer {
+                    status: 299,
+                    headers,
+                    body: Body::default(),
+                }
+            }
+            Action::Ask {
+                shard,
+                call,
+                wait: None,
+            } => self.block_on(serve::ask(self, shard, &call)),
+            Action::Ask {
+                call,
+                wait: Some((id, span)),
+                ..
+            } => self.block_on(serve::ask_when_ended(self, &id, span, &call)),
+            Action::Redrive { id, call } => self.block_on(serve::redrive(self, id, *call)),
+            Action::Accept(plan) if plan.hold.0 > 0 => {
+                self.block_on(serve::accept_and_hold(self, *plan, body))
+            }
+            Action::Accept(plan) => self.block_on(serve::accept(self, *plan, body)),
+        };
+        cors::decorate(
+            &self.policy.cors_origins,
+            origin.as_deref(),
+            &mut answer.headers,
+        );
+        answer
+    }
+}
