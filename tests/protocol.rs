@@ -413,7 +413,9 @@ fn a_response_is_opened_to_configured_origins_only() {
     assert_eq!(
         response.get("access-control-expose-headers"),
         Some(
-            "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, Preference-Applied"
+            "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
+             Preference-Applied, Accept-Ranges, Content-Range, Raincheck-Origin-Status, \
+             Raincheck-Length-Unverified"
         )
     );
 

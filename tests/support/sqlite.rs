@@ -40,7 +40,9 @@ impl Sqlite {
     }
 
     fn execute(&self, statement: &str) -> Result<(), SqlError> {
-        self.connection.execute_batch(statement).map_err(|error| SqlError(error.to_string()))
+        self.connection
+            .execute_batch(statement)
+            .map_err(|error| SqlError(error.to_string()))
     }
 }
 
@@ -66,7 +68,8 @@ impl Sql for Sqlite {
         let bound = rusqlite::params_from_iter(params.iter().map(|param| Bound(*param)));
         if columns == 0 {
             let changed = prepared.execute(bound).map_err(error)?;
-            self.rows_written.set(self.rows_written.get() + changed as u64);
+            self.rows_written
+                .set(self.rows_written.get() + changed as u64);
             return Ok(Vec::new());
         }
         let mut rows = prepared.query(bound).map_err(error)?;
@@ -74,9 +77,7 @@ impl Sql for Sqlite {
         while let Some(row) = rows.next().map_err(error)? {
             let values = (0..columns).map(|index| match row.get_ref(index) {
                 Ok(ValueRef::Integer(n)) => Value::Int(u64::try_from(n).unwrap_or_default()),
-                Ok(ValueRef::Text(text)) => {
-                    Value::Text(String::from_utf8_lossy(text).into_owned())
-                }
+                Ok(ValueRef::Text(text)) => Value::Text(String::from_utf8_lossy(text).into_owned()),
                 Ok(ValueRef::Blob(bytes)) => Value::Blob(bytes.to_vec()),
                 _ => Value::Null,
             });
@@ -85,10 +86,7 @@ impl Sql for Sqlite {
         Ok(read)
     }
 
-    fn atomically(
-        &self,
-        body: &mut dyn FnMut() -> Result<(), SqlError>,
-    ) -> Result<(), SqlError> {
+    fn atomically(&self, body: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError> {
         self.execute("SAVEPOINT atomically")?;
         match body() {
             Ok(()) => self.execute("RELEASE atomically"),
