@@ -41,8 +41,10 @@ export function ratios(samples, pairs) {
       const of = (name) => samples.filter((sample) => sample.subject === name && sample.connections === connections);
       const paired = of(ours).flatMap((mine) => of(base).filter((other) => other.round === mine.round).map((other) => [mine, other]));
       if (paired.length === 0) continue;
-      const ratio = (figure) => median(paired.map(([mine, other]) => mine[figure] / other[figure]));
-      lines.push({ ours, base, connections, cpu: ratio("cpuMicros"), perSecond: ratio("perSecond") });
+      const each = (figure) => paired.map(([mine, other]) => mine[figure] / other[figure]);
+      const cpu = each("cpuMicros");
+      const spread = { least: Math.min(...cpu), most: Math.max(...cpu) };
+      lines.push({ ours, base, connections, cpu: median(cpu), spread, perSecond: median(each("perSecond")) });
     }
   }
   return lines;
@@ -81,8 +83,9 @@ export function timedTable(summary, subjects) {
 }
 
 export function ratioTable(lines) {
-  const rows = lines.map((line) => [`${line.ours} / ${line.base}`, number(line.connections), number(line.cpu, 2), number(line.perSecond, 2)]);
-  return table(["ratio", "connections", "CPU", "requests/s"], rows);
+  const rows = lines.map((line) => [`${line.ours} / ${line.base}`, number(line.connections), number(line.cpu, 2),
+    `${number(line.spread.least, 2)}–${number(line.spread.most, 2)}`, number(line.perSecond, 2)]);
+  return table(["ratio", "connections", "CPU", "CPU over the rounds", "requests/s"], rows);
 }
 
 export function sizeTable(size) {
