@@ -29,13 +29,15 @@ const READY_MAX: Duration = Duration::from_mins(2);
 /// How much of the log a failing test shows.
 const LOG_LINES_SHOWN: usize = 60;
 
-/// Keeps wrangler from talking to the internet and to a terminal.
-const QUIET: [(&str, &str); 5] = [
+/// Keeps wrangler from talking to the internet and to a terminal, and from keeping a trace of every
+/// request, which costs more than the requests.
+const QUIET: [(&str, &str); 6] = [
     ("WRANGLER_SEND_METRICS", "false"),
     ("WRANGLER_SEND_ERROR_REPORTS", "false"),
     ("CLOUDFLARE_CF_FETCH_ENABLED", "false"),
     ("CI", "1"),
     ("NO_COLOR", "1"),
+    ("X_LOCAL_OBSERVABILITY", "false"),
 ];
 
 /// How a gateway differs from the usual one.

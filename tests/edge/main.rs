@@ -34,6 +34,7 @@ mod cancel;
 mod config;
 mod cors;
 mod expiry;
+mod faults_real;
 mod foreign_clients;
 mod idempotency;
 mod kills;

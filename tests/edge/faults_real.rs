@@ -1,0 +1,158 @@
+//! Faults of the platform, as far as they can be brought about around the real runtime: a consumer
+//! that stands still, an origin that is gone, queues that lose and repeat, dead letters, a full
+//! disk, an alarm that was given up, records of other builds.
+//!
+//! A clock that jumps cannot be had here without another program in between; the simulation has it.
+
+mod disk;
+mod queues;
+mod records;
+mod relay;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client::Request;
+use crate::gateway::{Gateway, Setup};
+use crate::job::{Case, Job};
+use crate::origin::Origin;
+use crate::pattern;
+use crate::store::Store;
+
+use relay::Relay;
+
+/// Longer than the lease below and its first renewals.
+const PAST_THE_LEASE: Duration = Duration::from_secs(6);
+
+/// Everything that is to happen by itself happens within seconds. `{patience}` is filled in.
+const RULES: &str = r#"
+retention = "1h"
+claim_patience = "{patience}"
+lease = "1s"
+shards = 1
+
+[[rules]]
+name = "honours"
+path = "/honours/{*rest}"
+attempts = 100
+attempt_timeout = "10s"
+deadline = "30m"
+backoff = { initial = "200ms", factor = 1, jitter = 0 }
+origin_honours_key = true
+
+[[rules]]
+name = "once"
+path = "/once/{*rest}"
+attempts = 100
+attempt_timeout = "10s"
+deadline = "30m"
+backoff = { initial = "200ms", factor = 1, jitter = 0 }
+"#;
+
+fn rules(origin: SocketAddr, patience: &str) -> String {
+    let rules = RULES.replace("{patience}", patience);
+    format!("origin = \"http://{origin}\"\n{rules}")
+}
+
+/// A gateway for these tests.
+fn start(origin: SocketAddr, patience: &str, setup: Setup) -> Gateway {
+    Gateway::start_as(&rules(origin, patience), setup)
+}
+
+/// Sends a request that asks for `bytes` of a pattern.
+async fn accepted(gateway: &Gateway, case: &Case, target: &str, bytes: u64) -> Job {
+    let request = request(case, target, bytes);
+    Job::accepted_by(gateway.address, request).await
+}
+
+fn request(case: &Case, target: &str, bytes: u64) -> Request {
+    case.post(&format!("{target}bytes={bytes}&seed=7"))
+}
+
+/// Waits for the job to succeed with those bytes.
+async fn succeeds(job: &Job, bytes: u64) -> Value {
+    let document = job.ended().await;
+    assert_eq!(document["status"], "succeeded", "{document:#}");
+    let result = job.result().await;
+    assert_eq!(pattern::sha256(&result.body), pattern::hash(7, bytes));
+    document
+}
+
+/// All attempts of a case are one request, and there are so many.
+fn assert_attempts(case: &Case, attempts: usize) {
+    let seen = case.seen();
+    assert_eq!(seen.len(), attempts, "{seen:#?}");
+    for other in &seen {
+        assert_eq!(other.identity(), seen[0].identity());
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_stood_still_past_its_lease_changes_nothing_when_it_goes_on() {
+    let gateway = start(Origin::shared().address, "1s", Setup::default());
+    let (again, once) = (Case::new(), Case::new());
+    let repeatable = accepted(&gateway, &again, "/honours/echo?ms=2000&", 100_000).await;
+    let unique = accepted(&gateway, &once, "/once/echo?ms=2000&", 100).await;
+    while again.seen().is_empty() || once.seen().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    gateway.signal("STOP");
+    tokio::time::sleep(PAST_THE_LEASE).await;
+    gateway.signal("CONT");
+
+    let document = succeeds(&repeatable, 100_000).await;
+    assert_eq!(document["attempt"], 2, "{document:#}");
+    assert_eq!(unique.failed().await, "outcome_unknown");
+    let before = (repeatable.document().await, unique.document().await);
+    // The stored response of the attempt that came too late must go; that of the other must stay.
+    let store = Store::of(&gateway);
+    let mut objects = 0;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        objects = store.contents().objects;
+        if objects == 1 {
+            break;
+        }
+    }
+    assert_eq!(objects, 1);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = (repeatable.document().await, unique.document().await);
+    assert_eq!(before, after);
+    assert_attempts(&again, 2);
+    assert_attempts(&once, 1);
+    succeeds(&repeatable, 100_000).await;
+}
+
+#[tokio::test]
+async fn jobs_wait_for_an_origin_that_refuses_connections_and_are_sent_once_when_it_is_back() {
+    let relay = Relay::closed(Origin::shared().address);
+    let gateway = start(relay.address, "1s", Setup::default());
+    let mut jobs = Vec::new();
+    for number in 0..20 {
+        let case = Case::new();
+        let target = ["/honours/echo?", "/once/echo?"][number % 2];
+        let bytes = if number < 4 { 100_000 } else { 100 };
+        let job = accepted(&gateway, &case, target, bytes).await;
+        jobs.push((case, job, bytes));
+    }
+    for (case, job, _) in &jobs {
+        let tried = |document: &Value| document["attempt"].as_u64() >= Some(3);
+        job.until(tried).await;
+        assert!(case.seen().is_empty());
+    }
+    relay.open().await;
+    for (case, job, bytes) in &jobs {
+        let document = succeeds(job, *bytes).await;
+        assert!(document["attempt"].as_u64() > Some(3), "{document:#}");
+        // A refused connection is known to have done nothing, so even a POST is sent again, and
+        // the origin sees one request.
+        assert_attempts(case, 1);
+    }
+}
+
+/// Sets a variable of the Worker.
+fn set(wrangler: &mut Value, variable: &str, value: &str) {
+    wrangler["vars"][variable] = json!(value);
+}

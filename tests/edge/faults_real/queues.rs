@@ -1,0 +1,82 @@
+//! Queues that lose and repeat messages, and messages that a queue gives up on.
+
+use chrono::DateTime;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::gateway::{Setup, with_faulty_platform};
+use crate::job::Case;
+use crate::origin::Origin;
+use crate::store::Store;
+
+use super::{accepted, assert_attempts, set, start, succeeds};
+
+/// Enough for every kind of bad luck: with these, 90 messages are lost and 90 come three times.
+const JOBS: usize = 300;
+
+/// `claim_patience` of the first test.
+const PATIENCE_MS: i64 = 1000;
+
+#[tokio::test]
+async fn messages_that_are_lost_or_come_three_times_make_no_difference() {
+    let setup = Setup {
+        change: Some(|wrangler| {
+            with_faulty_platform(wrangler);
+            set(wrangler, "RAINCHECK_FAULT", "unreliable-queues");
+        }),
+        ..Setup::default()
+    };
+    let gateway = start(Origin::shared().address, "1s", setup);
+    let mut jobs = Vec::new();
+    while jobs.len() < JOBS {
+        let cases: Vec<Case> = (0..10).map(|_| Case::new()).collect();
+        let some = cases
+            .iter()
+            .map(|case| accepted(&gateway, case, "/once/echo?ms=50&", 100));
+        let some = join_all(some).await;
+        jobs.extend(cases.into_iter().zip(some));
+    }
+    let mut late = 0;
+    for (case, job) in &jobs {
+        let document = succeeds(job, 100).await;
+        assert_attempts(case, 1);
+        let waited = time(&document, "started") - time(&document, "created");
+        late += usize::from(waited >= PATIENCE_MS);
+    }
+    assert!(late > 0, "no message was lost");
+}
+
+fn time(document: &Value, member: &str) -> i64 {
+    let text = document[member].as_str().unwrap();
+    DateTime::parse_from_rfc3339(text)
+        .unwrap()
+        .timestamp_millis()
+}
+
+#[tokio::test]
+async fn a_job_whose_message_became_a_dead_letter_still_ends() {
+    let setup = Setup {
+        change: Some(|wrangler| {
+            with_faulty_platform(wrangler);
+            set(wrangler, "RAINCHECK_FAULT", "consumer-fails");
+            set(wrangler, "RAINCHECK_CONSUMER", "");
+            for consumer in wrangler["queues"]["consumers"].as_array_mut().unwrap() {
+                consumer["max_retries"] = json!(1);
+                consumer["retry_delay"] = json!(0);
+                consumer["max_batch_timeout"] = json!(1);
+            }
+        }),
+        ..Setup::default()
+    };
+    // With such a patience nothing but the dead letter can bring the job back in time.
+    let gateway = start(Origin::shared().address, "20m", setup);
+    let case = Case::new();
+    let job = accepted(&gateway, &case, "/once/echo?", 100).await;
+    succeeds(&job, 100).await;
+    assert_attempts(&case, 1);
+    let records = Store::of(&gateway).records();
+    assert!(
+        records[0]["dead_letters"].as_u64() >= Some(1),
+        "{records:#?}"
+    );
+}
