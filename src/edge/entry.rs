@@ -10,8 +10,9 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 
+use crate::gateway::call::Envelope;
 use crate::gateway::consume::{self, Disposal};
-use crate::gateway::front::{Action, Head, PassThrough, decide};
+use crate::gateway::front::{Action, Announced, Head, PassThrough, decide};
 use crate::gateway::message::{JOBS_PER_MESSAGE, Message};
 use crate::gateway::{Reply, serve};
 use crate::policy::{ConfigErrors, Policy};
@@ -20,12 +21,12 @@ use crate::protocol::cors;
 use crate::protocol::headers::HOP_BY_HOP;
 use crate::protocol::problem::{Problem, ProblemCode};
 
-use super::bindings::{Bindings, DEAD_LETTERS};
+use super::bindings::{Bindings, DEAD_LETTERS, SHARDS};
 use super::glue;
 use super::ports::{Body, Platform, now, random, response, url};
 
-/// Called by the Worker's entry for each request. What passes through never becomes a future here:
-/// it is one call to the platform and its promise.
+/// Called by the Worker's entry for each request. What passes through, and what one shard answers
+/// alone, never becomes a future here: it is one call to the platform and its promise.
 #[wasm_bindgen]
 pub fn fetch(request: Request, env: JsValue) -> Promise {
     let bindings = Bindings::new(env);
@@ -45,6 +46,12 @@ pub fn fetch(request: Request, env: JsValue) -> Promise {
     {
         return pass_through(&platform, &request, pass);
     }
+    let mut action = action;
+    if !needs_cors(&platform.policy)
+        && let Some(answer) = by_shard_alone(&platform, &request, &mut action)
+    {
+        return answer;
+    }
     future_to_promise(async move {
         let answer = serve_request(&platform, &request, action).await;
         Ok(with_cors(&platform.policy, origin.as_deref(), answer).into())
@@ -60,6 +67,45 @@ pub fn origin_unreachable() -> Response {
             .retryable(false)
             .into(),
     )
+}
+
+/// The common accepts and looks at a job: a call to a shard, whose answer is the client's as it is.
+fn by_shard_alone(platform: &Platform, request: &Request, action: &mut Action) -> Option<Promise> {
+    let (shard, call, body, safe_to_repeat) = match action {
+        Action::Accept(plan) => {
+            let call = serve::plain_accept(plan)?;
+            let body = match plan.body {
+                Announced::Nothing => None,
+                _ => request.body(),
+            };
+            let body = body.map_or(JsValue::UNDEFINED, JsValue::from);
+            (plan.shard, call, body, plan.call.key.is_some())
+        }
+        Action::Ask {
+            shard,
+            call,
+            wait: None,
+        } if call.is_about_status() => {
+            let call = Envelope::header_of(*shard, call).ok()?;
+            (*shard, call, JsValue::UNDEFINED, true)
+        }
+        _ => return None,
+    };
+    let namespace = platform.bindings.get(SHARDS);
+    let name = format!("shard-{shard}");
+    Some(glue::answer_of_shard(
+        &namespace,
+        &name,
+        &call,
+        &body,
+        safe_to_repeat,
+    ))
+}
+
+/// Called by the Worker's entry when a shard did not answer.
+#[wasm_bindgen(js_name = shardUnavailable)]
+pub fn shard_unavailable(safe_to_repeat: bool) -> Response {
+    response(serve::shard_unavailable(safe_to_repeat))
 }
 
 fn resolved(answer: &Response) -> Promise {

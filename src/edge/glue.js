@@ -59,6 +59,26 @@ export function callShard(namespace, name, call, body) {
   return namespace.get(id).fetch("http://shard/", init);
 }
 
+/** A shard did not answer; the Worker's entry makes the problem of it. */
+class ShardUnavailable extends Error {
+  name = "ShardUnavailable";
+
+  constructor(safeToRepeat) {
+    super("a shard did not answer");
+    this.safeToRepeat = safeToRepeat;
+  }
+}
+
+/** Calls a shard whose answer is the client's, as it is. */
+export async function answerOfShard(namespace, name, call, body, safeToRepeat) {
+  try {
+    return await callShard(namespace, name, call, body);
+  } catch (error) {
+    console.warn(`${name}:`, error);
+    throw new ShardUnavailable(safeToRepeat);
+  }
+}
+
 /**
  * Waits until a shard tells that a job has ended, at most so long. The wait costs the shard nothing:
  * its end of the WebSocket hibernates.
@@ -105,7 +125,7 @@ export function tellWatchers(state, tag) {
 }
 
 /** No answer came from the origin; the Worker's entry makes the problem of it. */
-export class OriginUnreachable extends Error {
+class OriginUnreachable extends Error {
   name = "OriginUnreachable";
 }
 

@@ -31,6 +31,15 @@ extern "C" {
         body: &JsValue,
     ) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(js_name = answerOfShard)]
+    pub(super) fn answer_of_shard(
+        namespace: &JsValue,
+        name: &str,
+        call: &str,
+        body: &JsValue,
+        safe_to_repeat: bool,
+    ) -> Promise;
+
     #[wasm_bindgen(js_name = untilEnded)]
     pub(super) fn until_ended(namespace: &JsValue, name: &str, call: &str, millis: f64) -> Promise;
 

@@ -15,6 +15,7 @@ const INTERNAL_ERROR =
 
 function failed(error) {
   if (error?.name === "OriginUnreachable") return rust.originUnreachable();
+  if (error?.name === "ShardUnavailable") return rust.shardUnavailable(error.safeToRepeat);
   console.error("Rust failed:", error);
   return new Response(INTERNAL_ERROR, {
     status: 500,

@@ -286,20 +286,17 @@ pub struct Work {
 }
 
 impl Envelope {
-    /// Writes a call for the header. Fails only if a value cannot be JSON, which none can.
-    pub fn header_of(shard: u16, call: &Call) -> Result<String, serde_json::Error> {
+    /// Writes a call for the header: a [`Call`], or what looks like one when it is written. Fails only
+    /// if a value cannot be JSON, which none can.
+    pub fn header_of<C: Serialize>(shard: u16, call: &C) -> Result<String, serde_json::Error> {
         #[derive(Serialize)]
-        struct Borrowed<'a> {
+        struct Borrowed<'a, C> {
             v: u8,
             shard: u16,
-            call: &'a Call,
+            call: &'a C,
         }
-        serde_json::to_string(&Borrowed {
-            v: CALL_VERSION,
-            shard,
-            call,
-        })
-        .map(escape_non_ascii)
+        let v = CALL_VERSION;
+        serde_json::to_string(&Borrowed { v, shard, call }).map(escape_non_ascii)
     }
 
     /// Reads a call.
@@ -323,6 +320,18 @@ impl ResponseHead {
     pub fn parse(text: &str) -> Option<Self> {
         let head: Self = serde_json::from_str(text).ok()?;
         (head.v <= HEAD_VERSION).then_some(head)
+    }
+}
+
+impl Call {
+    /// Whether the answer is complete as the shard gives it: a document, never a stored body.
+    #[must_use]
+    pub fn is_about_status(&self) -> bool {
+        match self {
+            Self::View(view) => view.view == View::Status,
+            Self::Cancel(_) | Self::Purge(_) => true,
+            _ => false,
+        }
     }
 }
 

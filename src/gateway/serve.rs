@@ -4,12 +4,14 @@
 //! an answer of the storage is lost the client gets a 503 and may repeat the request; with an
 //! `Idempotency-Key` it finds the same job.
 
+use serde::Serialize;
+
 use crate::job::{BodyRef, JobId, Millis, RowKey};
 use crate::protocol::problem::{Problem, ProblemCode};
 
 use super::call::{
-    Call, Envelope, HELD_HEADER, JobCall, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
-    View, ViewCall,
+    AcceptCall, Call, Envelope, HELD_HEADER, JobCall, OBJECT_HEADER, PayloadCall, RedriveCall,
+    SLICE_HEADER, View, ViewCall,
 };
 use super::front::{AcceptPlan, Announced, INLINE_MAX, too_large};
 use super::hash::hex;
@@ -112,6 +114,34 @@ pub async fn accept_and_hold<P: Front + Waiting>(
         // Whatever went wrong after the receipt, the receipt stands.
         Ok(_) | Err(Unavailable) => ports.amend(receipt, &[(HELD_HEADER, None)], None),
     }
+}
+
+/// The call that takes a request in, where it is nothing but that call: a small body of announced
+/// length goes along as a stream, and the shard's answer is the response. `None`: see [`accept`].
+pub fn plain_accept(plan: &mut AcceptPlan) -> Option<String> {
+    /// [`Call::Accept`] without giving the call away.
+    #[derive(Serialize)]
+    struct Accept<'a> {
+        accept: &'a AcceptCall,
+    }
+
+    let small = match plan.body {
+        Announced::Nothing => Some(PayloadCall::Absent),
+        Announced::Length(len) if len <= INLINE_MAX => Some(PayloadCall::Inline(Some(len))),
+        Announced::Length(_) | Announced::Unknown => None,
+    };
+    if plan.hold.0 > 0 || plan.previous.is_some() {
+        return None;
+    }
+    plan.call.payload = small?;
+    Envelope::header_of(plan.shard, &Accept { accept: &plan.call }).ok()
+}
+
+/// The problem of a shard that did not answer. With `safe_to_repeat`, sending the request again can
+/// not make a second job.
+#[must_use]
+pub fn shard_unavailable(safe_to_repeat: bool) -> Reply {
+    unavailable().retryable(safe_to_repeat).on_route().into()
 }
 
 /// Takes a request in. The response is the receipt, or the problem.
@@ -227,14 +257,14 @@ pub fn object_key<P: Host>(ports: &P, kind: &str, shard: u16) -> String {
 
 enum Known<R, B> {
     Job(R),
-    Nothing(Box<super::call::AcceptCall>, CallBody<B>),
+    Nothing(Box<AcceptCall>, CallBody<B>),
 }
 
 /// Asks the shard that a key belonged to before the number of shards changed.
 async fn look_up<P: Front>(
     ports: &P,
     previous: u16,
-    mut call: super::call::AcceptCall,
+    mut call: AcceptCall,
     carried: CallBody<P::Body>,
 ) -> Result<Known<P::Response, P::Body>, Problem> {
     // The body is needed twice, so it has to be in memory; it is small, or it is in the bucket.
