@@ -31,18 +31,27 @@ impl Schedule {
         }
     }
 
-    /// Moves a job's wake-up after its message was sent again: each time the wait doubles.
-    pub fn resent(&mut self, key: RowKey, now: UnixMillis, patience: Millis, latest: UnixMillis) {
+    /// Moves a job's wake-up after its message was sent again: each time the wait doubles. `waited` is
+    /// how long the job has been due: the wait is at least as long, so that an object that forgets
+    /// the count with each start does not send a stuck job's message any oftener.
+    pub fn resent(
+        &mut self,
+        key: RowKey,
+        now: UnixMillis,
+        waited: Millis,
+        patience: Millis,
+        latest: UnixMillis,
+    ) {
         let resends = self
             .remove(key)
             .map_or(0, |entry| entry.resends)
             .saturating_add(1);
-        let doublings = u32::from(resends.min(DOUBLINGS_MAX));
-        let wait = Millis(
-            patience
-                .0
-                .saturating_mul(1_u64.checked_shl(doublings).unwrap_or(1)),
-        );
+        let doubled = |times: u8| {
+            let factor = 1_u64.checked_shl(u32::from(times)).unwrap_or(1);
+            Millis(patience.0.saturating_mul(factor))
+        };
+        let longest = doubled(DOUBLINGS_MAX);
+        let wait = doubled(resends.min(DOUBLINGS_MAX)).max(waited).min(longest);
         self.insert(
             key,
             Entry {

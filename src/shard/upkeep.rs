@@ -48,8 +48,8 @@ impl<S: Sql> Shard<S> {
                 Err(ShardError::Unreadable(_)) => {
                     // A newer build's row: it must not stop the others, nor ring without end.
                     tick.unreadable = tick.unreadable.saturating_add(1);
-                    self.schedule
-                        .resent(key, now, self.settings.patience, UnixMillis(u64::MAX));
+                    let (patience, never) = (self.settings.patience, UnixMillis(u64::MAX));
+                    self.schedule.resent(key, now, Millis(0), patience, never);
                 }
                 Err(error) => return Err(error),
             }
@@ -92,8 +92,9 @@ impl<S: Sql> Shard<S> {
                 delay,
                 key,
             });
-            self.schedule
-                .resent(key, now, self.settings.patience, done.record.deadline);
+            let waited = now.since(done.record.due);
+            let (patience, deadline) = (self.settings.patience, done.record.deadline);
+            self.schedule.resent(key, now, waited, patience, deadline);
         }
         Ok(done.sends)
     }

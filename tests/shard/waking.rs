@@ -242,3 +242,21 @@ fn a_late_report_of_a_lost_consumer_changes_nothing() {
     assert!(bench.finish(id, new, ok()).kept);
     assert_eq!(bench.record(id).attempt, 2);
 }
+
+#[test]
+fn an_eviction_before_each_alarm_does_not_make_a_stuck_job_be_sent_oftener() {
+    let mut bench = Bench::new();
+    bench.accept(long_lived());
+    let mut sent = 0;
+    let end = bench.now.plus(Millis(SETTINGS.patience.0 * 1_000));
+    while bench.now < end {
+        bench.now = bench.shard.wake_at().unwrap();
+        bench.reopen();
+        sent += bench.tick().sends.len();
+        assert!(bench.shard.wake_at().unwrap() > bench.now);
+    }
+    assert!(
+        (8..=20).contains(&sent),
+        "{sent} messages in a thousand patiences"
+    );
+}
