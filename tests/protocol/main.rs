@@ -5,18 +5,17 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod browsers;
+mod targets;
+
 use raincheck::job::{Millis, Priority, UnixMillis};
 use raincheck::protocol::conditional::{etag, if_match, if_none_match};
-use raincheck::protocol::cors;
-use raincheck::protocol::headers::Headers;
 use raincheck::protocol::idempotency::{IdempotencyKey, KeyError};
 use raincheck::protocol::prefer::Prefer;
 use raincheck::protocol::priority::{to_priority, urgency};
 use raincheck::protocol::range::{
     ByteRange, RangeOutcome, content_range, content_range_unsatisfied, if_range,
 };
-use raincheck::protocol::route::{self, Endpoint, JobPath};
-use raincheck::protocol::target::{Target, TargetError, join};
 use raincheck::protocol::time::{parse_http_date, parse_rfc3339, retry_after, rfc3339};
 
 #[test]
@@ -261,168 +260,4 @@ fn retry_after_is_seconds_or_a_date() {
     for (value, expected) in table {
         assert_eq!(retry_after(value, now), expected, "{value}");
     }
-}
-
-#[test]
-fn paths_below_the_mount_are_jobs_or_nothing() {
-    let job = |endpoint| Some(JobPath::Job { id: "jA", endpoint });
-    let table = [
-        ("/jobs/jA", job(Endpoint::Status)),
-        ("/jobs/jA/result", job(Endpoint::Result)),
-        ("/jobs/jA/cancel", job(Endpoint::Cancel)),
-        ("/jobs/jA/events", job(Endpoint::Events)),
-        ("/jobs/jA/redrive", job(Endpoint::Redrive)),
-        ("/jobs", Some(JobPath::Unknown)),
-        ("/jobs/", Some(JobPath::Unknown)),
-        ("/jobs/jA/", Some(JobPath::Unknown)),
-        ("/jobs//result", Some(JobPath::Unknown)),
-        ("/jobs/jA/result/", Some(JobPath::Unknown)),
-        ("/jobs/jA/result/x", Some(JobPath::Unknown)),
-        ("/jobs/jA/Result", Some(JobPath::Unknown)),
-        ("/jobs/../secret", Some(JobPath::Unknown)),
-        ("/jobsite", None),
-        ("/Jobs/jA", None),
-        ("/%6aobs/jA", None),
-        ("//jobs/jA", None),
-        ("/", None),
-        ("", None),
-    ];
-    for (path, expected) in table {
-        assert_eq!(route::parse("/jobs", path), expected, "{path}");
-    }
-    assert_eq!(Endpoint::Status.allowed_methods(), "GET, HEAD, DELETE");
-    assert!(Endpoint::Cancel.allows("POST") && !Endpoint::Cancel.allows("post"));
-    assert!(!Endpoint::Result.allows("DELETE") && !Endpoint::Events.allows("HEAD"));
-}
-
-#[test]
-fn targets_stay_as_they_are_and_on_the_origin() {
-    let joined = |base: &str, target: &str| join(base, &Target::parse(target).unwrap());
-    let table = [
-        ("https://api", "/a?b=c?d", "https://api/a?b=c?d"),
-        (
-            "https://api/",
-            "//evil.example/x",
-            "https://api//evil.example/x",
-        ),
-        (
-            "https://api",
-            "/\\evil.example",
-            "https://api/\\evil.example",
-        ),
-        ("https://api", "/@evil.example", "https://api/@evil.example"),
-        ("https://api", "/%2e%2e/a", "https://api/%2e%2e/a"),
-        ("https://api/v1/", "/%2E%2e/admin", "https://api/v1/admin"),
-        (
-            "https://api/v1",
-            "/a/../..\\admin?x=../..",
-            "https://api/v1/admin?x=../..",
-        ),
-        ("https://api/v1", "/a/..", "https://api/v1/"),
-        ("https://api/v1?q#f", "/a", "https://api/v1/a"),
-    ];
-    for (base, target, url) in table {
-        assert_eq!(joined(base, target), url);
-    }
-    let target = Target::parse("/a/b?x=1?y").unwrap();
-    assert_eq!((target.path(), target.query()), ("/a/b", Some("x=1?y")));
-    for (url, expected) in [
-        ("https://h", "/"),
-        ("https://h?x", "/?x"),
-        ("https://h:1/a//b?c", "/a//b?c"),
-        ("http://[::1]:8787/a", "/a"),
-    ] {
-        assert_eq!(Target::of_url(url).unwrap().as_str(), expected);
-    }
-}
-
-#[test]
-fn targets_that_cannot_be_sent_are_refused() {
-    let long = format!("/{}", "a".repeat(64 * 1024));
-    let table = [
-        (long.as_str(), TargetError::TooLong, 414),
-        ("", TargetError::NotAPath, 400),
-        ("*", TargetError::NotAPath, 400),
-        ("https://h/", TargetError::NotAPath, 400),
-        ("/a\0", TargetError::Character, 400),
-        ("/a\r\nhost: b", TargetError::Character, 400),
-        ("/a b", TargetError::Character, 400),
-        ("/a\t", TargetError::Character, 400),
-        ("/é", TargetError::Character, 400),
-        ("/a#b", TargetError::Character, 400),
-        ("/\u{7f}", TargetError::Character, 400),
-    ];
-    for (target, error, status) in table {
-        assert_eq!(Target::parse(target), Err(error));
-        assert_eq!(error.code().status(), status);
-        assert!(error.to_string().starts_with("the request target"));
-    }
-}
-
-#[test]
-fn a_preflight_from_a_configured_origin_is_answered() {
-    let origins = vec!["https://app.example".to_owned()];
-    let request = Headers::from_iter([
-        ("Origin", "https://app.example"),
-        ("Access-Control-Request-Method", "POST"),
-    ]);
-    let answer = cors::preflight(&origins, &request).unwrap();
-    assert_eq!(
-        answer.get("access-control-allow-origin"),
-        Some("https://app.example")
-    );
-    assert_eq!(
-        answer.get("access-control-allow-headers"),
-        Some(
-            "Authorization, Content-Type, Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent, Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline"
-        )
-    );
-    assert_eq!(answer.get("vary"), Some("Origin"));
-    assert!(!answer.contains("access-control-allow-credentials"));
-
-    let mut stranger = request.clone();
-    stranger.set("origin", "https://app.example.evil");
-    assert_eq!(cors::preflight(&origins, &stranger), None);
-    let mut plain_options = request.clone();
-    plain_options.remove("access-control-request-method");
-    assert_eq!(cors::preflight(&origins, &plain_options), None);
-    assert_eq!(cors::preflight(&[], &request), None);
-    assert_eq!(
-        cors::preflight(&["*".to_owned()], &request)
-            .unwrap()
-            .get("access-control-allow-origin"),
-        Some("*")
-    );
-}
-
-#[test]
-fn a_response_is_opened_to_configured_origins_only() {
-    let origins = vec!["https://app.example".to_owned()];
-    let mut response = Headers::from_iter([
-        ("vary", "Prefer"),
-        ("access-control-allow-origin", "https://other.example"),
-    ]);
-    cors::decorate(&origins, Some("https://app.example"), &mut response);
-    assert_eq!(response.get("vary"), Some("Prefer, Origin"));
-    assert_eq!(
-        response
-            .get_all("access-control-allow-origin")
-            .collect::<Vec<_>>(),
-        ["https://app.example"]
-    );
-    assert_eq!(
-        response.get("access-control-expose-headers"),
-        Some(
-            "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
-             Preference-Applied, Accept-Ranges, Content-Range, Raincheck-Origin-Status, \
-             Raincheck-Length-Unverified"
-        )
-    );
-
-    let mut same_origin = Headers::new();
-    cors::decorate(&origins, None, &mut same_origin);
-    assert_eq!(same_origin, Headers::from_iter([("vary", "Origin")]));
-    let mut off = Headers::new();
-    cors::decorate(&[], Some("https://app.example"), &mut off);
-    assert!(off.is_empty());
 }
