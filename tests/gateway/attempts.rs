@@ -291,6 +291,11 @@ fn a_consumer_that_lost_its_lease_aborts_its_request() {
     world.deliver();
     assert_eq!((world.aborted.get(), world.times_sent()), (1, 1));
     assert_eq!(world.status_of(&id), "canceled");
+    let took = world.clock.get().since(super::world::START);
+    assert!(
+        took <= world.policy.lease,
+        "at the next renewal, not at the time-out"
+    );
 }
 
 #[test]
