@@ -28,14 +28,19 @@ async fn what_was_accepted_before_a_kill_ends_after_it() {
     let large = Case::new();
     let mut running = Vec::new();
     for (case, length) in [(&small, 100), (&large, 300_000)] {
-        let request = put(case, "/always/echo?ms=3000", length);
+        // Only the kill ends the first attempt.
+        let request = put(case, "/always/sequence?steps=hang,200", length);
         running.push((
             case,
             length,
             Job::accepted_by(gateway.address, request).await,
         ));
     }
-    let posted = Job::accepted_by(gateway.address, Case::new().post("/always/echo?ms=3000")).await;
+    let posted = Job::accepted_by(
+        gateway.address,
+        Case::new().post("/always/broken?when=after&how=hang"),
+    )
+    .await;
     for job in running.iter().map(|(_, _, job)| job).chain([&posted]) {
         job.until_status("running").await;
     }
