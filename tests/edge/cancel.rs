@@ -89,9 +89,9 @@ async fn cancelling_aborts_the_attempt_at_the_origin() {
     cancel(&job).await;
     let start = std::time::Instant::now();
     while case.seen_once().left.is_none() {
-        // The attempt's own limit is 20 s; the abort must come well before.
+        // The attempt's own limit is a minute; the abort must come well before.
         assert!(
-            start.elapsed() < Duration::from_secs(10),
+            start.elapsed() < Duration::from_secs(30),
             "the origin is still being waited for"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;

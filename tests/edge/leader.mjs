@@ -12,6 +12,7 @@ child.on("exit", () => process.exit(1));
 process.stdin.resume();
 process.stdin.on("end", () => {
   process.kill(-child.pid, "SIGKILL");
-  rmSync(directory, { recursive: true, force: true });
+  // The killed may still be writing.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
   process.exit(0);
 });

@@ -17,7 +17,6 @@
     clippy::print_stderr,
     reason = "a test ends at the first surprise, and prints what it found"
 )]
-#![allow(dead_code)]
 
 mod behaviour;
 mod client;

@@ -37,7 +37,7 @@ async fn a_receipt_has_every_field_of_the_contract() {
             .is_ok_and(|seconds| seconds >= 1),
         "{receipt}"
     );
-    assert_eq!(receipt.must("vary"), "Prefer");
+    assert!(receipt.must("vary").contains("Prefer"), "{receipt}");
     assert_eq!(receipt.must("cache-control"), "no-store");
     assert_eq!(receipt.must("content-type"), "application/json");
     assert_eq!(receipt.field("preference-applied"), None);

@@ -18,8 +18,8 @@ claim_patience = "3s"
 const USUAL: &str = r#"
 methods = ["*"]
 attempts = 3
-attempt_timeout = "20s"
-deadline = "60s"
+attempt_timeout = "60s"
+deadline = "120s"
 backoff = { initial = "50ms", factor = 1, max = "2s", jitter = 0 }
 "#;
 

@@ -53,7 +53,7 @@ async fn a_job_that_succeeded_says_when_and_where_its_result_is() {
     assert!(millis(&document, "started") <= millis(&document, "finished"));
     assert_eq!(
         millis(&document, "deadline") - millis(&document, "created"),
-        60_000
+        120_000
     );
     assert_eq!(
         millis(&document, "expires") - millis(&document, "created"),
