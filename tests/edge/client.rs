@@ -232,9 +232,4 @@ impl Exchange {
     pub async fn read_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         wire::in_time(wire::read_piece(&mut self.stream, &mut self.framing)).await
     }
-
-    /// The bare connection, after an upgrade.
-    pub fn into_stream(self) -> TcpStream {
-        self.stream.into_inner()
-    }
 }
