@@ -23,14 +23,20 @@ use crate::store::Store;
 
 use relay::Relay;
 
-/// Longer than the lease below and its first renewals.
+/// Longer than a short lease and its first renewals.
 const PAST_THE_LEASE: Duration = Duration::from_secs(6);
 
-/// Everything that is to happen by itself happens within seconds. `{patience}` is filled in.
+/// `lease` where an attempt is to lose it.
+const SHORT: &str = "1s";
+
+/// `lease` where none is to be lost, however slow the machine.
+const LONG: &str = "2m";
+
+/// `{patience}` and `{lease}` are filled in.
 const RULES: &str = r#"
 retention = "1h"
 claim_patience = "{patience}"
-lease = "1s"
+lease = "{lease}"
 shards = 1
 
 [[rules]]
@@ -51,14 +57,12 @@ deadline = "30m"
 backoff = { initial = "200ms", factor = 1, jitter = 0 }
 "#;
 
-fn rules(origin: SocketAddr, patience: &str) -> String {
-    let rules = RULES.replace("{patience}", patience);
-    format!("origin = \"http://{origin}\"\n{rules}")
-}
-
 /// A gateway for these tests.
-fn start(origin: SocketAddr, patience: &str, setup: Setup) -> Gateway {
-    Gateway::start_as(&rules(origin, patience), setup)
+fn start(origin: SocketAddr, patience: &str, lease: &str, setup: Setup) -> Gateway {
+    let rules = RULES
+        .replace("{patience}", patience)
+        .replace("{lease}", lease);
+    Gateway::start_as(&format!("origin = \"http://{origin}\"\n{rules}"), setup)
 }
 
 /// Sends a request that asks for `bytes` of a pattern.
@@ -91,7 +95,7 @@ fn assert_attempts(case: &Case, attempts: usize) {
 
 #[tokio::test]
 async fn a_consumer_that_stood_still_past_its_lease_changes_nothing_when_it_goes_on() {
-    let gateway = start(Origin::shared().address, "1s", Setup::default());
+    let gateway = start(Origin::shared().address, "1s", SHORT, Setup::default());
     let (again, once) = (Case::new(), Case::new());
     let repeatable = accepted(&gateway, &again, "/honours/echo?ms=2000&", 100_000).await;
     let unique = accepted(&gateway, &once, "/once/echo?ms=2000&", 100).await;
@@ -128,7 +132,7 @@ async fn a_consumer_that_stood_still_past_its_lease_changes_nothing_when_it_goes
 #[tokio::test]
 async fn jobs_wait_for_an_origin_that_refuses_connections_and_are_sent_once_when_it_is_back() {
     let relay = Relay::closed(Origin::shared().address);
-    let gateway = start(relay.address, "1s", Setup::default());
+    let gateway = start(relay.address, "1s", LONG, Setup::default());
     let mut jobs = Vec::new();
     for number in 0..20 {
         let case = Case::new();

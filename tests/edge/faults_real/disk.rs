@@ -11,7 +11,7 @@ use crate::gateway::{Gateway, Setup};
 use crate::job::{Case, Job, assert_problem};
 use crate::origin::Origin;
 
-use super::{accepted, request, start, succeeds};
+use super::{SHORT, accepted, request, start, succeeds};
 
 /// Room for the runtime's own files and a few hundred jobs.
 const SIZE: &str = "size=32m";
@@ -93,7 +93,7 @@ async fn a_full_disk_is_a_503_and_nothing_that_was_promised_is_lost_by_it() {
         under: under(),
         ..Setup::default()
     };
-    let gateway = start(Origin::shared().address, "1s", setup);
+    let gateway = start(Origin::shared().address, "1s", SHORT, setup);
     let mut promises = Vec::new();
     // These are under way when the disk fills, and end while it is full.
     for number in 0..6 {

@@ -9,7 +9,7 @@ use crate::job::Case;
 use crate::origin::Origin;
 use crate::store::Store;
 
-use super::{accepted, assert_attempts, set, start, succeeds};
+use super::{LONG, accepted, assert_attempts, set, start, succeeds};
 
 /// Of their first messages about 300 are lost, and 300 come three times.
 const JOBS: usize = 1000;
@@ -26,7 +26,7 @@ async fn messages_that_are_lost_or_come_three_times_make_no_difference() {
         }),
         ..Setup::default()
     };
-    let gateway = start(Origin::shared().address, "1s", setup);
+    let gateway = start(Origin::shared().address, "1s", LONG, setup);
     let mut jobs = Vec::new();
     while jobs.len() < JOBS {
         let cases: Vec<Case> = (0..25).map(|_| Case::new()).collect();
@@ -69,7 +69,7 @@ async fn a_job_whose_message_became_a_dead_letter_still_ends() {
         ..Setup::default()
     };
     // With such a patience nothing but the dead letter can bring the job back in time.
-    let gateway = start(Origin::shared().address, "20m", setup);
+    let gateway = start(Origin::shared().address, "20m", LONG, setup);
     let case = Case::new();
     let job = accepted(&gateway, &case, "/once/echo?", 100).await;
     succeeds(&job, 100).await;

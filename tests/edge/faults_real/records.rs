@@ -10,7 +10,7 @@ use crate::job::{Case, Job};
 use crate::origin::Origin;
 use crate::store::Store;
 
-use super::{Relay, accepted, assert_attempts, start, succeeds};
+use super::{LONG, Relay, accepted, assert_attempts, start, succeeds};
 
 /// Members that a record needs not have: what later builds add must be among them.
 const OPTIONAL: [&str; 6] = [
@@ -27,7 +27,7 @@ const QUIET: Duration = Duration::from_secs(5);
 
 /// A gateway with jobs that cannot be sent yet, killed.
 async fn with_waiting_jobs(relay: &Relay, targets: &[&str]) -> (Gateway, Vec<(Case, Job)>) {
-    let mut gateway = start(relay.address, "1s", Setup::default());
+    let mut gateway = start(relay.address, "1s", LONG, Setup::default());
     let mut jobs = Vec::new();
     for target in targets {
         let case = Case::new();
