@@ -1,0 +1,111 @@
+//! Mistakes that the simulation has found in the shard, each as the shortest way to it.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
+#[path = "support/sqlite.rs"]
+#[expect(
+    clippy::all,
+    clippy::pedantic,
+    clippy::arithmetic_side_effects,
+    reason = "shared"
+)]
+mod sqlite;
+
+use raincheck::job::{Backoff, JobId, Millis, Plan, Priority, Secret, UnixMillis};
+use raincheck::shard::{Accept, Accepted, Found, Param, Payload, Settings, Shard, Sql as _};
+use sqlite::Sqlite;
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const MINUTE: Millis = Millis(60_000);
+const HOUR: Millis = Millis(3_600_000);
+const DAY: Millis = Millis(86_400_000);
+
+fn open(sql: &Sqlite) -> Shard<Sqlite> {
+    let settings = Settings {
+        patience: MINUTE,
+        tombstone: MINUTE,
+        orphan_grace: HOUR,
+    };
+    Shard::open(sql.clone(), Some(0), settings).expect("the shard opens")
+}
+
+fn accept(shard: &mut Shard<Sqlite>, now: UnixMillis) -> JobId {
+    let backoff = Backoff {
+        initial: MINUTE,
+        factor_permille: 2000,
+        max: HOUR,
+        jitter_permille: 0,
+    };
+    let wish = Accept {
+        secret: Secret::from_random([7; 16]),
+        rule: "rule".to_owned(),
+        priority: Priority::Normal,
+        plan: Plan {
+            attempts: 1,
+            backoff,
+            retry_statuses: None,
+            attempt_timeout: MINUTE,
+            repeatable: false,
+        },
+        deadline: HOUR,
+        retention: HOUR,
+        delay: Millis(0),
+        owner: String::new(),
+        key: None,
+        request: "{}".to_owned(),
+        payload: Payload::Absent,
+        redrive_of: None,
+    };
+    match shard.accept(&[wish], now).expect("it is stored").pop() {
+        Some(Accepted::Created(id, ..)) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Writes every row in another version, as another build would.
+fn rewrite(sql: &Sqlite, from: &str, to: &str) {
+    let params = [Param::Text(from), Param::Text(to)];
+    sql.run("UPDATE jobs SET state = replace(state, ?, ?)", &params)
+        .expect("it is stored");
+}
+
+#[test]
+fn a_row_of_a_later_build_does_not_keep_the_shard_from_opening() {
+    let sql = Sqlite::in_memory();
+    accept(&mut open(&sql), NOW);
+    rewrite(&sql, "\"v\":1", "\"v\":2");
+    let mut shard = open(&sql);
+    let id = accept(&mut shard, NOW);
+    assert!(matches!(shard.read(&id, NOW), Ok(Found::Job(_))));
+    assert_eq!(
+        shard
+            .tick(NOW, 0)
+            .expect("the others are served")
+            .unreadable,
+        1
+    );
+    assert!(
+        shard.wake_at().is_some_and(|at| at > NOW),
+        "it is looked at again, but not at once"
+    );
+}
+
+#[test]
+fn an_expired_row_that_cannot_be_read_is_looked_at_again() {
+    let sql = Sqlite::in_memory();
+    let mut shard = open(&sql);
+    let id = accept(&mut shard, NOW);
+    shard.cancel(&id, NOW, 0).expect("it is canceled");
+    rewrite(&sql, "\"v\":1", "\"v\":2");
+    let later = NOW.plus(DAY);
+    assert_eq!(shard.tick(later, 0).expect("it goes on").expired, 0);
+    let again = shard.wake_at().expect("an alarm stands");
+    assert!(again > later, "not at once");
+    rewrite(&sql, "\"v\":2", "\"v\":1");
+    assert_eq!(shard.tick(again, 0).expect("it goes on").expired, 1);
+    assert_eq!(shard.wake_at(), None);
+}
