@@ -16,7 +16,7 @@
 mod sqlite;
 
 use raincheck::job::{Backoff, JobId, Millis, Plan, Priority, Secret, UnixMillis};
-use raincheck::shard::{Accept, Accepted, Found, Param, Payload, Settings, Shard, Sql as _};
+use raincheck::shard::{Accept, Accepted, Param, Payload, Settings, Shard, Sql as _};
 use sqlite::Sqlite;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -71,27 +71,6 @@ fn rewrite(sql: &Sqlite, from: &str, to: &str) {
     let params = [Param::Text(from), Param::Text(to)];
     sql.run("UPDATE jobs SET state = replace(state, ?, ?)", &params)
         .expect("it is stored");
-}
-
-#[test]
-fn a_row_of_a_later_build_does_not_keep_the_shard_from_opening() {
-    let sql = Sqlite::in_memory();
-    accept(&mut open(&sql), NOW);
-    rewrite(&sql, "\"v\":1", "\"v\":2");
-    let mut shard = open(&sql);
-    let id = accept(&mut shard, NOW);
-    assert!(matches!(shard.read(&id, NOW), Ok(Found::Job(_))));
-    assert_eq!(
-        shard
-            .tick(NOW, 0)
-            .expect("the others are served")
-            .unreadable,
-        1
-    );
-    assert!(
-        shard.wake_at().is_some_and(|at| at > NOW),
-        "it is looked at again, but not at once"
-    );
 }
 
 #[test]

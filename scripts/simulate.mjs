@@ -1,0 +1,13 @@
+// `npm run simulate`: seeded histories of a whole world, as many as there is time for.
+
+import { checkPrerequisites } from "./lib/prerequisites.mjs";
+import { run } from "./lib/run.mjs";
+import { main } from "./lib/ui.mjs";
+
+await main(async () => {
+  await checkPrerequisites();
+  const options = process.argv.slice(2);
+  await run("cargo", ["run", "--quiet", "--profile", "simulate", "--example", "simulate", "--", ...options], {
+    remedy: "What broke is printed above, with the command that runs it again.",
+  });
+});

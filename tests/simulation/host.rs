@@ -1,0 +1,368 @@
+//! A shard's Durable Object: the steps of the real one (gather, commit, alarm, answer, send), around
+//! the real `Shard` and `gateway::host`.
+//!
+//! One turn (what happens between two awaits) is one commit on the platform, the alarm included.
+//! A crash takes the memory and every answer on its way; the rows and the alarm stay.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use futures_channel::oneshot;
+use raincheck::gateway::Reply;
+use raincheck::gateway::call::{AcceptCall, CALL_VERSION, Call, Envelope, PayloadCall};
+use raincheck::gateway::host::{Handled, accept_group, handle};
+use raincheck::gateway::ports::CallBody;
+use raincheck::job::{Millis, Record, UnixMillis};
+use raincheck::protocol::problem::{Problem, ProblemCode};
+use raincheck::shard::{Settings, Shard, ShardError, Sql as _};
+
+use super::body::Body;
+use super::executor::Pid;
+use super::fault::Fault;
+use super::history::{Event, Job};
+use super::watch::Watched;
+use super::world::World;
+
+const GATHER_WINDOW: u64 = 2;
+const GROUP_MAX: usize = 128;
+
+/// How long an object may lie unnamed. Longer than any upload here takes.
+pub const ORPHAN_GRACE: Millis = Millis::from_secs(3600);
+
+struct Waiting {
+    call: Call,
+    body: Vec<u8>,
+    answer: oneshot::Sender<Handled>,
+}
+
+/// A shard with its database.
+pub struct ShardHost {
+    world: Weak<World>,
+    pub number: u16,
+    pub sql: Watched,
+    /// The platform's alarm: it outlives a crash.
+    pub(super) stored_alarm: Cell<Option<u64>>,
+    pub(super) pid: Cell<Pid>,
+    pub(super) shard: RefCell<Option<Shard<Watched>>>,
+    pub(super) alarm: Cell<Option<UnixMillis>>,
+    group: RefCell<Vec<Waiting>>,
+    arriving: Cell<usize>,
+    pub(super) ringing: Cell<bool>,
+}
+
+impl ShardHost {
+    pub fn new(world: &Rc<World>, number: u16) -> Rc<Self> {
+        let host = Rc::new(Self {
+            world: Rc::downgrade(world),
+            number,
+            sql: Watched::new(),
+            stored_alarm: Cell::new(None),
+            pid: Cell::new(0),
+            shard: RefCell::new(None),
+            alarm: Cell::new(None),
+            group: RefCell::default(),
+            arriving: Cell::new(0),
+            ringing: Cell::new(false),
+        });
+        host.start(world);
+        host
+    }
+
+    pub(super) fn world(&self) -> Rc<World> {
+        self.world.upgrade().expect("the world outlives its shards")
+    }
+
+    /// A new incarnation: nothing in memory.
+    fn start(self: &Rc<Self>, world: &World) {
+        *self.shard.borrow_mut() = None;
+        self.alarm.set(None);
+        self.group.borrow_mut().clear();
+        self.arriving.set(0);
+        self.ringing.set(false);
+        let pid = world.executor.process();
+        self.pid.set(pid);
+        let host = Rc::downgrade(self);
+        world.executor.on_kill(pid, move || {
+            if let Some(host) = host.upgrade() {
+                let world = host.world();
+                host.start(&world);
+            }
+        });
+    }
+
+    /// Kills it where it stands. Not to be called from its own tasks.
+    pub fn crash(&self) {
+        self.world().executor.kill(self.pid.get());
+    }
+
+    /// When the platform's alarm is due, by the clock.
+    pub fn due(&self) -> Option<u64> {
+        self.stored_alarm.get().filter(|_| !self.ringing.get())
+    }
+
+    pub fn stored_alarm(&self) -> Option<u64> {
+        self.stored_alarm.get()
+    }
+
+    pub(super) fn perhaps_crash(&self, world: &World) {
+        if world.strike(&[Fault::ShardCrash]).is_some() {
+            world
+                .executor
+                .kill_after(self.pid.get(), world.poll_number());
+        }
+    }
+
+    /// A call arrives.
+    pub fn call(
+        self: &Rc<Self>,
+        text: String,
+        body: CallBody<Body>,
+        answer: oneshot::Sender<Reply>,
+        crashes: bool,
+    ) {
+        let world = self.world();
+        if crashes {
+            self.perhaps_crash(&world);
+        }
+        let host = Rc::clone(self);
+        world.executor.spawn(self.pid.get(), async move {
+            let reply = host.serve(&text, body).await;
+            let _ = answer.send(reply);
+        });
+    }
+
+    async fn serve(self: &Rc<Self>, text: &str, body: CallBody<Body>) -> Reply {
+        let envelope = match Envelope::from_header(text) {
+            Ok(envelope) if envelope.v <= CALL_VERSION => envelope,
+            _ => return unavailable(),
+        };
+        self.arriving.set(self.arriving.get() + 1);
+        let body = self.read_body(&envelope.call, body).await;
+        self.arriving.set(self.arriving.get() - 1);
+        let Some(body) = body else {
+            self.flush_if_last();
+            return Problem::new(ProblemCode::BodyIncomplete).into();
+        };
+        if let Err(error) = self.turn(|| self.open(Some(envelope.shard))) {
+            return self.failed(error);
+        }
+        let handled = if writes(&envelope.call) {
+            self.in_group(envelope.call, body).await
+        } else {
+            self.alone(envelope.call, body)
+        };
+        self.after(&handled.sends);
+        handled.reply
+    }
+
+    async fn read_body(&self, call: &Call, body: CallBody<Body>) -> Option<Vec<u8>> {
+        let has_body = match call {
+            Call::Accept(call) => matches!(call.payload, PayloadCall::Inline(_)),
+            Call::Finish(call) => call.response.is_some() && call.object.is_none(),
+            _ => false,
+        };
+        if !has_body {
+            return Some(Vec::new());
+        }
+        self.world().latency().await;
+        match body {
+            CallBody::Empty => Some(Vec::new()),
+            CallBody::Bytes(bytes) => Some(bytes),
+            CallBody::Stream(body) if body.broken => None,
+            CallBody::Stream(body) => Some(body.blob.bytes().to_vec()),
+        }
+    }
+
+    pub(super) fn open(&self, number: Option<u16>) -> Result<(), ShardError> {
+        if self.shard.borrow().is_some() {
+            return Ok(());
+        }
+        let policy = Rc::clone(&self.world().policy);
+        let settings = Settings {
+            patience: policy.claim_patience,
+            tombstone: policy.tombstone,
+            orphan_grace: ORPHAN_GRACE,
+        };
+        self.alarm.set(
+            self.stored_alarm
+                .get()
+                .filter(|_| !self.ringing.get())
+                .map(UnixMillis),
+        );
+        *self.shard.borrow_mut() = Some(Shard::open(self.sql.clone(), number, settings)?);
+        Ok(())
+    }
+
+    pub(super) fn failed(&self, error: ShardError) -> Reply {
+        *self.shard.borrow_mut() = None;
+        Handled::from(error).reply
+    }
+
+    /// Runs what may write, with the chance of a failing statement, and notes what was committed.
+    pub(super) fn turn<T>(&self, act: impl FnOnce() -> T) -> T {
+        let world = self.world();
+        if world.strike(&[Fault::Sql]).is_some() {
+            let after = u32::try_from(world.dice.below(6)).unwrap_or(0);
+            self.sql.inner.fail_after.set(Some(after));
+        }
+        let done = act();
+        self.sql.inner.fail_after.set(None);
+        self.note(&world);
+        done
+    }
+
+    fn note(&self, world: &World) {
+        for (key, tag, state) in self.sql.take() {
+            let job = (self.number, key, tag);
+            match state {
+                Some(state) => {
+                    let record: Record =
+                        serde_json::from_str(&state).expect("what a shard stores is a record");
+                    world.log(Event::Stored {
+                        job,
+                        record: Rc::new(record),
+                    });
+                }
+                None => world.log(Event::Erased { job }),
+            }
+        }
+    }
+
+    fn job(&self, key: u64) -> Job {
+        (self.number, key, self.sql.tag(key))
+    }
+
+    fn alone(&self, call: Call, body: Vec<u8>) -> Handled {
+        self.turn(|| self.handle(call, body))
+    }
+
+    fn handle(&self, call: Call, body: Vec<u8>) -> Handled {
+        let world = self.world();
+        let mut borrowed = self.shard.borrow_mut();
+        let Some(shard) = borrowed.as_mut() else {
+            return unavailable().into();
+        };
+        self.note(&world);
+        match &call {
+            Call::Finish(finish) => world.log(Event::Report {
+                job: self.job(finish.key.0),
+                token: finish.token,
+                outcome: finish.outcome,
+                object: finish.object.as_ref().and_then(|body| body.object.clone()),
+            }),
+            Call::Claim(claims) => {
+                for claim in claims {
+                    world.log(Event::Claim {
+                        job: self.job(claim.key.0),
+                        token: claim.token,
+                    });
+                }
+            }
+            _ => {}
+        }
+        handle(shard, call, body, world.now(), &mut |bytes| {
+            world.secrets.fill(bytes);
+        })
+    }
+
+    async fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>) -> Handled {
+        let (answer, answered) = oneshot::channel();
+        let position = {
+            let mut group = self.group.borrow_mut();
+            group.push(Waiting { call, body, answer });
+            group.len()
+        };
+        if position >= GROUP_MAX || (position == 1 && self.arriving.get() == 0) {
+            self.flush();
+        } else if position == 1 {
+            let host = Rc::clone(self);
+            let world = self.world();
+            world.clone().executor.spawn(self.pid.get(), async move {
+                world.sleep(GATHER_WINDOW).await;
+                host.flush();
+            });
+        } else {
+            self.flush_if_last();
+        }
+        answered.await.unwrap_or_else(|_| unavailable().into())
+    }
+
+    fn flush_if_last(&self) {
+        if self.arriving.get() == 0 {
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        let group = self.group.take();
+        if group.is_empty() || self.shard.borrow().is_none() {
+            return;
+        }
+        self.turn(|| {
+            let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
+            let mut acceptors = Vec::new();
+            for Waiting { call, body, answer } in group {
+                match call {
+                    Call::Accept(call) if !call.lookup => {
+                        accepts.push((*call, body));
+                        acceptors.push(answer);
+                    }
+                    call => {
+                        let _ = answer.send(self.handle(call, body));
+                    }
+                }
+            }
+            let world = self.world();
+            let mut borrowed = self.shard.borrow_mut();
+            let Some(shard) = borrowed.as_mut() else {
+                return;
+            };
+            let mut random = |bytes: &mut [u8]| world.secrets.fill(bytes);
+            let handled = accept_group(shard, accepts, world.now(), &mut random);
+            for (answer, handled) in acceptors.into_iter().zip(handled) {
+                let _ = answer.send(handled);
+            }
+        });
+        // The tasks that were answered go on in the same turn on the platform.
+        self.align_alarm();
+    }
+
+    /// What the rows of this shard hold, for the final look: tables that are not empty.
+    pub fn leftovers(&self) -> Vec<String> {
+        ["jobs", "keys", "sweeps"]
+            .iter()
+            .filter(|table| {
+                !self
+                    .sql
+                    .rows(&format!("SELECT 1 FROM {table} LIMIT 1"))
+                    .is_empty()
+            })
+            .map(|table| (*table).to_owned())
+            .collect()
+    }
+
+    /// Writes a job's state behind the shard's back, as another build would.
+    pub fn rewrite(&self, key: u64, state: &str) {
+        use raincheck::shard::Param;
+        let params = [Param::Text(state), Param::Int(key)];
+        let _ = self
+            .sql
+            .inner
+            .run("UPDATE jobs SET state = ? WHERE key = ?", &params);
+    }
+}
+
+/// Whether a call goes with the group, as in the real object.
+const fn writes(call: &Call) -> bool {
+    match call {
+        Call::Accept(call) => !call.lookup,
+        Call::Claim(_) | Call::Finish(_) => true,
+        _ => false,
+    }
+}
+
+fn unavailable() -> Reply {
+    Problem::new(ProblemCode::StorageUnavailable)
+        .retry_after(1)
+        .into()
+}

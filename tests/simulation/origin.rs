@@ -1,0 +1,174 @@
+//! The API behind: every outcome that HTTP has, and some that it has not.
+
+use std::rc::Rc;
+
+use raincheck::gateway::ports::{OriginError, OriginRequest, OriginResponse};
+use raincheck::job::JobId;
+use raincheck::protocol::Headers;
+use raincheck::protocol::forwarding::{ATTEMPT, JOB};
+
+use super::body::{Blob, Body};
+use super::client::LARGE;
+use super::fault::Fault;
+use super::history::{Call, Event, job_of};
+use super::world::World;
+
+/// Statuses by which the origin says that it did not act. The list is this world's own: it is what
+/// the standards say, not what the code under test believes.
+const NOT_ACTED: [u16; 5] = [408, 425, 429, 503, 521];
+
+struct Answer {
+    status: u16,
+    headers: Headers,
+    blob: Blob,
+    broken: bool,
+    /// It is certain that nothing happened.
+    idle: bool,
+    wait: u64,
+    /// What comes instead of a response, after the wait.
+    error: Option<OriginError>,
+    hangs: bool,
+}
+
+/// One request to the origin.
+pub async fn send(
+    world: &Rc<World>,
+    request: OriginRequest<Body>,
+) -> Result<OriginResponse<Body>, OriginError> {
+    use Fault::{
+        OriginBusy, OriginDenies, OriginFails, OriginHangs, OriginHuge, OriginLost,
+        OriginMalformed, OriginRefuses, OriginSlow, OriginTorn,
+    };
+    let fault = world.strike(&[
+        OriginRefuses,
+        OriginBusy,
+        OriginFails,
+        OriginDenies,
+        OriginSlow,
+        OriginHangs,
+        OriginLost,
+        OriginMalformed,
+        OriginTorn,
+        OriginHuge,
+    ]);
+    world.latency().await;
+    if fault == Some(OriginRefuses) {
+        return Err(OriginError::Unreachable);
+    }
+    let answer = answer(world, fault);
+    note(world, &request, &answer);
+    world.latency().await;
+    world.sleep(answer.wait).await;
+    if request.body.as_ref().is_some_and(|(body, _)| body.broken) {
+        return Err(OriginError::Lost);
+    }
+    if let Some(error) = answer.error {
+        return Err(error);
+    }
+    if answer.hangs {
+        world.sleep(1 << 40).await;
+    }
+    Ok(OriginResponse {
+        status: answer.status,
+        headers: answer.headers,
+        body: Some(Body {
+            blob: answer.blob,
+            broken: answer.broken,
+        }),
+    })
+}
+
+/// The origin's answer to this request.
+fn answer(world: &World, fault: Option<Fault>) -> Answer {
+    let number = world.responses.get() + 1;
+    world.responses.set(number);
+    let dice = &world.dice;
+    let large = dice.chance(80);
+    let blob = if large {
+        Blob::large(LARGE, u8::try_from(dice.below(3)).unwrap_or(0))
+    } else {
+        Blob::new(format!("{{\"answer\":{number}}}").into_bytes())
+    };
+    let mut answer = Answer {
+        status: *dice.pick(&[200, 200, 200, 201, 204, 303]),
+        headers: Headers::new(),
+        blob,
+        broken: false,
+        idle: false,
+        wait: dice.below(2_000),
+        error: None,
+        hangs: false,
+    };
+    answer.headers.push("content-type", "application/json");
+    match fault {
+        Some(Fault::OriginBusy) => {
+            answer.status = *dice.pick(&NOT_ACTED);
+            answer.idle = true;
+            answer.headers.push(
+                "retry-after",
+                dice.pick(&["0", "2", "9", "900"]).to_string(),
+            );
+        }
+        Some(Fault::OriginFails) => answer.status = *dice.pick(&[500, 502, 504, 520, 501]),
+        Some(Fault::OriginDenies) => answer.status = *dice.pick(&[400, 403, 404, 409, 422]),
+        Some(Fault::OriginSlow) => answer.wait = dice.range(10_000, 45_000),
+        Some(Fault::OriginHangs) => answer.hangs = true,
+        Some(Fault::OriginLost) => answer.error = Some(OriginError::Lost),
+        Some(Fault::OriginMalformed) => match dice.below(3) {
+            0 => answer.error = Some(OriginError::Malformed),
+            1 => answer.status = 103,
+            _ => answer.status = 999,
+        },
+        Some(Fault::OriginTorn) => answer.broken = true,
+        Some(Fault::OriginHuge) => answer.blob = Blob::large(super::plan::RESULT_LIMIT + 1, 0),
+        _ => {}
+    }
+    if answer.status == 204 {
+        answer.blob = Blob::new(Vec::new());
+        answer.broken = false;
+    }
+    frame(world, &mut answer);
+    answer
+}
+
+/// How the response says where it ends: a length, chunks, or not at all.
+fn frame(world: &World, answer: &mut Answer) {
+    let len = answer.blob.len();
+    match world.dice.below(4) {
+        0 => answer.headers.push("transfer-encoding", "chunked"),
+        // With a broken body this would be undetectable; that is not what it is for.
+        1 if !answer.broken => {}
+        _ => {
+            let announced = if answer.broken { len + 7 } else { len };
+            answer.headers.push("content-length", announced.to_string());
+        }
+    }
+}
+
+fn note(world: &World, request: &OriginRequest<Body>, answer: &Answer) {
+    let field = |name: &str| request.headers.get(name).unwrap_or_default().to_owned();
+    let Some(id) = JobId::parse(&field(JOB)) else {
+        return;
+    };
+    let body = request.body.as_ref().map(|(body, _)| body);
+    let broken = body.is_some_and(|body| body.broken);
+    world.log(Event::Origin(Rc::new(Call {
+        job: job_of(&id),
+        attempt: field(ATTEMPT).parse().unwrap_or(0),
+        method: request.method.clone(),
+        target: request.target.clone(),
+        key: field("idempotency-key"),
+        body: body
+            .map(|body| body.blob.sha256().to_owned())
+            .unwrap_or_default(),
+        broken,
+        status: if answer.error.is_some() {
+            0
+        } else {
+            answer.status
+        },
+        acted: !answer.idle,
+        answer: answer.blob.sha256().to_owned(),
+        complete: answer.error.is_none() && !answer.broken && !answer.hangs && !broken,
+    })));
+}

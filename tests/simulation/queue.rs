@@ -1,0 +1,99 @@
+//! The queue: delivers late, twice, out of order, or not at all, and gives up on a message after a
+//! few tries.
+
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use raincheck::gateway::consume::{self, Disposal};
+use raincheck::gateway::message::{Message, Outgoing};
+use raincheck::gateway::ports::Unavailable;
+
+use super::fault::Fault;
+use super::ports::Ports;
+use super::world::World;
+
+/// Deliveries before a message goes to the dead-letter queue, and before that one gives up too.
+const TRIES: u32 = 4;
+
+/// The wait before a message is delivered again.
+const AGAIN: u64 = 1_000;
+
+/// Takes a message in.
+pub async fn enqueue(world: &Rc<World>, message: Outgoing) -> Result<(), Unavailable> {
+    use Fault::{QueueBefore, QueueDrop, QueueLate, QueueLost, QueueTwice};
+    let fault = world.strike(&[QueueBefore, QueueLost, QueueDrop, QueueTwice, QueueLate]);
+    world.latency().await;
+    if fault == Some(QueueBefore) {
+        return Err(Unavailable);
+    }
+    let copies = match fault {
+        Some(QueueDrop) => 0,
+        Some(QueueTwice) => world.dice.range(2, 3),
+        _ => 1,
+    };
+    let late = if fault == Some(QueueLate) {
+        world.dice.range(1_000, 90_000)
+    } else {
+        0
+    };
+    for _ in 0..copies {
+        let delay = message.delay_secs * 1000 + late + world.dice.range(0, 300);
+        let text = message.text.clone();
+        deliver(world, text, delay);
+    }
+    world.latency().await;
+    if fault == Some(QueueLost) {
+        Err(Unavailable)
+    } else {
+        Ok(())
+    }
+}
+
+/// Carries one message to its end.
+pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
+    world.messages.set(world.messages.get() + 1);
+    let within = Rc::clone(world);
+    world.spawn(async move {
+        within.sleep(delay).await;
+        let text = if within.strike(&[Fault::LaterField]).is_some() {
+            text.replacen('{', "{\"later\":true,", 1)
+        } else {
+            text
+        };
+        let mut acknowledged = false;
+        for try_number in 0..2 * TRIES {
+            let dead = try_number >= TRIES;
+            if try_number == TRIES {
+                within.count("dead-letter");
+            }
+            if consume_once(&within, &text, dead).await {
+                acknowledged = within.strike(&[Fault::AckLost]).is_none();
+            }
+            if acknowledged {
+                break;
+            }
+            within.sleep(AGAIN).await;
+        }
+        within.messages.set(within.messages.get() - 1);
+    });
+}
+
+/// One delivery to a consumer, in a process of its own. True when it was acknowledged.
+async fn consume_once(world: &Rc<World>, text: &str, dead: bool) -> bool {
+    let Some(message) = Message::parse(text) else {
+        return true;
+    };
+    let pid = world.process(Fault::ConsumerCrash, Some(Fault::ConsumerFrozen));
+    let ports = Ports::new(world, pid);
+    let policy = Rc::clone(&world.policy);
+    let (done, disposal) = oneshot::channel();
+    world.executor.spawn(pid, async move {
+        let disposal = if dead {
+            consume::dead_letter(&ports, &message).await
+        } else {
+            consume::run_message(&ports, &policy, &message).await
+        };
+        let _ = done.send(disposal);
+    });
+    disposal.await == Ok(Disposal::Acknowledge)
+}

@@ -1,0 +1,56 @@
+//! A small pseudo-random generator (splitmix64): the same seed, the same world, on every platform.
+
+use std::cell::Cell;
+
+/// A stream of draws. Several streams from one seed keep the parts of a world apart, so that taking
+/// one part away (as shrinking does) disturbs the others as little as possible.
+#[derive(Debug)]
+pub struct Rng(Cell<u64>);
+
+impl Rng {
+    /// The stream with a number, of a seed.
+    pub fn new(seed: u64, stream: u64) -> Self {
+        let rng = Self(Cell::new(seed ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93)));
+        rng.next();
+        rng.next();
+        rng
+    }
+
+    /// 64 bits.
+    pub fn next(&self) -> u64 {
+        let state = self.0.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0.set(state);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`; 0 for 0.
+    pub fn below(&self, n: u64) -> u64 {
+        self.next().checked_rem(n).unwrap_or(0)
+    }
+
+    /// A number from `low` to `high`.
+    pub fn range(&self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low + 1)
+    }
+
+    /// True this many times in a thousand.
+    pub fn chance(&self, permille: u64) -> bool {
+        self.below(1000) < permille
+    }
+
+    /// One of a slice.
+    pub fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.below(from.len() as u64)).expect("an index")]
+    }
+
+    /// Random bytes.
+    pub fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let drawn = self.next().to_le_bytes();
+            chunk.copy_from_slice(&drawn[..chunk.len()]);
+        }
+    }
+}

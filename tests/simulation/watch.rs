@@ -1,0 +1,89 @@
+//! The shard's `Sql` port, with an eye on the job rows: what was committed goes into the history.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use raincheck::shard::{Param, Sql, SqlError, Value};
+
+use super::history::tag_of;
+use super::sqlite::Sqlite;
+
+/// A change of a job's row: its key, the tag of its id, and its state as JSON unless it was deleted.
+pub type Change = (u64, u32, Option<String>);
+
+/// A database whose changes are noted.
+#[derive(Clone)]
+pub struct Watched {
+    pub inner: Sqlite,
+    changes: Rc<RefCell<Vec<Change>>>,
+    /// The tag of the job in each row: a key may be used again once its row is gone.
+    tags: Rc<RefCell<HashMap<u64, u32>>>,
+}
+
+impl Watched {
+    pub fn new() -> Self {
+        Self {
+            inner: Sqlite::in_memory(),
+            changes: Rc::default(),
+            tags: Rc::default(),
+        }
+    }
+
+    /// The tag of the job in a row; 0 when there is none.
+    pub fn tag(&self, key: u64) -> u32 {
+        self.tags.borrow().get(&key).copied().unwrap_or(0)
+    }
+
+    /// Takes what was committed since the last call.
+    pub fn take(&self) -> Vec<Change> {
+        self.changes.take()
+    }
+
+    /// The rows of a statement; none while the tables do not stand yet.
+    pub fn rows(&self, statement: &str) -> Vec<Vec<Value>> {
+        let before = self.inner.fail_after.replace(None);
+        let rows = self.inner.run(statement, &[]).unwrap_or_default();
+        self.inner.fail_after.set(before);
+        rows
+    }
+}
+
+impl Sql for Watched {
+    fn run(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
+        let rows = self.inner.run(statement, params)?;
+        let text = |param: Option<&Param<'_>>| match param {
+            Some(Param::Text(text)) => Some((*text).to_owned()),
+            _ => None,
+        };
+        let state = if statement.starts_with("INSERT INTO jobs") {
+            text(params.get(3))
+        } else if statement.starts_with("UPDATE jobs") {
+            text(params.get(1))
+        } else if statement.starts_with("DELETE FROM jobs") {
+            None
+        } else {
+            return Ok(rows);
+        };
+        if let Some(Param::Int(key)) = params.first() {
+            if let (true, Some(Param::Blob(secret))) =
+                (statement.starts_with("INSERT"), params.get(2))
+            {
+                self.tags.borrow_mut().insert(*key, tag_of(secret));
+            }
+            self.changes
+                .borrow_mut()
+                .push((*key, self.tag(*key), state));
+        }
+        Ok(rows)
+    }
+
+    fn atomically(&self, body: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError> {
+        let mark = self.changes.borrow().len();
+        let outcome = self.inner.atomically(body);
+        if outcome.is_err() {
+            self.changes.borrow_mut().truncate(mark);
+        }
+        outcome
+    }
+}
