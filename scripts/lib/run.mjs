@@ -23,6 +23,10 @@ export async function run(command, args, { env = process.env, cwd = root, remedy
 export function status(command, args, { env = process.env, cwd = root } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, stdio: ["ignore", "inherit", "inherit"] });
+    // Ctrl-C reaches the whole process group by itself; a signal to us alone must be handed on.
+    const forward = (signal) => child.kill(signal);
+    process.on("SIGTERM", forward).on("SIGHUP", forward);
+    child.on("close", () => process.off("SIGTERM", forward).off("SIGHUP", forward));
     child.on("error", (error) => reject(new Problem(`Cannot run \`${command}\`: ${error.message}.`)));
     child.on("close", (code, signal) => resolve(code ?? signal));
   });
