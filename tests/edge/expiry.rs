@@ -18,32 +18,32 @@ async fn a_job_expires_and_is_then_forgotten() {
         assert!(job.result().await.status != 410);
         jobs.push(job);
     }
-    for job in &jobs {
-        let start = Instant::now();
-        let mut seen = Vec::new();
-        loop {
-            let reply = job.send(Request::get(&job.path())).await;
-            if seen.last() != Some(&reply.status) {
-                seen.push(reply.status);
-            }
-            match reply.status {
-                410 => {
-                    assert_problem(&reply, 410, "job_expired");
-                    let result = job.result().await;
-                    assert!(matches!(result.status, 410 | 404), "{result}");
-                }
-                404 => break,
-                _ => {}
-            }
-            assert!(
-                start.elapsed() < Duration::from_mins(1),
-                "still there: {reply}"
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    futures_util::future::join_all(jobs.iter().map(expires_and_is_forgotten)).await;
+}
+
+async fn expires_and_is_forgotten(job: &Job) {
+    let start = Instant::now();
+    let mut seen = Vec::new();
+    loop {
+        let reply = job.send(Request::get(&job.path())).await;
+        if seen.last() != Some(&reply.status) {
+            seen.push(reply.status);
         }
-        assert!(seen.ends_with(&[410, 404]), "{seen:?}");
-        assert_problem(&job.result().await, 404, "not_found");
+        match reply.status {
+            410 => {
+                assert_problem(&reply, 410, "job_expired");
+                let result = job.result().await;
+                assert!(matches!(result.status, 410 | 404), "{result}");
+            }
+            404 => break,
+            _ => {}
+        }
+        let elapsed = start.elapsed();
+        assert!(elapsed < Duration::from_mins(1), "still there: {reply}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    assert!(seen.ends_with(&[410, 404]), "{seen:?}");
+    assert_problem(&job.result().await, 404, "not_found");
 }
 
 #[tokio::test]

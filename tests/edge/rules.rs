@@ -9,7 +9,7 @@ pub const WEB_ORIGIN: &str = "https://app.example";
 /// Spans for all rules: short, so that what takes its time happens within a test.
 const SHORT: &str = r#"
 retention = "10m"
-tombstone = "2s"
+tombstone = "5s"
 lease = "3s"
 claim_patience = "3s"
 "#;
