@@ -121,7 +121,7 @@ async fn submit(world: &Rc<World>, number: u32, dice: &Rng) {
 }
 
 /// One request. True when it is settled: nothing would be gained by repeating it.
-async fn submit_once(world: &Rc<World>, wish: &Rc<Wish>, request: Request) -> bool {
+pub async fn submit_once(world: &Rc<World>, wish: &Rc<Wish>, request: Request) -> bool {
     let op = world.op();
     world.log(Event::Sent {
         op,

@@ -22,6 +22,7 @@ pub mod check;
 pub mod client;
 pub mod command;
 pub mod executor;
+pub mod exhaustive;
 pub mod fault;
 pub mod history;
 pub mod host;

@@ -9,6 +9,7 @@ use raincheck::protocol::forwarding::{ATTEMPT, JOB};
 
 use super::body::{Blob, Body};
 use super::client::LARGE;
+use super::executor::Pid;
 use super::fault::Fault;
 use super::history::{Call, Event, job_of};
 use super::world::World;
@@ -33,6 +34,7 @@ struct Answer {
 /// One request to the origin.
 pub async fn send(
     world: &Rc<World>,
+    pid: Pid,
     request: OriginRequest<Body>,
 ) -> Result<OriginResponse<Body>, OriginError> {
     use Fault::{
@@ -51,7 +53,7 @@ pub async fn send(
         OriginTorn,
         OriginHuge,
     ]);
-    world.latency().await;
+    world.gate(pid).await;
     if fault == Some(OriginRefuses) {
         return Err(OriginError::Unreachable);
     }

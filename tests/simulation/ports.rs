@@ -50,7 +50,7 @@ impl Ports {
         act: impl FnOnce() -> T,
     ) -> Result<T, Unavailable> {
         let fault = self.world.strike(&[before, lost]);
-        self.world.latency().await;
+        self.world.gate(self.pid).await;
         if fault == Some(before) {
             return Err(Unavailable);
         }
@@ -111,7 +111,7 @@ impl Shards for Ports {
         use Fault::{CallBefore, CallLost, CallTimeout, LaterCall, LaterField};
         let world = &self.world;
         let fault = world.strike(&[CallBefore, CallLost, CallTimeout, LaterCall, LaterField]);
-        world.latency().await;
+        world.gate(self.pid).await;
         let call = match fault {
             Some(CallBefore) => return Err(Unavailable),
             // A Worker of a later build speaks to a shard of this one.
@@ -270,6 +270,6 @@ impl OriginPort for Ports {
         &self,
         request: OriginRequest<Body>,
     ) -> Result<OriginResponse<Body>, OriginError> {
-        origin::send(&self.world, request).await
+        origin::send(&self.world, self.pid, request).await
     }
 }

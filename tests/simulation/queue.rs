@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use raincheck::gateway::consume::{self, Disposal};
 use raincheck::gateway::message::{Message, Outgoing};
 use raincheck::gateway::ports::Unavailable;
@@ -14,6 +15,9 @@ use super::world::World;
 
 /// Deliveries before a message goes to the dead-letter queue, and before that one gives up too.
 const TRIES: u32 = 4;
+
+/// The platform ends a consumer invocation after this long.
+const WALL_TIME: u64 = 15 * 60 * 1000;
 
 /// The wait before a message is delivered again.
 const AGAIN: u64 = 1_000;
@@ -95,5 +99,12 @@ async fn consume_once(world: &Rc<World>, text: &str, dead: bool) -> bool {
         };
         let _ = done.send(disposal);
     });
-    disposal.await == Ok(Disposal::Acknowledge)
+    let limit = std::pin::pin!(world.sleep(WALL_TIME));
+    match select(disposal, limit).await {
+        Either::Left((disposal, _)) => disposal == Ok(Disposal::Acknowledge),
+        Either::Right(_) => {
+            world.executor.kill(pid);
+            false
+        }
+    }
 }

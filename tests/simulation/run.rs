@@ -12,7 +12,7 @@ use super::history::{Ask, Entry, Event};
 use super::host::ORPHAN_GRACE;
 use super::plan;
 use super::rng::Rng;
-use super::world::{Chance, Scenario, World};
+use super::world::{Chance, Scenario, TURNS_MAX, World};
 
 /// What became of a history.
 pub struct Outcome {
@@ -114,13 +114,18 @@ fn run(scenario: &Scenario) -> Outcome {
     spawn_weather(&world, scenario);
     world.run(STORM);
     calm(&world);
-    while world.clients.get() > 0 {
+    while world.clients.get() > 0 && world.turns.get() <= TURNS_MAX {
         world.run(world.executor.now() + 10_000);
     }
-    let mut violations = audit(&world);
-    let forgotten = world.executor.now() + FORGET + behind(&world);
+    conclude(&world)
+}
+
+/// From the calm to the end: everything settles, everything is forgotten, everything is checked.
+pub fn conclude(world: &Rc<World>) -> Outcome {
+    let mut violations = audit(world);
+    let forgotten = world.executor.now() + FORGET + behind(world);
     world.run(forgotten);
-    violations.extend(check::leftovers(&world));
+    violations.extend(check::leftovers(world));
     let history = world.history.take();
     violations.extend(check::history(&history));
     world.executor.clear();
@@ -211,7 +216,7 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
 }
 
 /// Faults stop; clients and consumers come to their end.
-fn calm(world: &Rc<World>) {
+pub fn calm(world: &Rc<World>) {
     world.stormy.set(false);
     world.executor.calm();
     world.log(Event::Calm);

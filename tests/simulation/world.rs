@@ -17,6 +17,12 @@ use super::rng::Rng;
 /// Where every world's clock begins: any moment of this era.
 const EPOCH: u64 = 1_800_000_000_000;
 
+/// How long a search freezes a worker: past its lease.
+const FROZEN: u64 = 15_000;
+
+/// A world that moves on more often than this has something in it that never comes to rest.
+pub const TURNS_MAX: u64 = 100_000;
+
 /// What makes a history: with the same scenario it is the same again, to the last event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -34,6 +40,14 @@ pub trait Chance {
     fn strike(&self, candidates: &[Fault]) -> Option<Fault>;
     /// How long something on the way takes.
     fn latency(&self) -> u64;
+    /// In a search through all orders: how long an effect waits before it happens.
+    fn order(&self) -> Option<u64> {
+        None
+    }
+    /// In such a search: after which poll a shard is struck.
+    fn turn(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// A world.
@@ -54,6 +68,8 @@ pub struct World {
     /// Faults may strike.
     pub stormy: Cell<bool>,
     pub next_op: Cell<u32>,
+    /// How often the time has moved on.
+    pub turns: Cell<u64>,
     /// Clients that have not come to their end.
     pub clients: Cell<u32>,
     /// Messages that are on their way.
@@ -78,6 +94,7 @@ impl World {
             skew: Cell::new(0),
             stormy: Cell::new(true),
             next_op: Cell::new(0),
+            turns: Cell::new(0),
             clients: Cell::new(0),
             messages: Cell::new(0),
             responses: Cell::new(0),
@@ -136,10 +153,27 @@ impl World {
         self.executor.sleep(self.chance.latency()).await;
     }
 
+    /// Waits before an effect of a process. A search strikes the process here and orders effects.
+    pub async fn gate(&self, pid: Pid) {
+        let Some(order) = self.chance.order() else {
+            return self.latency().await;
+        };
+        if pid != WORLD {
+            match self.strike(&[Fault::ConsumerCrash, Fault::ConsumerFrozen]) {
+                Some(Fault::ConsumerCrash) => self.executor.kill_after(pid, 0),
+                Some(_) => self.executor.freeze_after(pid, 0, FROZEN),
+                None => {}
+            }
+        }
+        self.sleep(order).await;
+    }
+
     /// A new process that a class of crash or freeze may strike at any of its awaits.
     pub fn process(&self, crash: Fault, freeze: Option<Fault>) -> Pid {
         let pid = self.executor.process();
-        if self.strike(&[crash]).is_some() {
+        if self.chance.order().is_some() {
+            // Struck at its effects instead.
+        } else if self.strike(&[crash]).is_some() {
             self.executor.kill_after(pid, self.poll_number());
         } else if let Some(freeze) = freeze
             && self.strike(&[freeze]).is_some()
@@ -152,6 +186,9 @@ impl World {
 
     /// After which poll a strike comes: early ones are the likeliest.
     pub fn poll_number(&self) -> u32 {
+        if let Some(turn) = self.chance.turn() {
+            return turn;
+        }
         let most = *self.dice.pick(&[3, 8, 25]);
         u32::try_from(self.dice.range(1, most)).unwrap_or(1)
     }
@@ -165,6 +202,10 @@ impl World {
     pub fn run(&self, until: u64) {
         loop {
             while self.executor.step() {}
+            self.turns.set(self.turns.get() + 1);
+            if self.turns.get() > TURNS_MAX {
+                return;
+            }
             for (_, what) in self.executor.ended.take() {
                 self.log(Event::Fault(what));
             }

@@ -11,7 +11,7 @@ use raincheck::job::{FailureCode, Record, Status};
 
 use super::fault::Fault;
 use super::history::{Call, Entry, Event, Job, Wish};
-use super::world::World;
+use super::world::{TURNS_MAX, World};
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,6 +184,9 @@ pub fn unsettled(world: &World, grace: u64) -> Vec<Violation> {
 /// At the end: nothing must be left of anything (I15).
 pub fn leftovers(world: &World) -> Vec<Violation> {
     let mut left = Vec::new();
+    if world.turns.get() > TURNS_MAX {
+        left.push("something that never comes to rest".to_owned());
+    }
     for shard in world.shards.borrow().iter() {
         for table in shard.leftovers() {
             left.push(format!("shard {}: rows in {table}", shard.number));
