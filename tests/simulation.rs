@@ -35,18 +35,16 @@ fn no_invariant_breaks_in_twenty_thousand_histories_under_every_fault() {
 
 #[test]
 fn no_invariant_breaks_in_any_history_of_one_job_two_workers_and_one_fault() {
-    for repeatable in [false, true] {
-        let (histories, broken) = simulation::exhaustive::search(FAULTS, repeatable);
-        println!("repeatable: {repeatable}, {histories} histories");
-        if let Some(broken) = broken {
-            for entry in &broken.history {
-                println!("{entry}");
-            }
-            panic!("{:?}", broken.violations);
+    // Where repeating is not safe there are more ways to be wrong, and fewer histories.
+    let (histories, broken) = simulation::exhaustive::search(FAULTS, false);
+    if let Some(broken) = broken {
+        for entry in &broken.history {
+            println!("{entry}");
         }
-        assert!(
-            histories > FEWEST,
-            "only {histories} histories: the search has not searched"
-        );
+        panic!("{:?}", broken.violations);
     }
+    assert!(
+        histories > FEWEST,
+        "only {histories} histories: the search has not searched"
+    );
 }
