@@ -246,6 +246,14 @@ async fn a_body_at_the_limit_is_taken_and_one_over_it_is_not() {
 }
 
 #[tokio::test]
+async fn a_get_with_a_body_is_refused_where_it_would_be_deferred() {
+    let case = Case::new();
+    let reply = send(case.get("/always/echo").body("body")).await;
+    assert_problem(&reply, 400, "bad_request");
+    assert!(case.seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_body_that_ends_early_makes_no_job() {
     for length in [1_000, 200_000] {
         let case = Case::new();

@@ -118,3 +118,11 @@ async fn purging_erases_an_ended_job_at_once() {
         assert_problem(&job.result().await, 404, "not_found");
     }
 }
+
+#[tokio::test]
+async fn a_job_that_has_not_ended_cannot_be_erased() {
+    let job = Job::accepted(Case::new().post("/always/echo?ms=1000")).await;
+    let purge = Request::new("DELETE", &format!("{}?purge=true", job.path()));
+    assert_problem(&job.send(purge).await, 409, "conflict");
+    assert_eq!(job.succeeded().await.status, 200);
+}

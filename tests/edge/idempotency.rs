@@ -164,7 +164,13 @@ async fn the_window_is_published_and_ends() {
     let request = keyed(&case, "/window/echo", "\"soon free\"");
     let receipt = send(request.clone()).await;
     let first = Job::of(Gateway::shared().address, &receipt);
-    assert!(receipt.json()["expires"].is_string(), "{receipt}");
+    let document = receipt.json();
+    let moment = |member: &str| {
+        let text = document[member].as_str().unwrap_or_default();
+        chrono::DateTime::parse_from_rfc3339(text).unwrap_or_else(|_| panic!("{member}: {receipt}"))
+    };
+    let window = moment("idempotency_expires") - moment("created");
+    assert_eq!(window.num_milliseconds(), 1500);
     assert_eq!(Job::accepted(request.clone()).await.id, first.id);
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_ne!(Job::accepted(request).await.id, first.id);

@@ -30,6 +30,7 @@ mod wire;
 
 mod bad_input;
 mod cancel;
+mod choices;
 mod config;
 mod cors;
 mod expiry;
@@ -44,6 +45,7 @@ mod passthrough;
 mod prefer;
 mod readme;
 mod receipt;
+mod redrive;
 mod replay;
 mod restart;
 mod result;

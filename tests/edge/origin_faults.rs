@@ -245,6 +245,37 @@ async fn huge_response_fields_are_kept_or_refused_but_never_lose_the_job() {
 }
 
 #[tokio::test]
+async fn a_response_over_the_limit_fails_the_job_and_is_not_kept() {
+    for framing in ["length", "chunked"] {
+        let case = Case::new();
+        let bytes = crate::rules::RESULT_LIMIT + 1;
+        let target = format!("/always/stream?bytes={bytes}&framing={framing}");
+        let job = Job::accepted(case.post(&target)).await;
+        assert_eq!(job.failed().await, "result_too_large", "{framing}");
+        assert_problem(&job.result().await, 502, "result_too_large");
+        assert_eq!(case.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_history_tells_what_became_of_each_attempt() {
+    let job = Job::accepted(Case::new().post("/always/sequence?steps=503,429,201")).await;
+    job.succeeded().await;
+    let reply = job
+        .send(Request::get(&format!("{}?include=attempts", job.path())))
+        .await;
+    let document = reply.json();
+    let history = document["history"].as_array().expect("a history");
+    let statuses: Vec<_> = history.iter().map(|attempt| &attempt["status"]).collect();
+    assert_eq!(statuses, [503, 429, 201], "{document:#}");
+    for (number, attempt) in (1..).zip(history) {
+        assert_eq!(attempt["attempt"], number);
+        assert!(attempt["started"].is_string() && attempt["duration_ms"].is_number());
+    }
+    assert!(job.document().await.get("history").is_none());
+}
+
+#[tokio::test]
 async fn redirects_are_final_responses() {
     let case = Case::new();
     let reply = Job::accepted(case.post("/always/redirect"))

@@ -34,6 +34,10 @@ async fn what_finishes_in_time_is_the_origins_own_response() {
             (201, 5),
             "{prefer}: {reply}"
         );
+        assert!(
+            reply.must("link").contains("rel=\"status\""),
+            "{prefer}: {reply}"
+        );
         assert_eq!(case.seen_once().field("raincheck-attempt"), Some("1"));
     }
 }
@@ -109,6 +113,11 @@ async fn a_status_read_can_wait_for_the_end() {
         (200, &"succeeded".into()),
         "{reply}"
     );
+    let job = Job::accepted(Case::new().post("/always/echo?ms=800&bytes=5")).await;
+    let reply = job
+        .send(Request::get(&job.result_path()).field("Prefer", "wait=20"))
+        .await;
+    assert_eq!((reply.status, reply.body.len()), (200, 5), "{reply}");
     let job = Job::accepted(Case::new().post("/always/echo?ms=4000")).await;
     let start = Instant::now();
     let reply = job

@@ -188,3 +188,13 @@ async fn every_method_is_replayed_as_itself() {
         assert_eq!(case.seen_once().method, method);
     }
 }
+
+#[tokio::test]
+async fn preferences_that_concern_only_the_gateway_stay_here() {
+    let case = Case::new();
+    let prefer = "respond-async, wait=0, handling=strict";
+    let request = case.post("/always/echo").field("Prefer", prefer);
+    Job::accepted(request).await.succeeded().await;
+    let seen = case.seen_once();
+    assert_eq!(seen.field("prefer"), Some("handling=strict"), "{seen:#?}");
+}

@@ -55,6 +55,12 @@ async fn bodies_of_unknown_length_come_back_byte_for_byte() {
                 .succeeded()
                 .await;
             assert_eq!(reply.body.len() as u64, length, "{framing}");
+            let unverified = reply.field("raincheck-length-unverified");
+            assert_eq!(
+                unverified,
+                (framing == "close" && length > 0).then_some("true"),
+                "{length}"
+            );
             assert_eq!(
                 pattern::sha256(&reply.body),
                 pattern::hash(6, length),
@@ -102,8 +108,10 @@ async fn statuses_come_back_as_they_were_also_those_of_failures() {
     for (status, state) in [
         (201, "succeeded"),
         (204, "succeeded"),
+        (205, "succeeded"),
         (301, "succeeded"),
         (302, "succeeded"),
+        (304, "succeeded"),
         (400, "failed"),
         (404, "failed"),
         (409, "failed"),
@@ -117,7 +125,7 @@ async fn statuses_come_back_as_they_were_also_those_of_failures() {
         assert_eq!(job.ended().await["status"], state, "{status}");
         let reply = job.result().await;
         assert_eq!(reply.status, status, "{reply}");
-        let wanted = if status == 204 {
+        let wanted = if [204, 205, 304].contains(&status) {
             Vec::new()
         } else {
             pattern::bytes(0, 9)
@@ -184,13 +192,43 @@ async fn a_part_of_the_body_can_be_asked_for() {
         let reply = job.send(beyond).await;
         assert_problem(&reply, 416, "range_not_satisfiable");
         assert_eq!(reply.must("content-range"), format!("bytes */{end}"));
-        for ignored in ["bytes=5-1", "lines=1-2", "bytes=x", "nonsense"] {
+        for ignored in [
+            "bytes=5-1",
+            "lines=1-2",
+            "bytes=x",
+            "nonsense",
+            "bytes=0-1,5-6",
+        ] {
             let reply = job
                 .send(Request::get(&job.result_path()).field("Range", ignored))
                 .await;
             assert_eq!((reply.status, reply.body.len()), (200, end), "{ignored}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_part_is_sent_only_of_the_version_that_the_client_has() {
+    let job = Job::accepted(Case::new().post("/always/echo?bytes=100&h=ETag:%22own%22")).await;
+    job.succeeded().await;
+    for (tag, status) in [("\"own\"", 206), ("\"other\"", 200), ("W/\"own\"", 200)] {
+        let request = Request::get(&job.result_path()).field("Range", "bytes=0-9");
+        let reply = job.send(request.field("If-Range", tag)).await;
+        assert_eq!(reply.status, status, "{tag}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_deferred_head_has_the_origins_fields_and_no_content() {
+    let case = Case::new();
+    let receipt =
+        crate::job::send(case.request("HEAD", "/always/echo?bytes=1234&h=X-Report:7")).await;
+    assert_eq!((receipt.status, receipt.body.len()), (202, 0), "{receipt}");
+    let job = Job::of(crate::gateway::Gateway::shared().address, &receipt);
+    let reply = job.succeeded().await;
+    assert_eq!((reply.status, reply.body.len()), (200, 0), "{reply}");
+    assert_eq!(reply.must("x-report"), "7");
+    assert_eq!(case.seen_once().method, "HEAD");
 }
 
 #[tokio::test]

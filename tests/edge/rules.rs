@@ -6,6 +6,12 @@ use crate::origin::Origin;
 /// The web origin that may call the gateway from a browser.
 pub const WEB_ORIGIN: &str = "https://app.example";
 
+/// What an operator presents; the configuration has its hash.
+pub const OPERATOR: &str = "operator of the edge tests";
+
+/// Larger than every other test's result, and still quick to exceed.
+pub const RESULT_LIMIT: u64 = 24_000_000;
+
 /// Spans for all rules: short, so that what takes its time happens within a test.
 const SHORT: &str = r#"
 retention = "10m"
@@ -33,7 +39,10 @@ const LIKE_USUAL: [(&str, &str); 10] = [
     ("honours", "origin_honours_key = true"),
     ("limited", "body_limit = \"1000B\""),
     ("held", "hold = \"2s\""),
-    ("choosy", "client_priority = true"),
+    (
+        "choosy",
+        "client_priority = true\nclient_delay = true\nclient_deadline = true",
+    ),
     ("urgent", "priority = \"high\""),
 ];
 
@@ -81,8 +90,10 @@ backoff = { initial = "30s", jitter = 0 }
 /// The configuration of the gateway that most tests share.
 pub fn shared(origin: &Origin) -> String {
     let mut text = format!(
-        "origin = {:?}\ncors_origins = [{WEB_ORIGIN:?}]\n{SHORT}",
-        origin.url()
+        "origin = {:?}\ncors_origins = [{WEB_ORIGIN:?}]\nresult_limit = \"{RESULT_LIMIT}B\"\n\
+         operator_token_sha256 = {:?}\n{SHORT}",
+        origin.url(),
+        crate::pattern::sha256(OPERATOR.as_bytes())
     );
     for (name, fields) in LIKE_USUAL {
         text.push_str(&usual(name, fields));
