@@ -7,12 +7,7 @@
 )]
 
 #[path = "support/sqlite.rs"]
-#[expect(
-    clippy::all,
-    clippy::pedantic,
-    clippy::arithmetic_side_effects,
-    reason = "shared"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "shared")]
 mod sqlite;
 
 use raincheck::job::{Backoff, JobId, Millis, Plan, Priority, Secret, UnixMillis};

@@ -11,10 +11,6 @@ use crate::rules;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_accepted_before_a_kill_ends_after_it() {
     let mut gateway = Gateway::start(&rules::plain(&Origin::shared().url()));
-    let put = |case: &Case, target: &str, length| {
-        Request::new("PUT", &case.target(target)).body(pattern::bytes(1, length))
-    };
-
     // Ended before.
     let done = Case::new();
     let key = format!("\"{}\"", done.0);
@@ -45,13 +41,7 @@ async fn what_was_accepted_before_a_kill_ends_after_it() {
         job.until_status("running").await;
     }
 
-    // Just accepted: their messages are lost.
-    let mut accepted = Vec::new();
-    for _ in 0..20 {
-        let case = Case::new();
-        let job = Job::accepted_by(gateway.address, put(&case, "/always/echo", 10)).await;
-        accepted.push((case, job));
-    }
+    let accepted = just_accepted(&gateway).await;
 
     gateway.kill_hard();
     gateway.restart_on_same_state();
@@ -80,4 +70,19 @@ async fn what_was_accepted_before_a_kill_ends_after_it() {
         assert_eq!(job.succeeded().await.status, 200);
         assert!((1..=3).contains(&case.seen().len()));
     }
+}
+
+fn put(case: &Case, target: &str, length: u64) -> Request {
+    Request::new("PUT", &case.target(target)).body(pattern::bytes(1, length))
+}
+
+/// Jobs whose messages are lost with the kill.
+async fn just_accepted(gateway: &Gateway) -> Vec<(Case, Job)> {
+    let mut accepted = Vec::new();
+    for _ in 0..20 {
+        let case = Case::new();
+        let job = Job::accepted_by(gateway.address, put(&case, "/always/echo", 10)).await;
+        accepted.push((case, job));
+    }
+    accepted
 }
