@@ -1,7 +1,11 @@
 //! Seeded histories of a whole world, checked against the invariants. A seed that fails prints its
 //! history and the command that runs it again; `npm run simulate` runs more of them.
 
-#![expect(clippy::panic, reason = "a test that has found something must fail")]
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that has found something shows it, and must fail"
+)]
 
 #[path = "simulation/mod.rs"]
 mod simulation;
