@@ -245,7 +245,12 @@ pub async fn store<P: Shards + Bucket>(
     if !intended.is_ok_and(|response| ports.status(&response) == 204) {
         return Err(PutError::Storage);
     }
-    ports.put(object, body, announced, limit).await
+    let stored = ports.put(object, body, announced, limit).await;
+    if stored.is_err() {
+        // The answer may have been lost and the object stored, even after the note about it ran out.
+        let _ = ports.delete(&[object.to_owned()]).await;
+    }
+    stored
 }
 
 /// A key for an object: what it is for, its shard, and 128 random bits.

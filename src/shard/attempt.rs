@@ -9,6 +9,10 @@ use super::commit::Committed;
 use super::sql::{Param, Sql, Value};
 use super::{Send, Shard, ShardError, read_record, schema};
 
+/// A message that comes earlier than this before its time is not followed by another: the clock went
+/// back, and a queue could not hold the message for so long. The alarm has the job in any case.
+const EARLY_MAX: Millis = Millis::from_secs(12 * 3600);
+
 /// A consumer's wish to run a job, or to go on running it.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
@@ -139,7 +143,9 @@ impl<S: Sql> Shard<S> {
             ..
         } = self.commit(claim.key, step, None, now)?;
         if let Some(refusal) = refused {
-            if let Refusal::TooEarly(due) = refusal {
+            if let Refusal::TooEarly(due) = refusal
+                && due.since(now) <= EARLY_MAX
+            {
                 // The message came before its time (it was a re-send): ask for another in time.
                 let (priority, key) = (record.priority, claim.key);
                 sends.push(Send {

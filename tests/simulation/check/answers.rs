@@ -17,6 +17,8 @@ pub struct Question {
     floor: u32,
     /// It had ended when it was asked.
     ended: bool,
+    /// No fault struck any more when it was asked; one that struck before may still be in its way.
+    calm: bool,
 }
 
 impl Check {
@@ -106,6 +108,7 @@ impl Check {
                 genuine,
                 floor,
                 ended,
+                calm: self.calm,
             },
         );
     }
@@ -211,7 +214,7 @@ impl Check {
                 );
             }
             // The result of a failed job without a response is the problem that says so.
-            503 if self.calm
+            503 if question.calm
                 && !(question.ask == Ask::Result
                     && record.status == Status::Failed
                     && record.result.is_none()) =>
