@@ -34,11 +34,10 @@ export function respond(status, packed, body) {
 
 /** The response with other fields and, unless undefined, another body. */
 export function amend(response, status, packed, body) {
-  return new Response(body === undefined ? response.body : body, {
-    status,
-    headers: unpack(packed),
-    encodeBody: "manual",
-  });
+  const headers = unpack(packed);
+  // The body of a response goes on as it came only if the runtime may take care of its coding.
+  if (body === undefined) return new Response(response.body, { status, headers });
+  return new Response(body, { status, headers, encodeBody: "manual" });
 }
 
 /** Objects by name; making an id is a hash that need not be done for each request. */
