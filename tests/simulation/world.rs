@@ -50,6 +50,9 @@ pub trait Chance {
     }
 }
 
+/// A leap of the clock, in milliseconds, that outruns the grace of an upload (two hours): a day.
+const LEAP: i64 = 86_400_000;
+
 /// A world.
 pub struct World {
     pub executor: Rc<Executor>,
@@ -74,6 +77,8 @@ pub struct World {
     pub clients: Cell<u32>,
     /// Messages that are on their way.
     pub messages: Cell<u32>,
+    /// The clock has leapt ahead by more than any grace.
+    pub leapt: Cell<bool>,
     pub responses: Cell<u32>,
     pub tally: RefCell<BTreeMap<&'static str, u64>>,
 }
@@ -97,6 +102,7 @@ impl World {
             turns: Cell::new(0),
             clients: Cell::new(0),
             messages: Cell::new(0),
+            leapt: Cell::new(false),
             responses: Cell::new(0),
             tally: RefCell::default(),
         });
@@ -114,6 +120,7 @@ impl World {
     /// Moves the clock, not the time.
     pub fn move_clock(&self, by: i64) {
         self.skew.set(self.skew.get() + by);
+        self.leapt.set(self.leapt.get() || by >= LEAP);
         self.log(Event::Clock(by));
     }
 

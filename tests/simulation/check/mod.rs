@@ -195,13 +195,12 @@ pub fn leftovers(world: &World) -> Vec<Violation> {
             left.push(format!("shard {}: an alarm at {at}", shard.number));
         }
     }
-    left.extend(
-        world
-            .objects
-            .borrow()
-            .keys()
-            .map(|key| format!("object {key}")),
-    );
+    // A clock that leaps past the grace while an upload is under way outruns the note about it; for
+    // that, operations.md has a lifecycle rule of the bucket.
+    if !world.leapt.get() {
+        let objects = world.objects.borrow();
+        left.extend(objects.keys().map(|key| format!("object {key}")));
+    }
     if world.messages.get() > 0 {
         left.push(format!("{} messages", world.messages.get()));
     }
