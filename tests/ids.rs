@@ -80,6 +80,7 @@ fn a_secret_never_shows_in_debug_output() {
     let id = example();
     let debug = format!("{id:?}");
     assert!(!debug.contains("a5a5") && !debug.contains("165"), "{debug}");
+    assert!(debug.contains("Secret(…)"), "{debug}");
 }
 
 #[test]

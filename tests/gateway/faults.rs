@@ -1,6 +1,6 @@
 //! Calls that fail before, or after they took effect; messages that are lost or come twice.
 
-use raincheck::gateway::consume::{Disposal, run_message};
+use raincheck::gateway::consume::{Disposal, dead_letter, run_message};
 use raincheck::gateway::message::Message;
 use raincheck::job::Millis;
 
@@ -68,6 +68,17 @@ fn a_lost_acknowledgement_of_a_finish_is_asked_for_again_and_the_result_stands()
             "and no sweep takes its object"
         );
     }
+}
+
+#[test]
+fn a_report_that_was_lost_on_its_way_is_sent_again() {
+    let world = World::new().rule("").failing("finish", Fault::Before);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 1)
+    );
 }
 
 #[test]
@@ -220,6 +231,21 @@ fn a_dead_letter_does_not_strand_its_job() {
         world.clock.get().since(super::world::START) < Millis(60_000),
         "without the alarm"
     );
+}
+
+#[test]
+fn a_dead_letter_that_its_shard_did_not_hear_of_is_kept() {
+    for fault in [Fault::Before, Fault::After] {
+        let world = World::new().rule("").failing("dead_letter", fault);
+        let id = world.post("x").job();
+        let (_, outgoing) = world.queue.borrow_mut().remove(0);
+        let message = Message::parse(&outgoing.text).unwrap();
+        let run = || world.block_on(dead_letter(&world, &message));
+        assert_eq!(run(), Disposal::Retry);
+        assert_eq!(run(), Disposal::Acknowledge);
+        world.run();
+        assert_eq!(world.status_of(&id), "succeeded");
+    }
 }
 
 #[test]
