@@ -25,37 +25,64 @@ use super::bindings::{Bindings, DEAD_LETTERS, SHARDS};
 use super::glue;
 use super::ports::{Body, Platform, now, random, response, url};
 
-/// Called by the Worker's entry for each request. What passes through, and what one shard answers
-/// alone, never becomes a future here: it is one call to the platform and its promise.
+/// Called by the Worker's entry for each request: a promise of the response, or [`Pending`]. What passes
+/// through, and what one shard answers alone, never becomes a future here: it is one call to the
+/// platform and its promise.
 #[wasm_bindgen]
-pub fn fetch(request: Request, env: JsValue) -> Promise {
+pub fn fetch(request: Request, env: JsValue) -> JsValue {
     let bindings = Bindings::new(env);
     let policy = match bindings.policy() {
         Ok(policy) => policy,
-        Err(errors) => return resolved(&response(misconfigured(&errors))),
+        Err(errors) => return resolved(misconfigured(&errors)),
     };
     let Some(head) = read_head(&request) else {
-        return resolved(&response(Problem::new(ProblemCode::BadRequest).into()));
+        return resolved(Problem::new(ProblemCode::BadRequest).into());
     };
-    let origin = head.headers.get("origin").map(str::to_owned);
-    let action = decide(&policy, head, now(), &mut random);
+    let needs_cors = needs_cors(&policy);
+    let origin = head
+        .headers
+        .get("origin")
+        .filter(|_| needs_cors)
+        .map(str::to_owned);
+    let mut action = decide(&policy, head, now(), &mut random);
     let platform = Platform { bindings, policy };
     // What no rule names is the origin's own, and so is what it tells browsers.
     if let Action::PassThrough(pass) = &action
-        && !(pass.varies && needs_cors(&platform.policy))
+        && !(pass.varies && needs_cors)
     {
-        return pass_through(&platform, &request, pass);
+        return pass_through(&platform, &request, pass).into();
     }
-    let mut action = action;
-    if !needs_cors(&platform.policy)
-        && let Some(answer) = by_shard_alone(&platform, &request, &mut action)
-    {
-        return answer;
+    if !needs_cors && let Some(answer) = by_shard_alone(&platform, &request, &mut action) {
+        return answer.into();
     }
-    future_to_promise(async move {
-        let answer = serve_request(&platform, &request, action).await;
-        Ok(with_cors(&platform.policy, origin.as_deref(), answer).into())
-    })
+    Pending {
+        platform,
+        request,
+        action,
+        origin,
+    }
+    .into()
+}
+
+/// A request whose answer takes more than one step.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Pending {
+    platform: Platform,
+    request: Request,
+    action: Action,
+    origin: Option<String>,
+}
+
+#[wasm_bindgen]
+impl Pending {
+    /// Takes the steps.
+    pub fn run(self) -> Promise {
+        future_to_promise(async move {
+            let answer = serve_request(&self.platform, &self.request, self.action).await;
+            Ok(with_cors(&self.platform.policy, self.origin.as_deref(), answer).into())
+        })
+    }
 }
 
 /// Called by the Worker's entry when a request could not be passed through. Whether the origin acted
@@ -108,8 +135,8 @@ pub fn shard_unavailable(safe_to_repeat: bool) -> Response {
     response(serve::shard_unavailable(safe_to_repeat))
 }
 
-fn resolved(answer: &Response) -> Promise {
-    Promise::resolve(answer).unchecked_into()
+fn resolved(reply: Reply) -> JsValue {
+    Promise::resolve(&response(reply)).into()
 }
 
 async fn serve_request(platform: &Platform, request: &Request, action: Action) -> Response {
@@ -174,7 +201,8 @@ fn read_head(request: &Request) -> Option<Head> {
 
 fn pass_through(platform: &Platform, request: &Request, pass: &PassThrough) -> Promise {
     let Some(url) = url(&platform.policy, pass.target.as_str()) else {
-        return resolved(&response(Problem::new(ProblemCode::BadRequest).into()));
+        let refusal = response(Problem::new(ProblemCode::BadRequest).into());
+        return Promise::resolve(&refusal).unchecked_into();
     };
     let fetcher = platform.bindings.fetcher(&platform.policy);
     let (removed, set) = (pass.removed.join("\n"), pass.set.to_packed());

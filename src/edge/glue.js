@@ -18,12 +18,21 @@ export function responseHead(response) {
   return text;
 }
 
+/** Header fields from lines of name and value. An object is cheapest to hand over, but has no name twice. */
 function unpack(packed) {
-  const headers = new Headers();
-  if (packed !== "") {
-    const lines = packed.split("\n");
-    for (let i = 0; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
+  if (packed === "") return {};
+  const lines = packed.split("\n");
+  const fields = {};
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    if (lines[i] in fields) return unpackOneByOne(lines);
+    fields[lines[i]] = lines[i + 1];
   }
+  return fields;
+}
+
+function unpackOneByOne(lines) {
+  const headers = new Headers();
+  for (let i = 0; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
   return headers;
 }
 
@@ -43,19 +52,35 @@ export function amend(response, status, packed, body) {
 /** Objects by name; making an id is a hash that need not be done for each request. */
 const ids = new Map();
 
-/** Resolves when everything that the object has written is durable. */
-export function durable(storage) {
-  return storage.sync();
+/** Calls `then` when everything that the object has written is durable, and not before so many milliseconds. */
+export function afterCommit(storage, millis, then) {
+  const durable = storage.sync();
+  const over = millis > 0 ? Promise.all([durable, scheduler.wait(millis)]) : durable;
+  const go = () => queueMicrotask(then);
+  // Where the commit failed, the runtime starts the object anew.
+  over.then(go, go);
 }
+
+const SHARD = "http://shard/";
+
+/** Asks a shard to pack its answer, see `respondPacked`. */
+const SHARD_PACKED = "http://shard/packed";
+
+/** A packed answer: status, then name and value of each field, then nothing, then the content; tabs between. */
+const PACKED = "raincheck-packed";
 
 /** Calls a shard. */
 export function callShard(namespace, name, call, body) {
+  return ask(namespace, name, SHARD, call, body);
+}
+
+function ask(namespace, name, url, call, body) {
   let id = ids.get(name);
   if (id === undefined) ids.set(name, (id = namespace.idFromName(name)));
   // A stored redirect is an answer for the client, not for the runtime.
   const init = { method: "POST", headers: { "raincheck-call": call }, redirect: "manual" };
   if (body !== undefined) init.body = body;
-  return namespace.get(id).fetch("http://shard/", init);
+  return namespace.get(id).fetch(url, init);
 }
 
 /** A shard did not answer; the Worker's entry makes the problem of it. */
@@ -70,12 +95,32 @@ class ShardUnavailable extends Error {
 
 /** Calls a shard whose answer is the client's, as it is. */
 export async function answerOfShard(namespace, name, call, body, safeToRepeat) {
+  let answer;
   try {
-    return await callShard(namespace, name, call, body);
+    answer = await ask(namespace, name, SHARD_PACKED, call, body);
   } catch (error) {
     console.warn(`${name}:`, error);
     throw new ShardUnavailable(safeToRepeat);
   }
+  const packed = answer.headers.get(PACKED);
+  return packed === null ? answer : unpackedResponse(packed);
+}
+
+/**
+ * A short answer of a shard, in one header field: neither side then makes fields that the other takes
+ * apart again, nor a stream of the content.
+ */
+export function respondPacked(packed) {
+  return new Response(null, { headers: { [PACKED]: packed } });
+}
+
+function unpackedResponse(packed) {
+  const parts = packed.split("\t");
+  const headers = {};
+  let at = 1;
+  for (; parts[at] !== ""; at += 2) headers[parts[at]] = parts[at + 1];
+  const content = parts[at + 1];
+  return new Response(content === "" ? null : content, { status: Number(parts[0]), headers });
 }
 
 /**
@@ -84,7 +129,7 @@ export async function answerOfShard(namespace, name, call, body, safeToRepeat) {
  */
 export async function untilEnded(namespace, name, call, millis) {
   const stub = namespace.get(namespace.idFromName(name));
-  const response = await stub.fetch("http://shard/", { headers: { "raincheck-call": call, upgrade: "websocket" } });
+  const response = await stub.fetch(SHARD, { headers: { "raincheck-call": call, upgrade: "websocket" } });
   const socket = response.webSocket;
   if (!socket) return;
   socket.accept();
@@ -182,191 +227,10 @@ function send(fetcher, request, init) {
   return fetcher === undefined ? fetch(request, init) : fetcher.fetch(request, init);
 }
 
-/** Reads to the end, as bytes. */
-export async function readAll(source) {
-  return new Uint8Array(await source.arrayBuffer());
-}
-
-/**
- * Reads a stream of at most `limit` bytes whole. Of a longer one comes back what was read, and the
- * stream with the rest; null stands for one that broke off.
- */
-export async function collect(stream, limit) {
-  const reader = stream.getReader({ mode: "byob" });
-  let buffer = new Uint8Array(limit + 1);
-  let filled = 0;
-  try {
-    while (filled <= limit) {
-      const { value, done } = await reader.readAtLeast(limit + 1 - filled, buffer.subarray(filled));
-      // The runtime takes the buffer for the read, and gives it back with the view.
-      if (value) buffer = new Uint8Array(value.buffer);
-      if (done) return buffer.subarray(0, filled);
-      filled += value.byteLength;
-    }
-  } catch {
-    return null;
-  }
-  reader.releaseLock();
-  return { start: buffer, rest: stream };
-}
-
-/**
- * How much is read at a time: large enough that the crossings between the runtime and JavaScript do
- * not count, small enough that many uploads fit into an isolate.
- */
-const READ_BYTES = 256 * 1024;
-
-/** R2 wants all parts but the last to have one size, of at least 5 MiB. */
-const PART_BYTES = 8 * 1024 * 1024;
-
-/**
- * Stores a body while counting and hashing it: a stream, or what `collect` left of one. Returns
- * "length hash", or the word for what went wrong: "too_large", "incomplete", "storage". Then nothing
- * is kept. Memory stays flat: one buffer that is used again and again, and a part where the length
- * was not announced.
- */
-export async function store(bucket, key, body, announced, limit) {
-  const source = new Source(body, limit);
-  try {
-    if (announced === undefined) await storeParts(bucket, key, source);
-    else await storeStream(bucket, key, source, announced);
-    return `${source.length} ${await source.hash()}`;
-  } catch (error) {
-    await source.cancel();
-    await bucket.delete(key).catch(() => {});
-    return error instanceof Refused ? error.message : "storage";
-  }
-}
-
-class Refused extends Error {}
-
-/** A body that is read once, counted and hashed as it passes. */
-class Source {
-  length = 0;
-  #start;
-  #reader;
-  #limit;
-  #digest = new crypto.DigestStream("SHA-256");
-  #hasher = this.#digest.getWriter();
-
-  constructor(body, limit) {
-    const stream = body.rest ?? body;
-    this.#start = body.start;
-    this.#reader = stream.getReader({ mode: "byob" });
-    this.#limit = limit;
-    // Where the body is given up, so is its hash.
-    this.#digest.digest.catch(() => {});
-  }
-
-  /** The next bytes, in `buffer` or in one of their own; undefined at the end. */
-  async read(buffer) {
-    const bytes = this.#start ?? (await this.#next(buffer));
-    this.#start = undefined;
-    if (bytes === undefined) {
-      await this.#hasher.close();
-      return undefined;
-    }
-    this.length += bytes.byteLength;
-    if (this.length > this.#limit) throw new Refused("too_large");
-    await this.#hasher.write(bytes);
-    return bytes;
-  }
-
-  async #next(buffer) {
-    try {
-      const { value, done } = await this.#reader.readAtLeast(buffer.byteLength, buffer);
-      return done ? undefined : value;
-    } catch {
-      throw new Refused("incomplete");
-    }
-  }
-
-  async hash() {
-    const bytes = new Uint8Array(await this.#digest.digest);
-    return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  }
-
-  async cancel() {
-    await this.#reader.cancel().catch(() => {});
-    await this.#hasher.abort().catch(() => {});
-  }
-}
-
-/** The buffer behind these bytes, for the next read: they have been written. */
-function reused({ buffer }) {
-  return new Uint8Array(buffer.byteLength < READ_BYTES ? READ_BYTES : buffer);
-}
-
-async function storeStream(bucket, key, source, announced) {
-  const { readable, writable } = new FixedLengthStream(announced);
-  const writer = writable.getWriter();
-  // A bucket that fails stops reading; without the race the next write would wait for ever.
-  const put = bucket.put(key, readable);
-  const failure = put.then(() => new Promise(() => {}));
-  failure.catch(() => {});
-  try {
-    let buffer = new Uint8Array(READ_BYTES);
-    for (let bytes; (bytes = await source.read(buffer)) !== undefined; ) {
-      if (source.length > announced) throw new Refused("incomplete");
-      await Promise.race([writer.write(bytes), failure]);
-      buffer = reused(bytes);
-    }
-    if (source.length !== announced) throw new Refused("incomplete");
-    await Promise.race([writer.close(), failure]);
-    await put;
-  } catch (error) {
-    await writer.abort(error).catch(() => {});
-    await put.catch(() => {});
-    throw error;
-  }
-}
-
-async function storeParts(bucket, key, source) {
-  let upload;
-  const done = [];
-  try {
-    for (;;) {
-      const part = await fillPart(source);
-      const isLast = part.byteLength < PART_BYTES;
-      if (upload === undefined && isLast) return void (await bucket.put(key, part));
-      upload ??= await bucket.createMultipartUpload(key);
-      if (part.byteLength > 0) done.push(await upload.uploadPart(done.length + 1, part));
-      if (isLast) return void (await upload.complete(done));
-    }
-  } catch (error) {
-    await upload?.abort().catch(() => {});
-    throw error;
-  }
-}
-
-/** The next part; shorter than a part at the end. */
-async function fillPart(source) {
-  const part = new Uint8Array(PART_BYTES);
-  let filled = 0;
-  let buffer = new Uint8Array(READ_BYTES);
-  while (filled < PART_BYTES) {
-    const wanted = Math.min(READ_BYTES, PART_BYTES - filled);
-    const bytes = await source.read(buffer.subarray(0, wanted));
-    if (bytes === undefined) break;
-    part.set(bytes, filled);
-    filled += bytes.byteLength;
-    buffer = reused(bytes);
-  }
-  return part.subarray(0, filled);
-}
-
-/** Opens a stored body, or part of it; null when there is none. */
-export async function open(bucket, key, first, count) {
-  const object = await bucket.get(key, count === undefined ? {} : { range: { offset: first, length: count } });
-  return object === null ? null : object.body;
-}
-
-export function remove(bucket, keys) {
-  return bucket.delete(keys);
-}
-
+/** Sends a message. One that is lost is sent again by the shard's alarm. */
 export function enqueue(queue, text, delaySeconds) {
-  return queue.send(text, { contentType: "text", delaySeconds });
+  const sent = queue.send(text, { contentType: "text", delaySeconds });
+  sent.catch((error) => console.warn("a message could not be sent yet:", error));
 }
 
 /** Runs a statement; rows come as arrays of values. */

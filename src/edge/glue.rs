@@ -1,6 +1,6 @@
-//! The functions of `glue.js`.
+//! The functions of `glue.js` and `bodies.js`.
 
-use js_sys::{Array, Promise};
+use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use worker::web_sys::{AbortSignal, Request, Response};
 
@@ -14,6 +14,9 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(super) fn respond(status: u16, packed: &str, body: &JsValue) -> Result<Response, JsValue>;
+
+    #[wasm_bindgen(js_name = respondPacked)]
+    pub(super) fn respond_packed(packed: &str) -> Response;
 
     #[wasm_bindgen(catch)]
     pub(super) fn amend(
@@ -63,7 +66,8 @@ extern "C" {
         varies: bool,
     ) -> Promise;
 
-    pub(super) fn durable(storage: &JsValue) -> Promise;
+    #[wasm_bindgen(js_name = afterCommit)]
+    pub(super) fn after_commit(storage: &JsValue, millis: u32, then: &Function);
 
     pub(super) fn accepts(hostname: &str, port: u16) -> Promise;
 
@@ -77,6 +81,24 @@ extern "C" {
         signal: &AbortSignal,
     ) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(catch)]
+    pub(super) fn enqueue(queue: &JsValue, text: &str, delay_secs: f64) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn query(sql: &JsValue, statement: &str, params: &Array) -> Result<Array, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn execute(sql: &JsValue, statement: &str, params: &Array) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn atomically(
+        storage: &JsValue,
+        body: &mut dyn FnMut() -> bool,
+    ) -> Result<(), JsValue>;
+}
+
+#[wasm_bindgen(module = "/src/edge/bodies.js")]
+extern "C" {
     #[wasm_bindgen(js_name = readAll)]
     pub(super) fn read_all(source: &JsValue) -> Promise;
 
@@ -94,22 +116,6 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(super) fn remove(bucket: &JsValue, keys: Array) -> Result<Promise, JsValue>;
-
-    #[wasm_bindgen(catch)]
-    pub(super) fn enqueue(queue: &JsValue, text: &str, delay_secs: f64)
-    -> Result<Promise, JsValue>;
-
-    #[wasm_bindgen(catch)]
-    pub(super) fn query(sql: &JsValue, statement: &str, params: &Array) -> Result<Array, JsValue>;
-
-    #[wasm_bindgen(catch)]
-    pub(super) fn execute(sql: &JsValue, statement: &str, params: &Array) -> Result<(), JsValue>;
-
-    #[wasm_bindgen(catch)]
-    pub(super) fn atomically(
-        storage: &JsValue,
-        body: &mut dyn FnMut() -> bool,
-    ) -> Result<(), JsValue>;
 }
 
 /// What a JavaScript exception says, for the log.

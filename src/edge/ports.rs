@@ -9,10 +9,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortController, Response};
 
-use crate::gateway::message::Outgoing;
 use crate::gateway::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Queues, Shards, Streams, Unavailable, Waiting,
+    PutError, Shards, Streams, Unavailable, Waiting,
 };
 use crate::gateway::{Content, Reply};
 use crate::job::{BodyRef, Millis, UnixMillis};
@@ -261,18 +260,6 @@ impl Bucket for Platform {
     }
 }
 
-impl Queues for Platform {
-    async fn enqueue(&self, message: &Outgoing) -> Result<(), Unavailable> {
-        let queue = self.bindings.queue(message.priority);
-        let sent = glue::enqueue(&queue, &message.text, number(message.delay_secs))
-            .map_err(|_| Unavailable)?;
-        JsFuture::from(sent)
-            .await
-            .map(|_| ())
-            .map_err(|_| Unavailable)
-    }
-}
-
 /// An answer of the origin is good for this long as a sign that it listens.
 const LISTENING_FOR: Millis = Millis(250);
 
@@ -370,6 +357,6 @@ pub(super) fn url(policy: &Policy, target: &str) -> Option<String> {
 
 /// Lengths and limits are far below 2⁵³.
 #[expect(clippy::cast_precision_loss, reason = "see above")]
-const fn number(n: u64) -> f64 {
+pub(super) const fn number(n: u64) -> f64 {
     n as f64
 }

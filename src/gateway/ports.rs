@@ -7,7 +7,6 @@
 use crate::job::{BodyRef, Millis, UnixMillis};
 use crate::protocol::Headers;
 
-use super::message::Outgoing;
 use super::reply::Reply;
 
 /// Time and randomness.
@@ -178,10 +177,4 @@ pub enum OriginError {
     Lost,
     /// An answer came that is no valid response.
     Malformed,
-}
-
-/// The queues.
-pub trait Queues {
-    /// Sends a message.
-    async fn enqueue(&self, message: &Outgoing) -> Result<(), Unavailable>;
 }

@@ -3,6 +3,10 @@
 use crate::protocol::Headers;
 use crate::protocol::problem::Problem;
 
+/// Longest reply that is packed into a header field. Receipts and status documents have about 1 KB; a
+/// platform commonly takes 16 KB of fields and more.
+pub const PACKED_MAX: usize = 8 * 1024;
+
 /// The content of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -50,6 +54,42 @@ impl Reply {
         self
     }
 
+    /// All of it as the value of one header field, where it is short and plain enough: status, name and
+    /// value of each field, nothing, then the content, with tabs between.
+    ///
+    /// A reply that goes from a shard to a Worker and on to a client is so made and taken apart once
+    /// instead of at every hop.
+    #[must_use]
+    pub fn packed(&self) -> Option<String> {
+        let content = match &self.content {
+            Content::Empty => "",
+            Content::Text(text) => text,
+            Content::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
+        };
+        let mut packed = self.status.to_string();
+        let mut names: Vec<&str> = Vec::new();
+        for (name, value) in self.headers.iter() {
+            // What takes the fields apart keeps one of each name.
+            if name.is_empty() || names.contains(&name) {
+                return None;
+            }
+            names.push(name);
+            for part in [name, value] {
+                packed.push('\t');
+                packed.push_str(part);
+            }
+        }
+        let tabs = names.len().checked_mul(2)?;
+        packed.push_str("\t\t");
+        packed.push_str(content);
+        let is_plain = packed
+            .bytes()
+            .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte));
+        let is_unambiguous =
+            packed.bytes().filter(|byte| *byte == b'\t').count() == tabs.checked_add(2)?;
+        (is_plain && is_unambiguous && packed.len() <= PACKED_MAX).then_some(packed)
+    }
+
     /// Without its content, for HEAD; header fields stay as for GET (RFC 9110 section 9.3.2).
     #[must_use]
     pub fn without_content(mut self) -> Self {
@@ -73,5 +113,49 @@ impl From<Problem> for Reply {
             headers: problem.response_headers(),
             content: Content::Bytes(problem.body()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(fields: &[(&str, &str)], content: &str) -> Reply {
+        Reply::new(202)
+            .headers(fields.iter().copied().collect())
+            .text(content.to_owned())
+    }
+
+    #[test]
+    fn a_short_plain_reply_is_packed_with_all_that_it_says() {
+        let receipt = reply(
+            &[("etag", "\"v1\""), ("retry-after", "1")],
+            "{\"id\":\"j\"}",
+        );
+        assert_eq!(
+            receipt.packed().as_deref(),
+            Some("202\tetag\t\"v1\"\tretry-after\t1\t\t{\"id\":\"j\"}")
+        );
+        assert_eq!(Reply::new(304).packed().as_deref(), Some("304\t\t"));
+    }
+
+    #[test]
+    fn what_packing_would_change_is_not_packed() {
+        let cases = [
+            reply(&[("vary", "Prefer"), ("vary", "Origin")], ""),
+            reply(&[("x-own", "a\tb")], ""),
+            reply(&[("x-own", "ü")], ""),
+            reply(&[], "two\nlines"),
+            reply(&[], "a\ttab"),
+            reply(&[], &"x".repeat(PACKED_MAX)),
+        ];
+        for case in cases {
+            assert_eq!(case.packed(), None, "{case:?}");
+        }
+        let bytes = Reply {
+            content: Content::Bytes(vec![0xff]),
+            ..Reply::new(200)
+        };
+        assert_eq!(bytes.packed(), None);
     }
 }

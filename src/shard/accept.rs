@@ -84,6 +84,62 @@ impl<S: Sql> Shard<S> {
     ) -> Result<Vec<Accepted>, ShardError> {
         let next_key = self.next_key;
         let stored_before = self.meta.stored.clone();
+        let outcome = if self.is_one_statement(group) {
+            self.accept_plain(group, now)
+        } else {
+            self.accept_mixed(group, now)
+        };
+        let answers = match outcome {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.next_key = next_key;
+                self.meta.stored = stored_before;
+                return Err(error);
+            }
+        };
+        for (accept, answer) in group.iter().zip(&answers) {
+            if let Accepted::Created(id, record, _) = answer {
+                self.schedule
+                    .set(id.key, wake(record, self.settings.patience));
+                self.expect_expiry(accept.retention, record);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Whether nothing has to be written for these but their rows, and one statement takes them: the
+    /// common case. It then needs no transaction of its own, which would cost as much again.
+    fn is_one_statement(&self, group: &[Accept]) -> bool {
+        (1..=schema::JOBS_PER_INSERT).contains(&group.len())
+            && group.iter().all(|accept| {
+                accept.key.is_none()
+                    && !matches!(accept.payload, Payload::Object(_))
+                    && self.meta.knows_class(accept.retention)
+            })
+    }
+
+    fn accept_plain(
+        &mut self,
+        group: &[Accept],
+        now: UnixMillis,
+    ) -> Result<Vec<Accepted>, ShardError> {
+        let mut rows = Vec::with_capacity(group.len());
+        let mut answers = Vec::with_capacity(group.len());
+        for accept in group {
+            let key = self.take_key()?;
+            let record = new_record(accept, now);
+            rows.push((key, accept, write_record(&record)?));
+            answers.push(self.created(key, accept, record));
+        }
+        self.insert(&rows)?;
+        Ok(answers)
+    }
+
+    fn accept_mixed(
+        &mut self,
+        group: &[Accept],
+        now: UnixMillis,
+    ) -> Result<Vec<Accepted>, ShardError> {
         let mut answers = Vec::with_capacity(group.len());
         let mut failure = None;
         let sql = self.sql.clone();
@@ -99,19 +155,10 @@ impl<S: Sql> Shard<S> {
             }
             Ok(())
         });
-        if let Err(error) = outcome {
-            self.next_key = next_key;
-            self.meta.stored = stored_before;
-            return Err(failure.unwrap_or(ShardError::Sql(error)));
+        match outcome {
+            Ok(()) => Ok(answers),
+            Err(error) => Err(failure.unwrap_or(ShardError::Sql(error))),
         }
-        for (accept, answer) in group.iter().zip(&answers) {
-            if let Accepted::Created(id, record, _) = answer {
-                self.schedule
-                    .set(id.key, wake(record, self.settings.patience));
-                self.expect_expiry(accept.retention, record);
-            }
-        }
-        Ok(answers)
     }
 
     fn accept_one(&mut self, accept: &Accept, now: UnixMillis) -> Result<Accepted, ShardError> {
@@ -120,10 +167,7 @@ impl<S: Sql> Shard<S> {
         {
             return Ok(known);
         }
-        if self.next_key > ROW_KEY_MAX {
-            return Err(ShardError::Exhausted);
-        }
-        let key = RowKey(self.next_key);
+        let key = self.take_key()?;
         let record = new_record(accept, now);
         self.ensure_class(accept.retention, key)?;
         if let Payload::Object(BodyRef {
@@ -133,7 +177,7 @@ impl<S: Sql> Shard<S> {
         {
             self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
         }
-        self.insert(accept, key, &record)?;
+        self.insert(&[(key, accept, write_record(&record)?)])?;
         if let Some(claim) = &accept.key {
             let ends = now.plus(claim.window.min(accept.retention));
             self.sql.run(
@@ -146,35 +190,44 @@ impl<S: Sql> Shard<S> {
                 ],
             )?;
         }
+        Ok(self.created(key, accept, record))
+    }
+
+    fn take_key(&mut self) -> Result<RowKey, ShardError> {
+        if self.next_key > ROW_KEY_MAX {
+            return Err(ShardError::Exhausted);
+        }
+        let key = RowKey(self.next_key);
         self.next_key = self.next_key.saturating_add(1);
+        Ok(key)
+    }
+
+    fn created(&self, key: RowKey, accept: &Accept, record: Record) -> Accepted {
         let send = Send {
             priority: accept.priority,
             delay: accept.delay,
             key,
         };
-        Ok(Accepted::Created(
-            self.id(key, accept.secret),
-            Box::new(record),
-            send,
-        ))
+        Accepted::Created(self.id(key, accept.secret), Box::new(record), send)
     }
 
-    fn insert(&self, accept: &Accept, key: RowKey, record: &Record) -> Result<(), ShardError> {
-        let bytes = match &accept.payload {
-            Payload::Inline { bytes, .. } => Param::Blob(bytes),
-            Payload::Absent | Payload::Object(_) => Param::Null,
-        };
-        self.sql.run(
-            schema::JOB_INSERT,
-            &[
+    /// Adds rows: key, request and state of each.
+    fn insert(&self, rows: &[(RowKey, &Accept, String)]) -> Result<(), ShardError> {
+        let mut params = Vec::with_capacity(rows.len().saturating_mul(6));
+        for (key, accept, state) in rows {
+            params.extend([
                 Param::Int(key.0),
                 Param::Int(accept.retention.0),
                 Param::Blob(accept.secret.0.as_bytes()),
-                Param::Text(&write_record(record)?),
+                Param::Text(state),
                 Param::Text(&accept.request),
-                bytes,
-            ],
-        )?;
+                match &accept.payload {
+                    Payload::Inline { bytes, .. } => Param::Blob(bytes),
+                    Payload::Absent | Payload::Object(_) => Param::Null,
+                },
+            ]);
+        }
+        self.sql.run(&schema::jobs_insert(rows.len()), &params)?;
         Ok(())
     }
 

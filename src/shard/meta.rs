@@ -94,6 +94,12 @@ impl Meta {
             .map_or(&[], |stored| stored.classes.as_slice())
     }
 
+    /// Whether rows of this retention were seen before.
+    pub(super) fn knows_class(&self, retention: Millis) -> bool {
+        let mut classes = self.classes().iter();
+        classes.any(|class| class.retention == retention.0)
+    }
+
     /// When the next row should be looked at for expiry.
     pub(super) fn next_expiry(&self) -> Option<UnixMillis> {
         self.expiries.iter().map(|(_, at)| *at).min()
@@ -119,12 +125,7 @@ pub(super) fn look_at(settings: &Settings, retention: u64, oldest: &Record) -> U
 impl<S: Sql> Shard<S> {
     /// Makes sure that the class of a new job is known; writes only for a class not seen before.
     pub(super) fn ensure_class(&mut self, retention: Millis, key: RowKey) -> Result<(), SqlError> {
-        if self
-            .meta
-            .classes()
-            .iter()
-            .any(|class| class.retention == retention.0)
-        {
+        if self.meta.knows_class(retention) {
             return Ok(());
         }
         let mut stored = self.meta.stored.clone().unwrap_or(Stored {

@@ -36,9 +36,26 @@ pub const JOBS_ACTIVE: &str =
 pub const JOBS_OF_CLASS: &str =
     "SELECT key, state FROM jobs WHERE key >= ? AND class = ? ORDER BY key LIMIT ?";
 
-/// Adds a job.
-pub const JOB_INSERT: &str = "INSERT INTO jobs \
-     (key, active, class, secret, state, request, payload) VALUES (?, 1, ?, ?, ?, ?, ?)";
+/// Adds jobs, as many as [`jobs_insert`] is asked for; these are the values of one.
+const JOB_VALUES: &str = "(?, 1, ?, ?, ?, ?, ?)";
+
+/// Most jobs that one statement adds: a Durable Object binds at most 100 values to one
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>), and a job has six.
+pub const JOBS_PER_INSERT: usize = 16;
+
+/// Adds `count` jobs, at least one: all of them, or on an error none.
+#[must_use]
+pub fn jobs_insert(count: usize) -> String {
+    let head = "INSERT INTO jobs (key, active, class, secret, state, request, payload) VALUES ";
+    let mut statement = String::from(head);
+    statement.push_str(JOB_VALUES);
+    for _ in 1..count {
+        statement.push_str(", ");
+        statement.push_str(JOB_VALUES);
+    }
+    statement
+}
+
 /// Reads what a status needs.
 pub const JOB_STATE: &str = "SELECT state, secret FROM jobs WHERE key = ?";
 /// Reads what an attempt needs.

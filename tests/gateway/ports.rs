@@ -6,10 +6,10 @@ use std::rc::Rc;
 use raincheck::gateway::call::{Call, Envelope};
 use raincheck::gateway::hash::sha256_hex;
 use raincheck::gateway::host::handle;
-use raincheck::gateway::message::{Outgoing, pack};
+use raincheck::gateway::message::pack;
 use raincheck::gateway::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Queues, Shards, Streams, Unavailable, Waiting,
+    PutError, Shards, Streams, Unavailable, Waiting,
 };
 use raincheck::gateway::{Content, Reply};
 use raincheck::job::{BodyRef, JobId, Millis, UnixMillis};
@@ -276,13 +276,6 @@ impl Bucket for World {
         for key in keys {
             self.bucket.borrow_mut().remove(key);
         }
-        Ok(())
-    }
-}
-
-impl Queues for World {
-    async fn enqueue(&self, message: &Outgoing) -> Result<(), Unavailable> {
-        self.put_in_queue(message);
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ impl Inner {
             }
         }
         self.rest().await;
-        self.follow_up(sends);
+        self.follow_up(&sends);
     }
 
     async fn tick(&self) -> Result<Vec<Send>, ShardError> {

@@ -5,39 +5,29 @@
 //! platform's own objects, and because a handle that is shared needs no `unsafe`.
 
 mod alarm;
+mod group;
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::time::Duration;
+use std::rc::{Rc, Weak};
 
-use futures_util::future::{join, join_all};
-use js_sys::{Object, Promise, Uint8Array};
+use js_sys::{Function, Object, Promise};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use worker::web_sys::{Request, Response};
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
+use worker::web_sys::Response;
 use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
 
-use crate::gateway::call::{AcceptCall, CALL_HEADER, CALL_VERSION, Call, Envelope, PayloadCall};
-use crate::gateway::host::{Handled, accept_group, handle};
+use crate::gateway::call::{CALL_VERSION, Call, Envelope};
+use crate::gateway::host::{Handled, handle};
 use crate::gateway::message::pack;
-use crate::gateway::ports::Queues as _;
 use crate::job::{JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Send, Shard, ShardError};
 
 use super::bindings::Bindings;
 use super::glue;
-use super::ports::{Platform, now, random, response};
+use super::ports::{Platform, now, number, random, response};
 use super::sql::ObjectSql;
-
-/// How long the shard at least gathers once several calls came together. A commit costs more than
-/// anything else here; under load two milliseconds of company more than halve what each call pays.
-/// A call that comes alone is committed at once.
-const GATHER_WINDOW: Duration = Duration::from_millis(2);
-
-/// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
-/// a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
-const GROUP_MAX: usize = 128;
+use group::{Answer, Waiting, after_commit};
 
 /// A shard.
 #[wasm_bindgen]
@@ -55,19 +45,11 @@ struct Inner {
     group: RefCell<Vec<Waiting>>,
     /// Somebody may wait for a job to end. Looked up at the start, since they outlive the memory.
     watched: Cell<bool>,
-    /// A commit is under way, and whoever started it will commit what gathers meanwhile.
+    /// A commit is under way; what gathers meanwhile is committed after it.
     committing: Cell<bool>,
+    /// Called after a commit.
+    after_commit: Closure<dyn Fn()>,
 }
-
-/// A call that waits for the commit of its group.
-#[derive(Debug)]
-struct Waiting {
-    call: Call,
-    body: Vec<u8>,
-    answer: Answer,
-}
-
-type Answer = futures_channel::oneshot::Sender<Handled>;
 
 impl std::fmt::Debug for ShardObject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -82,7 +64,7 @@ impl ShardObject {
     pub fn new(state: DurableObjectState, env: JsValue) -> Result<ShardObject, JsValue> {
         let storage = state.storage()?;
         let watched = glue::has_watchers(&state);
-        let inner = Inner {
+        let inner = Rc::new_cyclic(|inner: &Weak<Inner>| Inner {
             state,
             storage,
             bindings: Bindings::new(env),
@@ -91,16 +73,44 @@ impl ShardObject {
             group: RefCell::default(),
             committing: Cell::default(),
             watched: Cell::new(watched),
-        };
-        Ok(Self {
-            inner: Rc::new(inner),
-        })
+            after_commit: after_commit(Weak::clone(inner)),
+        });
+        Ok(Self { inner })
     }
 
-    /// Called by the runtime for each call of a Worker or consumer.
-    pub fn fetch(&self, request: Request) -> Promise {
+    /// Called by the Worker's entry for each call of a Worker or consumer, with the call's body read
+    /// whole. The answer is returned, or given to `answer` when it is there. `packed`: see [`Answer`].
+    #[must_use]
+    pub fn serve(
+        &self,
+        call: &str,
+        body: Vec<u8>,
+        packed: bool,
+        answer: Function,
+    ) -> Option<Response> {
+        let envelope = match Envelope::from_header(call) {
+            Ok(envelope) if envelope.v <= CALL_VERSION => envelope,
+            // A caller of a later build, during a deploy: it may try again.
+            _ => return Some(response(unavailable().into())),
+        };
         let inner = Rc::clone(&self.inner);
-        future_to_promise(async move { Ok(inner.serve(request).await.into()) })
+        let answer = Answer {
+            function: answer,
+            packed,
+        };
+        if inner.shard.borrow().is_some() {
+            return inner.serve(envelope.call, body, answer);
+        }
+        spawn_local(async move {
+            let answered = match inner.open(Some(envelope.shard)).await {
+                Ok(()) => inner.serve(envelope.call, body, answer.clone()),
+                Err(error) => Some(response(inner.failed(error))),
+            };
+            if let Some(response) = answered {
+                answer.give(&response);
+            }
+        });
+        None
     }
 
     /// Called by the runtime when the alarm rings. Never fails: an alarm that does is given up
@@ -112,57 +122,26 @@ impl ShardObject {
             Ok(JsValue::UNDEFINED)
         })
     }
-
-    /// Called by the runtime; those who wait have nothing to say.
-    #[wasm_bindgen(js_name = webSocketMessage)]
-    pub fn websocket_message(&self) {}
-
-    /// Called by the runtime when somebody no longer waits.
-    #[wasm_bindgen(js_name = webSocketClose)]
-    pub fn websocket_close(&self) {}
-
-    /// Called by the runtime when somebody who waited is gone.
-    #[wasm_bindgen(js_name = webSocketError)]
-    pub fn websocket_error(&self) {}
 }
 
 impl Inner {
-    async fn serve(self: Rc<Self>, request: Request) -> Response {
-        let header = request
-            .headers()
-            .get(CALL_HEADER)
-            .ok()
-            .flatten()
-            .unwrap_or_default();
-        let envelope = match Envelope::from_header(&header) {
-            Ok(envelope) if envelope.v <= CALL_VERSION => envelope,
-            // A caller of a later build, during a deploy: it may try again.
-            _ => return response(unavailable().into()),
-        };
-        let Some(body) = read_body(&request, &envelope.call).await else {
-            return response(Problem::new(ProblemCode::BodyIncomplete).into());
-        };
-        if let Err(error) = self.open(Some(envelope.shard)).await {
-            return response(self.failed(error));
+    /// Answers a call that writes nothing, and puts one that writes into the group.
+    fn serve(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) -> Option<Response> {
+        if writes(&call) {
+            self.in_group(call, body, answer);
+            return None;
         }
-        let tag = match &envelope.call {
+        let tag = match &call {
             Call::Watch(call) => JobId::parse(&call.id).map(|id| tag(id.key)),
             _ => None,
         };
-        let handled = if writes(&envelope.call) {
-            self.in_group(envelope.call, body).await
+        let handled = self.alone(call, body);
+        self.follow_up(&handled.sends);
+        Some(if handled.reply.status == 101 {
+            self.watch(tag)
         } else {
-            let mut handled = self.alone(envelope.call, body);
-            self.follow_up(std::mem::take(&mut handled.sends));
-            handled
-        };
-        if let Some(fault) = &handled.fault {
-            worker::console_error!("shard: {fault}");
-        }
-        if handled.reply.status == 101 {
-            return self.watch(tag);
-        }
-        response(handled.reply)
+            answer.response(handled)
+        })
     }
 
     /// Keeps a WebSocket until the job ends.
@@ -213,80 +192,9 @@ impl Inner {
         }
     }
 
-    /// Puts a call into the group that is being gathered, and waits for its commit.
-    async fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>) -> Handled {
-        let (answer, answered) = futures_channel::oneshot::channel();
-        self.group.borrow_mut().push(Waiting { call, body, answer });
-        // While a commit is under way its successor gathers; otherwise there is nothing to wait for.
-        if !self.committing.get() || self.group.borrow().len() >= GROUP_MAX {
-            self.flush();
-        }
-        answered.await.unwrap_or_else(|_| unavailable().into())
-    }
-
-    /// Commits the group. Everything happens in one turn, so the runtime makes one commit of it, and
-    /// holds every answer and message back until it is durable.
-    fn flush(self: &Rc<Self>) {
-        let group = self.group.take();
-        let size = group.len();
-        if size == 0 {
-            return;
-        }
-        let Some(answers) = self.commit(group) else {
-            return;
-        };
-        let mut sends = Vec::new();
-        for (answer, mut handled) in answers {
-            sends.append(&mut handled.sends);
-            // Whoever asked may be gone; what it asked for stands.
-            let _ = answer.send(handled);
-        }
-        self.follow_up(sends);
-        if !self.committing.replace(true) {
-            let inner = Rc::clone(self);
-            self.wait_until(async move { inner.gather_on(size).await });
-        }
-    }
-
-    /// While commits are under way, lets the next group gather, and commits it.
-    async fn gather_on(self: Rc<Self>, mut size: usize) {
-        while size > 0 {
-            let durable = JsFuture::from(glue::durable(&self.storage));
-            if size > 1 {
-                let _ = join(durable, worker::Delay::from(GATHER_WINDOW)).await;
-            } else {
-                let _ = durable.await;
-            }
-            size = self.group.borrow().len();
-            self.flush();
-        }
-        self.committing.set(false);
-    }
-
-    /// Handles the calls of a group; the accepts among them together.
-    fn commit(&self, group: Vec<Waiting>) -> Option<Vec<(Answer, Handled)>> {
-        let mut borrowed = self.shard.borrow_mut();
-        let shard = borrowed.as_mut()?;
-        let mut answers = Vec::with_capacity(group.len());
-        let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
-        let mut acceptors = Vec::new();
-        for Waiting { call, body, answer } in group {
-            match call {
-                Call::Accept(call) if !call.lookup => {
-                    accepts.push((*call, body));
-                    acceptors.push(answer);
-                }
-                call => answers.push((answer, handle(shard, call, body, now(), &mut random))),
-            }
-        }
-        let handled = accept_group(shard, accepts, now(), &mut random);
-        answers.extend(acceptors.into_iter().zip(handled));
-        Some(answers)
-    }
-
     /// What follows a commit: the alarm, which is set in the same turn and so belongs to the same
     /// transaction; a word to those who wait; and the messages, all together.
-    fn follow_up(self: &Rc<Self>, sends: Vec<Send>) {
+    fn follow_up(self: &Rc<Self>, sends: &[Send]) {
         let (wake, number, ended) = match self.shard.borrow_mut().as_mut() {
             Some(shard) => (shard.wake_at(), shard.number(), shard.take_ended()),
             None => return,
@@ -304,21 +212,18 @@ impl Inner {
             }
         }
         if !sends.is_empty() {
-            let inner = Rc::clone(self);
-            self.wait_until(async move { inner.send(number, &sends).await });
+            self.send(number, sends);
         }
     }
 
-    async fn send(&self, number: u16, sends: &[Send]) {
-        let Some(platform) = self.platform() else {
-            return;
-        };
-        let messages = pack(number, sends);
-        let sent = join_all(messages.iter().map(|message| platform.enqueue(message))).await;
-        let lost = sent.iter().filter(|outcome| outcome.is_err()).count();
-        if lost > 0 {
-            // The alarm sends them again.
-            worker::console_warn!("{lost} messages could not be sent");
+    /// Sends messages. One that is lost is sent again by the alarm.
+    fn send(&self, shard: u16, sends: &[Send]) {
+        for message in pack(shard, sends) {
+            let queue = self.bindings.queue(message.priority);
+            let delay = number(message.delay_secs);
+            if let Err(error) = glue::enqueue(&queue, &message.text, delay) {
+                worker::console_warn!("queue: {}", glue::message_of(&error));
+            }
         }
     }
 
@@ -355,18 +260,10 @@ const fn writes(call: &Call) -> bool {
     }
 }
 
-/// Reads the body of a call that has one. `None` when it broke off.
-async fn read_body(request: &Request, call: &Call) -> Option<Vec<u8>> {
-    let has_body = match call {
-        Call::Accept(call) => matches!(call.payload, PayloadCall::Inline(_)),
-        Call::Finish(call) => call.response.is_some() && call.object.is_none(),
-        _ => false,
-    };
-    if !has_body {
-        return Some(Vec::new());
-    }
-    let bytes = JsFuture::from(glue::read_all(request)).await.ok()?;
-    Some(bytes.unchecked_into::<Uint8Array>().to_vec())
+/// Called by the Worker's entry when the body of a call broke off.
+#[wasm_bindgen(js_name = bodyIncomplete)]
+pub fn body_incomplete() -> Response {
+    response(Problem::new(ProblemCode::BodyIncomplete).into())
 }
 
 fn unavailable() -> Problem {

@@ -1,0 +1,142 @@
+//! Group commit: the calls that come while a commit is under way share the next one.
+
+use std::rc::{Rc, Weak};
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+use worker::web_sys::Response;
+
+use crate::gateway::call::{AcceptCall, Call};
+use crate::gateway::host::{Handled, accept_group, handle};
+
+use super::super::glue;
+use super::super::ports::{now, random, response};
+use super::{Inner, unavailable};
+
+/// How long the shard at least gathers once several calls came together. A commit costs more than
+/// anything else here; under load two milliseconds of company more than halve what each call pays.
+/// A call that comes alone is committed at once.
+const GATHER_MILLIS: u32 = 2;
+
+/// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
+/// a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
+const GROUP_MAX: usize = 128;
+
+/// A call that waits for the commit of its group.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    call: Call,
+    body: Vec<u8>,
+    answer: Answer,
+}
+
+/// How to answer a call: a function of the Worker's entry. A future for each call would cost more
+/// than everything else that is done for it.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) function: Function,
+    /// The caller prefers a short answer in one field.
+    pub(super) packed: bool,
+}
+
+impl Answer {
+    /// The response that the caller gets.
+    pub(super) fn response(&self, handled: Handled) -> Response {
+        if let Some(fault) = &handled.fault {
+            worker::console_error!("shard: {fault}");
+        }
+        if self.packed
+            && let Some(packed) = handled.reply.packed()
+        {
+            return glue::respond_packed(&packed);
+        }
+        response(handled.reply)
+    }
+
+    /// Whoever asked may be gone; what it asked for stands.
+    pub(super) fn give(&self, response: &Response) {
+        let _ = self.function.call1(&JsValue::UNDEFINED, response);
+    }
+}
+
+impl Inner {
+    /// Puts a call into the group that is being gathered; it is answered with the group's commit.
+    pub(super) fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) {
+        self.group.borrow_mut().push(Waiting { call, body, answer });
+        // While a commit is under way its successor gathers; otherwise there is nothing to wait for.
+        if !self.committing.get() || self.group.borrow().len() >= GROUP_MAX {
+            self.flush();
+        }
+    }
+
+    /// Commits the group. Everything happens in one turn, so the runtime makes one commit of it, and
+    /// holds every answer and message back until it is durable.
+    fn flush(self: &Rc<Self>) {
+        let group = self.group.take();
+        let size = group.len();
+        if size == 0 {
+            return;
+        }
+        let mut sends = Vec::new();
+        for (answer, mut handled) in self.commit(group) {
+            sends.append(&mut handled.sends);
+            answer.give(&answer.response(handled));
+        }
+        self.follow_up(&sends);
+        if !self.committing.replace(true) {
+            self.gather_on(size);
+        }
+    }
+
+    /// After a commit of so many: while it is under way, the next group gathers.
+    fn gather_on(&self, size: usize) {
+        let millis = if size > 1 { GATHER_MILLIS } else { 0 };
+        let then = self.after_commit.as_ref().unchecked_ref();
+        glue::after_commit(&self.storage, millis, then);
+    }
+
+    /// Commits what has gathered. When nothing has, the next call finds nothing to wait for.
+    fn committed(self: &Rc<Self>) {
+        let size = self.group.borrow().len();
+        if size == 0 {
+            self.committing.set(false);
+            return;
+        }
+        self.flush();
+        self.gather_on(size);
+    }
+
+    /// Handles the calls of a group; the accepts among them together.
+    fn commit(&self, group: Vec<Waiting>) -> Vec<(Answer, Handled)> {
+        let mut borrowed = self.shard.borrow_mut();
+        let Some(shard) = borrowed.as_mut() else {
+            // It failed while the group gathered, and opens anew with the next call.
+            let refused = |waiting: Waiting| (waiting.answer, unavailable().into());
+            return group.into_iter().map(refused).collect();
+        };
+        let mut answers = Vec::with_capacity(group.len());
+        let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
+        let mut acceptors = Vec::new();
+        for Waiting { call, body, answer } in group {
+            match call {
+                Call::Accept(call) if !call.lookup => {
+                    accepts.push((*call, body));
+                    acceptors.push(answer);
+                }
+                call => answers.push((answer, handle(shard, call, body, now(), &mut random))),
+            }
+        }
+        let handled = accept_group(shard, accepts, now(), &mut random);
+        answers.extend(acceptors.into_iter().zip(handled));
+        answers
+    }
+}
+
+/// The function that is called after each commit. It does not keep the shard alive.
+pub(super) fn after_commit(inner: Weak<Inner>) -> Closure<dyn Fn()> {
+    Closure::new(move || {
+        if let Some(inner) = inner.upgrade() {
+            inner.committed();
+        }
+    })
+}
