@@ -269,6 +269,7 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
     ) -> Result<(), ShardError> {
         let due = now.plus(self.settings.orphan_grace);
+        self.ensure_number()?;
         self.write_sweep(object, due, job)?;
         self.sweep_noted(due);
         Ok(())
