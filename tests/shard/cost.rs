@@ -33,11 +33,11 @@ fn a_key_costs_two_rows_more() {
 }
 
 #[test]
-fn an_object_costs_the_notes_that_delete_it() {
+fn an_object_costs_the_note_that_deletes_it() {
     let rows = rows_of_a_life(with_object("requests/3/x"));
     assert_eq!(
-        rows, 8,
-        "four, the note before the upload, the note at success, and taking them back"
+        rows, 6,
+        "four, the note at success, and taking the note back"
     );
 }
 
@@ -118,4 +118,19 @@ fn the_settled_mark_moves_rarely_and_then_spares_the_next_start_the_old_rows() {
     assert!(rows[0][0].text().unwrap().contains(&mark), "{rows:?}");
     bench.reopen();
     assert!(bench.job().key.0 > count, "and keys go on above it");
+}
+
+#[test]
+fn a_start_reads_no_job_that_has_ended() {
+    let mut bench = Bench::new();
+    let succeeded = bench.accept(with_body());
+    bench.succeed(succeeded);
+    let canceled = bench.job();
+    bench.shard.cancel(&canceled, bench.now, 0).unwrap();
+    let failed = bench.job();
+    let (token, _) = bench.claim(failed);
+    bench.finish(failed, token, Outcome::TooLarge);
+    bench.job();
+    assert_eq!(bench.count("jobs"), 4);
+    assert_eq!(bench.count("jobs WHERE active = 1"), 1);
 }

@@ -50,6 +50,18 @@ fn an_attempt_begins_no_earlier_than_it_is_due() {
 }
 
 #[test]
+fn a_queued_job_without_attempts_left_is_not_claimed() {
+    // No step leaves such a record, but a row of another build may be one.
+    let spent = Record {
+        attempt: queued().plan.attempts,
+        ..queued()
+    };
+    let claimed = step(&spent, &claim(), at(1));
+    assert_eq!(claimed.refused, Some(Refusal::Ended));
+    assert!(!claimed.changed);
+}
+
+#[test]
 fn a_lease_never_reaches_beyond_the_deadline() {
     let late = at(DEADLINE.0 - 10);
     assert_eq!(
@@ -72,6 +84,14 @@ fn a_renewal_counts_from_now_and_shows_in_no_version() {
     assert_eq!(renewed.record.lease.unwrap().ends, at(4_000 + LEASE.0));
     assert_eq!(renewed.record.version, running().version);
     assert!(renewed.changed);
+}
+
+#[test]
+fn a_renewal_that_gains_no_time_writes_nothing() {
+    let again = step(&running(), &renew(), at(0));
+    assert_eq!(again.record, running());
+    assert!(!again.changed);
+    assert_eq!(again.refused, None);
 }
 
 #[test]
