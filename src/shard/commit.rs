@@ -1,10 +1,10 @@
 //! The one way by which a changed record gets into its row.
 
-use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, wake};
+use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, UnixMillis, wake};
 
 use super::attempt::ResultBody;
 use super::sql::{Param, Sql, SqlError};
-use super::{DOOMED, Send, Shard, ShardError, schema, write_record};
+use super::{Send, Shard, ShardError, schema, write_record};
 
 /// A committed step.
 pub(super) struct Committed {
@@ -22,6 +22,7 @@ impl<S: Sql> Shard<S> {
         key: RowKey,
         mut step: Step,
         response: Option<&(String, ResultBody)>,
+        now: UnixMillis,
     ) -> Result<Committed, ShardError> {
         let dropped = if step.effects.contains(&Effect::DropPayload) {
             step.record.payload.take()
@@ -30,14 +31,14 @@ impl<S: Sql> Shard<S> {
         };
         let response = response.filter(|_| step.effects.contains(&Effect::KeepResult));
         if step.changed {
-            self.write(key, &step, dropped.as_ref(), response)?;
+            self.write(key, &step, dropped.as_ref(), response, now)?;
             self.schedule
                 .set(key, wake(&step.record, self.settings.patience));
             if step.record.status.is_terminal() {
                 self.ended.push(key);
             }
             if dropped.is_some_and(|body| body.object.is_some()) {
-                self.sweep_noted(DOOMED);
+                self.sweep_noted(now);
             }
         }
         let priority = step.record.priority;
@@ -63,6 +64,7 @@ impl<S: Sql> Shard<S> {
         step: &Step,
         dropped: Option<&BodyRef>,
         response: Option<&(String, ResultBody)>,
+        now: UnixMillis,
     ) -> Result<(), ShardError> {
         let state = write_record(&step.record)?;
         let drops_bytes = dropped.is_some_and(|body| body.object.is_none());
@@ -82,7 +84,7 @@ impl<S: Sql> Shard<S> {
         }
         self.sql.atomically(&mut || {
             if let Some(object) = dropped_object {
-                self.write_sweep(object, DOOMED, None)?;
+                self.write_sweep(object, now, None)?;
             }
             if let Some(object) = kept_object {
                 self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
