@@ -20,12 +20,16 @@ const HOUR: Millis = Millis(3_600_000);
 const DAY: Millis = Millis(86_400_000);
 
 fn open(sql: &Sqlite) -> Shard<Sqlite> {
+    open_as(sql, Some(0))
+}
+
+fn open_as(sql: &Sqlite, number: Option<u16>) -> Shard<Sqlite> {
     let settings = Settings {
         patience: MINUTE,
         tombstone: MINUTE,
         orphan_grace: HOUR,
     };
-    Shard::open(sql.clone(), Some(0), settings).expect("the shard opens")
+    Shard::open(sql.clone(), number, settings).expect("the shard opens")
 }
 
 fn accept(shard: &mut Shard<Sqlite>, now: UnixMillis) -> JobId {
@@ -82,4 +86,17 @@ fn an_expired_row_that_cannot_be_read_is_looked_at_again() {
     rewrite(&sql, "\"v\":2", "\"v\":1");
     assert_eq!(shard.tick(again, 0).expect("it goes on").expired, 1);
     assert_eq!(shard.wake_at(), None);
+}
+
+#[test]
+fn a_shard_that_an_alarm_opened_before_its_first_job_knows_its_number() {
+    let sql = Sqlite::in_memory();
+    let mut shard = open_as(&sql, Some(5));
+    shard
+        .intend("requests/5/x", None, NOW)
+        .expect("it is noted");
+    let mut again = open_as(&sql, None);
+    again.tick(NOW.plus(HOUR), 0).expect("it rings");
+    let id = accept(&mut again, NOW.plus(HOUR));
+    assert_eq!(id.shard, 5, "an id that names another shard finds nothing");
 }

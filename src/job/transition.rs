@@ -311,6 +311,9 @@ fn end(step: &mut Step, now: UnixMillis, status: Status, failure: Option<Failure
     step.record.status = status;
     step.record.failure = failure;
     step.record.finished = Some(now);
+    // Time may have sent it back to the queue a moment before: what has ended wants no message.
+    step.effects
+        .retain(|effect| !matches!(effect, Effect::Enqueue(_)));
     touch(step, now);
 }
 

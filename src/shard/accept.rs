@@ -73,6 +73,9 @@ pub enum Accepted {
     Existing(JobId, Box<Record>),
     /// The key stands for a different request.
     KeyReused,
+    /// The object that came with the request was not announced, or so long ago that it is being
+    /// deleted. Nothing was taken in.
+    ObjectGone,
 }
 
 impl<S: Sql> Shard<S> {
@@ -167,14 +170,19 @@ impl<S: Sql> Shard<S> {
         {
             return Ok(known);
         }
+        let object = match &accept.payload {
+            Payload::Object(body) => body.object.as_deref(),
+            Payload::Absent | Payload::Inline { .. } => None,
+        };
+        if let Some(object) = object
+            && !self.may_name(object)?
+        {
+            return Ok(Accepted::ObjectGone);
+        }
         let key = self.take_key()?;
         let record = new_record(accept, now);
         self.ensure_class(accept.retention, key)?;
-        if let Payload::Object(BodyRef {
-            object: Some(object),
-            ..
-        }) = &accept.payload
-        {
+        if let Some(object) = object {
             self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
         }
         self.insert(&[(key, accept, write_record(&record)?)])?;
@@ -269,6 +277,7 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
     ) -> Result<(), ShardError> {
         let due = now.plus(self.settings.orphan_grace);
+        self.ensure_number()?;
         self.write_sweep(object, due, job)?;
         self.sweep_noted(due);
         Ok(())

@@ -1,7 +1,7 @@
 //! Attempts: who may run one, and what came of it.
 
 use crate::job::{
-    BodyRef, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, UnixMillis, apply,
+    BodyRef, Effect, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, UnixMillis, apply,
 };
 
 use super::accept::read_secret;
@@ -141,7 +141,7 @@ impl<S: Sql> Shard<S> {
             refused,
             mut sends,
             ..
-        } = self.commit(claim.key, step, None, now)?;
+        } = self.commit(claim.key, step, None)?;
         if let Some(refusal) = refused {
             if let Refusal::TooEarly(due) = refusal
                 && due.since(now) <= EARLY_MAX
@@ -206,13 +206,23 @@ impl<S: Sql> Shard<S> {
                 sends: Vec::new(),
             });
         };
-        let event = Event::Finish {
+        let event = |outcome, result| Event::Finish {
             token: finish.token,
-            outcome: finish.outcome,
-            result: finish.response.as_ref().map(|(_, body)| body.reference()),
+            outcome,
+            result,
         };
-        let step = apply(read_record(state)?, &event, now, random_permille);
-        let done = self.commit(finish.key, step, finish.response.as_ref(), now)?;
+        let body = finish.response.as_ref().map(|(_, body)| body);
+        let reported = event(finish.outcome, body.map(ResultBody::reference));
+        let mut step = apply(read_record(state)?, &reported, now, random_permille);
+        if step.effects.contains(&Effect::KeepResult)
+            && let Some(object) = body.and_then(ResultBody::object)
+            && !self.may_name(object)?
+        {
+            // It was announced so long ago that it is being deleted.
+            let lost = event(Outcome::NotStored, None);
+            step = apply(read_record(state)?, &lost, now, random_permille);
+        }
+        let done = self.commit(finish.key, step, finish.response.as_ref())?;
         Ok(Finished {
             refused: done.refused,
             kept: done.kept,
@@ -245,6 +255,6 @@ impl<S: Sql> Shard<S> {
             return Ok(None);
         };
         let step = apply(read_record(state)?, event, now, random_permille);
-        self.commit(key, step, None, now).map(Some)
+        self.commit(key, step, None).map(Some)
     }
 }

@@ -1,10 +1,10 @@
 //! The one way by which a changed record gets into its row.
 
-use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, UnixMillis, wake};
+use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, wake};
 
 use super::attempt::ResultBody;
 use super::sql::{Param, Sql, SqlError};
-use super::{Send, Shard, ShardError, schema, write_record};
+use super::{DOOMED, Send, Shard, ShardError, schema, write_record};
 
 /// A committed step.
 pub(super) struct Committed {
@@ -22,7 +22,6 @@ impl<S: Sql> Shard<S> {
         key: RowKey,
         mut step: Step,
         response: Option<&(String, ResultBody)>,
-        now: UnixMillis,
     ) -> Result<Committed, ShardError> {
         let dropped = if step.effects.contains(&Effect::DropPayload) {
             step.record.payload.take()
@@ -31,14 +30,14 @@ impl<S: Sql> Shard<S> {
         };
         let response = response.filter(|_| step.effects.contains(&Effect::KeepResult));
         if step.changed {
-            self.write(key, &step, dropped.as_ref(), response, now)?;
+            self.write(key, &step, dropped.as_ref(), response)?;
             self.schedule
                 .set(key, wake(&step.record, self.settings.patience));
             if step.record.status.is_terminal() {
                 self.ended.push(key);
             }
             if dropped.is_some_and(|body| body.object.is_some()) {
-                self.sweep_noted(now);
+                self.sweep_noted(DOOMED);
             }
         }
         let priority = step.record.priority;
@@ -64,7 +63,6 @@ impl<S: Sql> Shard<S> {
         step: &Step,
         dropped: Option<&BodyRef>,
         response: Option<&(String, ResultBody)>,
-        now: UnixMillis,
     ) -> Result<(), ShardError> {
         let state = write_record(&step.record)?;
         let drops_bytes = dropped.is_some_and(|body| body.object.is_none());
@@ -84,7 +82,7 @@ impl<S: Sql> Shard<S> {
         }
         self.sql.atomically(&mut || {
             if let Some(object) = dropped_object {
-                self.write_sweep(object, now, None)?;
+                self.write_sweep(object, DOOMED, None)?;
             }
             if let Some(object) = kept_object {
                 self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;

@@ -128,17 +128,29 @@ impl<S: Sql> Shard<S> {
         if self.meta.knows_class(retention) {
             return Ok(());
         }
-        let mut stored = self.meta.stored.clone().unwrap_or(Stored {
-            v: META_VERSION,
-            shard: self.number,
-            settled: 0,
-            classes: Vec::new(),
-        });
+        let mut stored = self.notes();
         stored.classes.push(Class {
             retention: retention.0,
             from: key.0,
         });
         self.write_meta(stored)
+    }
+
+    /// Makes sure that an alarm, which knows no number, finds it here before anything else is stored.
+    pub(super) fn ensure_number(&mut self) -> Result<(), SqlError> {
+        if self.meta.stored.is_some() {
+            return Ok(());
+        }
+        self.write_meta(self.notes())
+    }
+
+    fn notes(&self) -> Stored {
+        self.meta.stored.clone().unwrap_or(Stored {
+            v: META_VERSION,
+            shard: self.number,
+            settled: 0,
+            classes: Vec::new(),
+        })
     }
 
     /// After the commit of a new job: its class has something to expire now.

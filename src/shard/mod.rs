@@ -47,6 +47,10 @@ pub struct Settings {
     pub orphan_grace: Millis,
 }
 
+/// The time in a note about an object that is being deleted. The note is written before the deletion
+/// begins, so that no record comes to name what is about to go; no clock takes it back.
+const DOOMED: UnixMillis = UnixMillis(0);
+
 /// A queue message to send: run job `key`, after `delay`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Send {
@@ -200,6 +204,12 @@ impl<S: Sql> Shard<S> {
             &[Param::Text(object), Param::Int(due.0), job],
         )?;
         Ok(())
+    }
+
+    /// Whether an object may come to be named by a record: it was announced, and is not being deleted.
+    fn may_name(&self, object: &str) -> Result<bool, SqlError> {
+        let rows = self.sql.run(schema::SWEEP_READ, &[Param::Text(object)])?;
+        Ok(first_int(&rows).is_some_and(|due| UnixMillis(due) != DOOMED))
     }
 
     fn sweep_noted(&mut self, due: UnixMillis) {

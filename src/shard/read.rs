@@ -84,7 +84,7 @@ impl<S: Sql> Shard<S> {
             Found::Job(record) => record,
         };
         let step = apply(record, &Event::Cancel, now, random_permille);
-        let done = self.commit(id.key, step, None, now)?;
+        let done = self.commit(id.key, step, None)?;
         Ok(Found::Job(Canceled {
             record: done.record,
             sends: done.sends,
@@ -100,7 +100,7 @@ impl<S: Sql> Shard<S> {
                 Ok(Found::Job(Purged::StillActive))
             }
             Found::Job(record) => {
-                self.erase(&[(id.key, record)], now)?;
+                self.erase(&[(id.key, record)])?;
                 Ok(Found::Job(Purged::Erased))
             }
         }

@@ -16,7 +16,8 @@ pub const CREATE: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS keys (\
      hash TEXT PRIMARY KEY, job INTEGER NOT NULL, fingerprint TEXT NOT NULL, ends INTEGER NOT NULL\
      ) WITHOUT ROWID",
-    // Objects in the bucket that are to be deleted at `due`, unless job `job` keeps one by then.
+    // Objects in the bucket that are to be deleted at `due`, unless job `job` keeps one by then. A
+    // `due` of 0 says that the object is being deleted, and nothing may come to name it any more.
     "CREATE TABLE IF NOT EXISTS sweeps (\
      object TEXT PRIMARY KEY, due INTEGER NOT NULL, job INTEGER) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -88,7 +89,9 @@ pub const KEY_DELETE: &str = "DELETE FROM keys WHERE hash = ? AND job = ?";
 pub const SWEEP_WRITE: &str = "INSERT OR REPLACE INTO sweeps (object, due, job) VALUES (?, ?, ?)";
 /// Takes the note back.
 pub const SWEEP_DELETE: &str = "DELETE FROM sweeps WHERE object = ?";
+/// When an object is to be deleted.
+pub const SWEEP_READ: &str = "SELECT due FROM sweeps WHERE object = ?";
 /// What is due for deletion.
-pub const SWEEPS_DUE: &str = "SELECT object, job FROM sweeps WHERE due <= ? LIMIT ?";
+pub const SWEEPS_DUE: &str = "SELECT object, job, due FROM sweeps WHERE due <= ? LIMIT ?";
 /// When the next one is due.
 pub const SWEEP_NEXT: &str = "SELECT min(due) FROM sweeps";

@@ -4,7 +4,7 @@ use crate::job::{Event, Millis, Record, RowKey, Status, UnixMillis};
 
 use super::meta::{Class, look_at};
 use super::sql::{Param, Sql, SqlError};
-use super::{Send, Shard, ShardError, read_record, schema};
+use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
 
 /// Most jobs that one alarm looks at, and most rows of a class that it expires: a few milliseconds
 /// of SQLite, so that requests are not kept waiting. What is left has the alarm ring again at once.
@@ -12,6 +12,11 @@ const JOBS_PER_TICK: usize = 256;
 
 /// Most objects that one alarm deletes: an R2 delete call takes up to 1,000 keys.
 const SWEEPS_PER_TICK: usize = 500;
+
+/// A note about an object that is met later than this after its time says that the clock has leapt, or
+/// that the alarm did not come: then an upload may be under way that began a moment ago, and the note
+/// is put off by another grace.
+const SWEEP_LATE: Millis = Millis::from_secs(300);
 
 /// When a row that has expired but cannot be read is looked at again. A later build wrote it, and
 /// that build is on its way to every machine; until then each look is an alarm.
@@ -108,32 +113,44 @@ impl<S: Sql> Shard<S> {
             .sql
             .run(schema::SWEEPS_DUE, &[Param::Int(now.0), Param::Int(most)])?;
         let mut sweeps = Vec::with_capacity(rows.len());
-        let mut kept = Vec::new();
         for row in &rows {
-            let [object, job] = row.as_slice() else {
+            let [object, job, due] = row.as_slice() else {
                 continue;
             };
             let object = object.text().unwrap_or_default();
-            let job = job.int().map(RowKey);
-            if job.is_some_and(|key| self.job_keeps(key, object)) {
-                kept.push(Sweep {
-                    object: object.to_owned(),
-                });
-            } else {
-                sweeps.push(Sweep {
-                    object: object.to_owned(),
-                });
+            let due = due.int().map_or(DOOMED, UnixMillis);
+            if self.goes(object, job.int().map(RowKey), due, now)? {
+                let object = object.to_owned();
+                sweeps.push(Sweep { object });
             }
         }
         if sweeps.is_empty() {
-            self.swept(&kept)?;
-        } else {
-            for sweep in &kept {
-                self.sql
-                    .run(schema::SWEEP_DELETE, &[Param::Text(&sweep.object)])?;
-            }
+            self.load_sweep_next()?;
         }
         Ok(sweeps)
+    }
+
+    /// Whether an object whose note is due is to be deleted now; the note says so before it is.
+    fn goes(
+        &self,
+        object: &str,
+        job: Option<RowKey>,
+        due: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<bool, SqlError> {
+        if due == DOOMED {
+            return Ok(true);
+        }
+        if job.is_some_and(|key| self.job_keeps(key, object)) {
+            self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
+            return Ok(false);
+        }
+        if now.since(due) > SWEEP_LATE {
+            self.write_sweep(object, now.plus(self.settings.orphan_grace), job)?;
+            return Ok(false);
+        }
+        self.write_sweep(object, DOOMED, None)?;
+        Ok(true)
     }
 
     /// Whether a job's record names this object. A record that cannot be read may, so it does.
@@ -222,7 +239,7 @@ impl<S: Sql> Shard<S> {
             let again = now.plus(UNREADABLE_AGAIN);
             next = Some(next.map_or(again, |at| at.min(again)));
         }
-        self.erase(&gone, now)?;
+        self.erase(&gone)?;
         self.meta.set_expiry(class.retention, next);
         Ok((
             gone.len(),
@@ -234,31 +251,27 @@ impl<S: Sql> Shard<S> {
     }
 
     /// Deletes rows with their keys, and notes their objects for deletion, in one commit.
-    pub(super) fn erase(
-        &mut self,
-        jobs: &[(RowKey, Record)],
-        now: UnixMillis,
-    ) -> Result<(), ShardError> {
+    pub(super) fn erase(&mut self, jobs: &[(RowKey, Record)]) -> Result<(), ShardError> {
         if jobs.is_empty() {
             return Ok(());
         }
         let sql = self.sql.clone();
         sql.atomically(&mut || {
             jobs.iter()
-                .try_for_each(|(key, record)| self.erase_one(*key, record, now))
+                .try_for_each(|(key, record)| self.erase_one(*key, record))
         })?;
         for (key, record) in jobs {
             self.schedule.set(*key, None);
             if objects_of(record).next().is_some() {
-                self.sweep_noted(now);
+                self.sweep_noted(DOOMED);
             }
         }
         Ok(())
     }
 
-    fn erase_one(&self, key: RowKey, record: &Record, now: UnixMillis) -> Result<(), SqlError> {
+    fn erase_one(&self, key: RowKey, record: &Record) -> Result<(), SqlError> {
         for object in objects_of(record) {
-            self.write_sweep(object, now, None)?;
+            self.write_sweep(object, DOOMED, None)?;
         }
         if let Some(idempotency) = &record.key {
             let params = [Param::Text(&idempotency.hash), Param::Int(key.0)];

@@ -33,11 +33,11 @@ fn a_key_costs_two_rows_more() {
 }
 
 #[test]
-fn an_object_costs_the_note_that_deletes_it() {
+fn an_object_costs_the_notes_that_delete_it() {
     let rows = rows_of_a_life(with_object("requests/3/x"));
     assert_eq!(
-        rows, 6,
-        "four, the note at success, and taking the note back"
+        rows, 8,
+        "four, the note before the upload, the note at success, and taking them back"
     );
 }
 

@@ -76,7 +76,14 @@ fn groups() -> [Vec<Accept>; 2] {
 #[test]
 fn a_group_is_accepted_whole_or_not_at_all() {
     for group in groups() {
-        fails_at_every_statement(Bench::new, |bench| {
+        let prepare = || {
+            let mut bench = Bench::new();
+            for request in &group {
+                bench.announce(request);
+            }
+            bench
+        };
+        fails_at_every_statement(prepare, |bench| {
             let accepted = bench.shard.accept(&group, bench.now)?;
             assert_eq!(accepted.len(), group.len());
             Ok(())

@@ -66,10 +66,19 @@ impl Bench {
         self.now = self.now.plus(Millis(millis));
     }
 
+    /// Takes a job in; its object, if it has one, is announced as it has to be.
     fn accept(&mut self, request: Accept) -> JobId {
+        self.announce(&request);
         match self.shard.accept(&[request], self.now).unwrap().pop() {
             Some(Accepted::Created(id, ..)) => id,
             other => panic!("not created: {other:?}"),
+        }
+    }
+
+    fn announce(&mut self, request: &Accept) {
+        if let Payload::Object(body) = &request.payload {
+            let object = body.object.as_deref().unwrap();
+            self.shard.intend(object, None, self.now).unwrap();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Bodies in the bucket: none is lost that a record names, none stays that no record names.
 
-use raincheck::job::{Millis, Outcome, Status};
-use raincheck::shard::{Accept, ResultBody};
+use raincheck::job::{FailureCode, Millis, Outcome, Status};
+use raincheck::shard::{Accept, Accepted, ResultBody};
 
 use super::support::jobs::RETENTION;
 use super::{Bench, SETTINGS, in_bucket, ok, with_key, with_object};
@@ -133,6 +133,7 @@ fn a_sweep_asks_the_record_before_it_deletes() {
     });
     let (token, _) = bench.claim(id);
     let body = ResultBody::Object(in_bucket(RESULT));
+    bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
     assert!(bench.finish_with(id, token, ok(), body).kept);
     bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
     bench
@@ -178,4 +179,68 @@ fn many_objects_are_deleted_in_bounded_steps() {
         steps.push(tick.sweeps.len());
     }
     assert_eq!(steps, [500, 500, 200]);
+}
+
+#[test]
+fn an_object_that_is_being_deleted_is_named_by_nobody() {
+    for deleted in [false, true] {
+        let mut bench = Bench::new();
+        bench.shard.intend(REQUEST, None, bench.now).unwrap();
+        bench.later(SETTINGS.orphan_grace.0);
+        let tick = bench.tick();
+        if deleted {
+            bench.shard.swept(&tick.sweeps).unwrap();
+        }
+        // Also when the clock goes back meanwhile.
+        let earlier = bench.now.minus(SETTINGS.orphan_grace);
+        for now in [bench.now, earlier] {
+            let accepted = bench.shard.accept(&[with_object(REQUEST)], now).unwrap();
+            assert!(matches!(accepted[..], [Accepted::ObjectGone]));
+        }
+        assert_eq!(bench.count("jobs"), 0);
+    }
+}
+
+#[test]
+fn a_result_that_is_being_deleted_is_a_result_that_was_not_stored() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Accept {
+        deadline: Millis(SETTINGS.orphan_grace.0 * 4),
+        retention: Millis(SETTINGS.orphan_grace.0 * 4),
+        ..super::request()
+    });
+    bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
+    bench.later(SETTINGS.orphan_grace.0);
+    let (token, _) = bench.claim(id);
+    assert_eq!(due(&mut bench), [RESULT]);
+    let body = ResultBody::Object(in_bucket(RESULT));
+    assert!(!bench.finish_with(id, token, ok(), body).kept);
+    let record = bench.record(id);
+    let failure = record.failure.map(|failure| failure.code);
+    assert_eq!(
+        (record.result, failure),
+        (None, Some(FailureCode::ResultNotStored))
+    );
+}
+
+#[test]
+fn a_clock_that_leaps_takes_no_object_from_an_upload_under_way() {
+    for comes in [true, false] {
+        let mut bench = Bench::new();
+        bench.shard.intend(REQUEST, None, bench.now).unwrap();
+        bench.later(SETTINGS.orphan_grace.0 * 1_000);
+        assert!(due(&mut bench).is_empty(), "an upload may just have begun");
+        let again = bench.now.plus(SETTINGS.orphan_grace);
+        assert_eq!(bench.shard.wake_at(), Some(again));
+        if comes {
+            let accepted = bench
+                .shard
+                .accept(&[with_object(REQUEST)], bench.now)
+                .unwrap();
+            assert!(matches!(accepted[..], [Accepted::Created(..)]));
+        } else {
+            bench.later(SETTINGS.orphan_grace.0);
+            assert_eq!(due(&mut bench), [REQUEST]);
+        }
+    }
 }

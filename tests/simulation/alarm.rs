@@ -7,6 +7,7 @@ use raincheck::gateway::ports::Bucket as _;
 use raincheck::job::{Millis, UnixMillis};
 use raincheck::shard::{Send, Shard, ShardError, Sweep};
 
+use super::crossing::Crash;
 use super::history::Event;
 use super::host::ShardHost;
 use super::ports::Ports;
@@ -53,7 +54,9 @@ impl ShardHost {
     pub fn ring(self: &Rc<Self>) {
         let world = self.world();
         world.log(Event::Rang { shard: self.number });
-        self.perhaps_crash(&world);
+        if self.perhaps_crash(&world) == Crash::Before {
+            return;
+        }
         self.ringing.set(true);
         let host = Rc::clone(self);
         world.executor.spawn(self.pid.get(), async move {
@@ -68,7 +71,7 @@ impl ShardHost {
         let world = self.world();
         self.set_alarm(world.now().plus(ALARM_AGAIN));
         world.latency().await;
-        if let Err(error) = self.turn(|| self.open(None)) {
+        if let Err(error) = self.opened(None) {
             self.failed(error);
             return;
         }

@@ -51,6 +51,8 @@ pub struct Body {
     pub blob: Blob,
     /// It breaks off at the end of the blob instead of ending there.
     pub broken: bool,
+    /// How long it takes to come, in milliseconds.
+    pub slow: u64,
 }
 
 impl Body {
@@ -58,6 +60,7 @@ impl Body {
         Self {
             blob,
             broken: false,
+            slow: 0,
         }
     }
 }

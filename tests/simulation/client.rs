@@ -4,9 +4,9 @@
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use raincheck::gateway::front::{Action, Head, decide};
-use raincheck::gateway::ports::Shards as _;
+use raincheck::gateway::ports::{Host as _, Shards as _};
 use raincheck::gateway::serve;
 use raincheck::job::JobId;
 use raincheck::protocol::Headers;
@@ -42,7 +42,18 @@ pub async fn send(world: &Rc<World>, request: Request) -> Option<Response> {
     world.executor.spawn(pid, async move {
         let _ = done.send(serve_request(&ports, request).await);
     });
-    answered.await.ok()
+    if world.strike(&[Fault::ClientGone]).is_none() {
+        return answered.await.ok();
+    }
+    // A client that gives up has no answer, whether there was one or not. The platform stops its
+    // Worker, or does not come to it.
+    let patience = world.sleep(world.dice.range(0, 2_000));
+    match select(answered, std::pin::pin!(patience)).await {
+        Either::Left(_) => world.count("answer not taken"),
+        Either::Right(_) if world.dice.chance(500) => world.executor.kill(pid),
+        Either::Right(_) => {}
+    }
+    None
 }
 
 async fn serve_request(ports: &Ports, request: Request) -> Response {
@@ -56,7 +67,7 @@ async fn serve_request(ports: &Ports, request: Request) -> Response {
         has_body: request.body.is_some(),
     };
     let mut random = |bytes: &mut [u8]| world.secrets.fill(bytes);
-    match decide(&world.policy, head, world.now(), &mut random) {
+    match decide(&world.policy, head, ports.now(), &mut random) {
         Action::Reply(reply) => ports.respond(reply),
         Action::PassThrough(_) => unreachable!("every request of these clients is the gateway's"),
         Action::Ask { shard, call, .. } => serve::ask(ports, shard, &call).await,
@@ -189,6 +200,9 @@ fn make(world: &World, dice: &Rng, owner: String, key: Option<String>) -> (Rc<Wi
     if let Some(body) = &mut body {
         if dice.chance(700) {
             headers.push("content-length", body.blob.len().to_string());
+        }
+        if world.strike(&[Fault::ClientSlow]).is_some() {
+            body.slow = dice.range(1_000, 90_000);
         }
         if world.strike(&[Fault::UploadBreaks]).is_some() {
             hopeless = true;

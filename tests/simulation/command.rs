@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::campaign::{Campaign, campaign, scenario};
 use super::check::unseen;
+use super::exhaustive::{Scope, search};
 use super::fault::Fault;
 use super::run::try_run;
 use super::shrink::shrink;
@@ -22,6 +23,10 @@ One history again, exactly as it was:
 
   --seed S --clients C --operations O --faults all|none|NAME,NAME,…
   --show          print it even if it breaks nothing
+
+Every history of one job and two workers:
+
+  --exhaustive F  with at most F faults (2 takes seconds, 3 minutes)
 ";
 
 /// Below this many histories nothing is said about what has not been seen.
@@ -36,6 +41,7 @@ struct Options {
     operations: Option<u32>,
     faults: Option<u64>,
     show: bool,
+    exhaustive: Option<usize>,
 }
 
 /// Runs the command.
@@ -51,6 +57,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(faults) = options.exhaustive {
+        return exhaust(faults);
+    }
     let seed = options.seed.unwrap_or(1);
     let single = options.clients.is_some()
         || options.operations.is_some()
@@ -79,6 +88,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
             "--show" => options.show = true,
+            "--exhaustive" => options.exhaustive = Some(number(&value()?, bad)?),
             "--seed" => options.seed = Some(number(&value()?, bad)?),
             "--histories" => options.histories = Some(number(&value()?, bad)?),
             "--threads" => options.threads = Some(number(&value()?, bad)?),
@@ -96,6 +106,37 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
 
 fn number<T: std::str::FromStr>(text: &str, bad: impl Fn(&str) -> String) -> Result<T, String> {
     text.parse().map_err(|_| bad(text))
+}
+
+/// Searches through everything, where repeating is safe and where it is not at the same time.
+fn exhaust(faults: usize) -> ExitCode {
+    let start = Instant::now();
+    let both = std::thread::scope(|scope| {
+        let searches = [false, true].map(|repeatable| {
+            let what = Scope {
+                faults,
+                repeatable,
+                once: true,
+            };
+            scope.spawn(move || search(what))
+        });
+        searches.map(|thread| thread.join().expect("a search does not panic"))
+    });
+    for (what, done) in ["no repeating", "repeating is safe"].iter().zip(&both) {
+        println!("{what}: {done}, {:.1} s", start.elapsed().as_secs_f64());
+        let Some((history, violations)) = &done.broken else {
+            continue;
+        };
+        for entry in history {
+            println!("{entry}");
+        }
+        for violation in violations {
+            println!("  {}: {}", violation.rule, violation.text);
+        }
+        return ExitCode::FAILURE;
+    }
+    println!("no violation");
+    ExitCode::SUCCESS
 }
 
 fn many(seed: u64, options: &Options) -> ExitCode {

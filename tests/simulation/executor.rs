@@ -109,6 +109,19 @@ impl Executor {
         }
     }
 
+    /// Until when a process stands still; 0 when it does not.
+    pub fn frozen_until(&self, pid: Pid) -> u64 {
+        let processes = self.processes.borrow();
+        processes
+            .get(&pid)
+            .map_or(0, |process| process.frozen_until)
+    }
+
+    /// When the timers are due, in order.
+    pub fn timers_at(&self) -> Vec<u64> {
+        self.timers.borrow().keys().map(|(at, _)| *at).collect()
+    }
+
     /// What to do when a process is killed.
     pub fn on_kill(&self, pid: Pid, act: impl FnOnce() + 'static) {
         if let Some(process) = self.processes.borrow_mut().get_mut(&pid) {

@@ -1,17 +1,35 @@
 //! One job, two workers, and every way in which so many faults can strike them: the same world, with
 //! chance replaced by a search through all choices.
+//!
+//! A choice is which of the effects that can come now comes first (a call to the shard, a request to
+//! the origin, an alarm), and whether a fault strikes there. The search runs a history from its
+//! beginning for each choice not made yet. Four things keep it finite, and none of them loses a
+//! behaviour:
+//!
+//! 1. Between two effects a process sees and touches nothing of the others, so what runs there needs
+//!    no order, and being killed there is being killed before its next effect.
+//! 2. Effects take no time, waits do. The time moves on when no effect can come: a worker that is so
+//!    slow that a wait of somebody else ends first is what the fault `consumer-frozen` is for.
+//! 3. A state that was seen before, with as many faults left or more, is not followed again. A state
+//!    is everything that the future depends on: rows, memory and alarm of the shard, messages, timers,
+//!    and for each worker all that it has been told, because its place follows from that. What the
+//!    checker remembers belongs to it.
+//! 4. The rule of the job allows two attempts: enough to see one repeated, and them used up.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use raincheck::gateway::message::{MESSAGE_VERSION, Message};
+use raincheck::gateway::message::{MESSAGE_VERSION, Message, Outgoing};
+use raincheck::job::{Priority, RowKey};
 use raincheck::protocol::Headers;
 
 use super::body::{Blob, Body};
+use super::check::{self, Violation};
 use super::client::{Request, submit_once};
 use super::fault::Fault;
-use super::history::Wish;
-use super::run::{Outcome, calm, conclude};
+use super::history::{Entry, Wish};
+use super::run::{calm, conclude};
 use super::world::{Chance, World};
 use super::{plan, queue};
 
@@ -31,18 +49,57 @@ const CLASSES: [Fault; 12] = [
     Fault::OriginHangs,
 ];
 
-/// How much later the later of two effects comes, in milliseconds.
-const LATER: u64 = 40;
-
 /// Choices made by a script, and after its end always the first.
 struct Script {
     choices: RefCell<Vec<(usize, usize)>>,
     next: Cell<usize>,
-    budget: Cell<u32>,
+    struck: RefCell<Vec<Fault>>,
+    most: usize,
     open: Cell<bool>,
+    /// The states that were seen, each with the most faults that were left there; `None` to follow
+    /// every history to its end.
+    seen: Option<Rc<RefCell<HashMap<u64, usize>>>>,
 }
 
 impl Script {
+    fn left(&self) -> usize {
+        self.most - self.struck.borrow().len()
+    }
+}
+
+impl Chance for Script {
+    /// See 1. above.
+    fn choose(&self, _n: usize) -> usize {
+        0
+    }
+
+    fn strike(&self, candidates: &[Fault]) -> Option<Fault> {
+        if !self.open.get() {
+            // The message of the receipt is held back until the search begins.
+            let held = candidates.contains(&Fault::QueueDrop);
+            return held.then_some(Fault::QueueDrop);
+        }
+        let open: Vec<Fault> = candidates
+            .iter()
+            .copied()
+            .filter(|fault| CLASSES.contains(fault))
+            .collect();
+        if self.left() == 0 || open.is_empty() {
+            return None;
+        }
+        let fault = open[self.pick(open.len() + 1).checked_sub(1)?];
+        self.struck.borrow_mut().push(fault);
+        Some(fault)
+    }
+
+    fn latency(&self) -> u64 {
+        0
+    }
+
+    fn searches(&self) -> bool {
+        true
+    }
+
     fn pick(&self, n: usize) -> usize {
         if n < 2 || !self.open.get() {
             return 0;
@@ -54,102 +111,168 @@ impl Script {
         }
         choices[index].0
     }
-}
 
-impl Chance for Script {
-    /// Which of two tasks runs first matters only where they have effects, and there they wait.
-    fn choose(&self, _n: usize) -> usize {
-        0
-    }
-
-    fn strike(&self, candidates: &[Fault]) -> Option<Fault> {
-        let open: Vec<Fault> = candidates
-            .iter()
-            .copied()
-            .filter(|fault| CLASSES.contains(fault))
-            .collect();
-        if self.budget.get() == 0 || open.is_empty() {
-            return None;
+    fn fresh(&self, state: &dyn Fn() -> u64) -> bool {
+        let repeats = self.next.get() < self.choices.borrow().len();
+        if repeats || !self.open.get() {
+            return true;
         }
-        let picked = self.pick(open.len() + 1);
-        let fault = picked.checked_sub(1).map(|index| open[index]);
-        if fault.is_some() {
-            self.budget.set(self.budget.get() - 1);
+        let Some(seen) = &self.seen else {
+            return true;
+        };
+        let (state, left) = (state(), self.left());
+        let mut seen = seen.borrow_mut();
+        if seen.get(&state).is_some_and(|known| *known >= left) {
+            return false;
         }
-        fault
-    }
-
-    fn latency(&self) -> u64 {
-        0
-    }
-
-    fn order(&self) -> Option<u64> {
-        Some(if self.pick(2) == 0 { 0 } else { LATER })
-    }
-
-    fn turn(&self) -> Option<u32> {
-        u32::try_from(self.pick(3) + 1).ok()
+        seen.insert(state, left);
+        true
     }
 }
 
-/// Runs every history with at most so many faults; tells how many there were, and the first that
-/// broke an invariant.
-pub fn search(faults: u32, repeatable: bool) -> (u64, Option<Outcome>) {
+/// What is searched.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// How many faults strike at most.
+    pub faults: usize,
+    /// The origin honours the key.
+    pub repeatable: bool,
+    /// States that were seen before are not followed again.
+    pub once: bool,
+}
+
+/// What a search came to.
+#[derive(Default)]
+pub struct Search {
+    /// States that differ.
+    pub states: usize,
+    /// Ways from one of them to another.
+    pub steps: u64,
+    /// Histories that were followed to their end.
+    pub histories: u64,
+    /// The states in which they ended.
+    pub ends: BTreeSet<u64>,
+    /// The faults that struck together, in their order.
+    pub struck: BTreeSet<Vec<&'static str>>,
+    /// The first history that broke an invariant.
+    pub broken: Option<(Vec<String>, Vec<Violation>)>,
+}
+
+impl Search {
+    /// The classes that have not struck first, second, and so on.
+    pub fn unstruck(&self, faults: usize) -> Vec<&'static str> {
+        let missing = |class: &Fault| {
+            let at = |place: usize| {
+                let mut struck = self.struck.iter();
+                struck.any(|names| names.get(place) == Some(&class.name()))
+            };
+            !(0..faults).all(at)
+        };
+        let classes = CLASSES.iter().filter(|class| missing(class));
+        classes.map(|class| class.name()).collect()
+    }
+}
+
+impl std::fmt::Display for Search {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} states, {} steps between them, {} ends, {} combinations of faults",
+            self.states,
+            self.steps,
+            self.ends.len(),
+            self.struck.len()
+        )
+    }
+}
+
+/// Follows every history in the scope, until one breaks an invariant.
+pub fn search(scope: Scope) -> Search {
     let mut choices: Vec<(usize, usize)> = Vec::new();
-    let mut histories = 0;
+    let seen = scope.once.then(Rc::default);
+    let mut done = Search::default();
     loop {
         let script = Rc::new(Script {
             choices: RefCell::new(choices),
             next: Cell::new(0),
-            budget: Cell::new(faults),
+            struck: RefCell::default(),
+            most: scope.faults,
             open: Cell::new(false),
+            seen: seen.clone(),
         });
-        let outcome = one(&script, repeatable);
-        histories += 1;
-        if !outcome.violations.is_empty() {
-            return (histories, Some(outcome));
-        }
+        one(&script, scope.repeatable, &mut done);
+        done.steps += 1;
+        let struck = script
+            .struck
+            .borrow()
+            .iter()
+            .map(|fault| fault.name())
+            .collect();
+        done.struck.insert(struck);
         choices = script.choices.take();
         while choices.last().is_some_and(|(choice, n)| choice + 1 >= *n) {
             choices.pop();
         }
         match choices.last_mut() {
-            Some((choice, _)) => *choice += 1,
-            None => return (histories, None),
+            Some((choice, _)) if done.broken.is_none() => *choice += 1,
+            _ => break,
         }
     }
+    done.states = seen.map_or(0, |seen: Rc<RefCell<HashMap<_, _>>>| seen.borrow().len());
+    done
 }
 
-fn one(script: &Rc<Script>, repeatable: bool) -> Outcome {
+/// One history, up to a state that was seen before or to its end.
+fn one(script: &Rc<Script>, repeatable: bool, done: &mut Search) {
     let chance: Rc<dyn Chance> = Rc::clone(script) as Rc<dyn Chance>;
     let world = World::new(1, 1, plan::policy(1), chance);
-    world.stormy.set(false);
     let within = Rc::clone(&world);
     world.spawn(async move {
         let (wish, request) = wish(repeatable);
         submit_once(&within, &wish, request).await;
     });
-    world.run(5);
-    world.stormy.set(true);
+    world.run(0);
     script.open.set(true);
-    // The receipt's own message is the first; this is the second worker's.
-    let known = world.known.borrow().first().copied();
-    if let Some(id) = known {
-        let message = Message {
-            v: MESSAGE_VERSION,
-            shard: id.shard,
-            jobs: vec![id.key],
+    // Two messages at once, as if the first had been taken for lost. A fault may strike one of them.
+    let message = Message {
+        v: MESSAGE_VERSION,
+        shard: 0,
+        jobs: vec![RowKey(1)],
+    };
+    let text = serde_json::to_string(&message).expect("JSON");
+    queue::deliver(&world, text.clone(), 0);
+    let within = Rc::clone(&world);
+    world.spawn(async move {
+        let message = Outgoing {
+            priority: Priority::Normal,
+            delay_secs: 0,
+            text,
         };
-        queue::deliver(&world, serde_json::to_string(&message).expect("JSON"), 0);
+        let _ = queue::enqueue(&within, message).await;
+    });
+    world.run(plan::SEARCHED);
+    let known = world.crossing.known.get();
+    let (history, violations) = if known {
+        let history = world.history.take();
+        world.executor.clear();
+        let violations = check::history(&history);
+        (history, violations)
+    } else {
+        script.open.set(false);
+        calm(&world);
+        done.histories += 1;
+        done.ends.insert(world.state());
+        let outcome = conclude(&world);
+        (outcome.history, outcome.violations)
+    };
+    if !violations.is_empty() {
+        let history = history.iter().map(Entry::to_string);
+        done.broken = Some((history.collect(), violations));
     }
-    world.run(120_000);
-    script.open.set(false);
-    calm(&world);
-    conclude(&world)
 }
 
 fn wish(repeatable: bool) -> (Rc<Wish>, Request) {
-    let target = if repeatable { "/honoured" } else { "/orders" };
+    let target = if repeatable { "/twice" } else { "/once" };
     let body = Blob::new(b"{}".to_vec());
     let mut headers = Headers::new();
     headers.push("x-owner", "one");

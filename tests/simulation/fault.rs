@@ -41,6 +41,9 @@ classes! {
     QueueLate "queue-late" 150;
     AckLost "ack-lost" 100;
     UploadBreaks "upload-breaks" 40;
+    ClientSlow "client-slow" 60;
+    ClientGone "client-gone" 80;
+    ClockApart "clock-apart" 400;
     WorkerCrash "worker-crash" 100;
     ConsumerCrash "consumer-crash" 150;
     ConsumerFrozen "consumer-frozen" 150;

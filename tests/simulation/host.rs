@@ -17,6 +17,7 @@ use raincheck::protocol::problem::{Problem, ProblemCode};
 use raincheck::shard::{Settings, Shard, ShardError, Sql as _};
 
 use super::body::Body;
+use super::crossing::Crash;
 use super::executor::Pid;
 use super::fault::Fault;
 use super::history::{Event, Job};
@@ -25,6 +26,9 @@ use super::world::World;
 
 const GATHER_WINDOW: u64 = 2;
 const GROUP_MAX: usize = 128;
+
+/// Statements of a turn with one job and no object: it is read, it is written.
+const STATEMENTS: usize = 2;
 
 /// How long an object may lie unnamed. Longer than any upload here takes.
 pub const ORPHAN_GRACE: Millis = Millis::from_secs(3600);
@@ -104,14 +108,6 @@ impl ShardHost {
         self.stored_alarm.get()
     }
 
-    pub(super) fn perhaps_crash(&self, world: &World) {
-        if world.strike(&[Fault::ShardCrash]).is_some() {
-            world
-                .executor
-                .kill_after(self.pid.get(), world.poll_number());
-        }
-    }
-
     /// A call arrives.
     pub fn call(
         self: &Rc<Self>,
@@ -121,13 +117,20 @@ impl ShardHost {
         crashes: bool,
     ) {
         let world = self.world();
-        if crashes {
-            self.perhaps_crash(&world);
+        let crash = if crashes {
+            self.perhaps_crash(&world)
+        } else {
+            Crash::None
+        };
+        if crash == Crash::Before {
+            return;
         }
         let host = Rc::clone(self);
         world.executor.spawn(self.pid.get(), async move {
             let reply = host.serve(&text, body).await;
-            let _ = answer.send(reply);
+            if crash == Crash::None {
+                let _ = answer.send(reply);
+            }
         });
     }
 
@@ -143,7 +146,7 @@ impl ShardHost {
             self.flush_if_last();
             return Problem::new(ProblemCode::BodyIncomplete).into();
         };
-        if let Err(error) = self.turn(|| self.open(Some(envelope.shard))) {
+        if let Err(error) = self.opened(Some(envelope.shard)) {
             return self.failed(error);
         }
         let handled = if writes(&envelope.call) {
@@ -168,15 +171,21 @@ impl ShardHost {
         match body {
             CallBody::Empty => Some(Vec::new()),
             CallBody::Bytes(bytes) => Some(bytes),
-            CallBody::Stream(body) if body.broken => None,
-            CallBody::Stream(body) => Some(body.blob.bytes().to_vec()),
+            CallBody::Stream(body) => {
+                self.world().sleep(body.slow).await;
+                (!body.broken).then(|| body.blob.bytes().to_vec())
+            }
         }
     }
 
-    pub(super) fn open(&self, number: Option<u16>) -> Result<(), ShardError> {
+    pub(super) fn opened(&self, number: Option<u16>) -> Result<(), ShardError> {
         if self.shard.borrow().is_some() {
             return Ok(());
         }
+        self.turn(|| self.open(number))
+    }
+
+    fn open(&self, number: Option<u16>) -> Result<(), ShardError> {
         let policy = Rc::clone(&self.world().policy);
         let settings = Settings {
             patience: policy.claim_patience,
@@ -202,7 +211,12 @@ impl ShardHost {
     pub(super) fn turn<T>(&self, act: impl FnOnce() -> T) -> T {
         let world = self.world();
         if world.strike(&[Fault::Sql]).is_some() {
-            let after = u32::try_from(world.dice.below(6)).unwrap_or(0);
+            let after = if world.chance.searches() {
+                world.chance.pick(STATEMENTS) as u64
+            } else {
+                world.dice.below(6)
+            };
+            let after = u32::try_from(after).unwrap_or(0);
             self.sql.inner.fail_after.set(Some(after));
         }
         let done = act();

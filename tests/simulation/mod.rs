@@ -21,6 +21,7 @@ pub mod campaign;
 pub mod check;
 pub mod client;
 pub mod command;
+pub mod crossing;
 pub mod executor;
 pub mod exhaustive;
 pub mod fault;

@@ -41,6 +41,7 @@ pub async fn send(
         OriginBusy, OriginDenies, OriginFails, OriginHangs, OriginHuge, OriginLost,
         OriginMalformed, OriginRefuses, OriginSlow, OriginTorn,
     };
+    world.gate(pid).await;
     let fault = world.strike(&[
         OriginRefuses,
         OriginBusy,
@@ -53,7 +54,7 @@ pub async fn send(
         OriginTorn,
         OriginHuge,
     ]);
-    world.gate(pid).await;
+    world.tell(pid, &(fault.map(Fault::name), world.responses.get()));
     if fault == Some(OriginRefuses) {
         return Err(OriginError::Unreachable);
     }
@@ -74,8 +75,8 @@ pub async fn send(
         status: answer.status,
         headers: answer.headers,
         body: Some(Body {
-            blob: answer.blob,
             broken: answer.broken,
+            ..Body::whole(answer.blob)
         }),
     })
 }

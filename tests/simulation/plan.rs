@@ -16,6 +16,9 @@ pub const DEADLINE: u64 = 180_000;
 pub const RETENTION: u64 = 900_000;
 pub const TOMBSTONE: u64 = 60_000;
 
+/// How long a search looks: past the deadline of its jobs, in milliseconds.
+pub const SEARCHED: u64 = 65_000;
+
 /// A configuration with this many shards.
 pub fn policy(shards: u16) -> Rc<Policy> {
     thread_local! {
@@ -73,6 +76,25 @@ attempts = 2
 attempt_timeout = "20s"
 deadline = "1m"
 idempotency_window = "5m"
+origin_honours_key = true
+
+[[rules]]
+name = "once"
+methods = ["POST"]
+path = "/once"
+attempts = 2
+attempt_timeout = "20s"
+deadline = "1m"
+backoff = {{ initial = "1s", max = "10s", jitter = 0.0 }}
+
+[[rules]]
+name = "twice"
+methods = ["POST"]
+path = "/twice"
+attempts = 2
+attempt_timeout = "20s"
+deadline = "1m"
+backoff = {{ initial = "1s", max = "10s", jitter = 0.0 }}
 origin_honours_key = true
 "#
     )

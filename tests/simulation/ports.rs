@@ -24,6 +24,9 @@ use super::world::World;
 pub struct Ports {
     pub world: Rc<World>,
     pub pid: Pid,
+    /// How far its clock is from that of the shards, in milliseconds. No shard sees another's clock,
+    /// so theirs is the measure.
+    apart: i64,
 }
 
 /// A response on its way to a client.
@@ -34,11 +37,30 @@ pub struct Response {
     pub body: Body,
 }
 
+/// Machines keep the same time, more or less; now and then one does not.
+fn apart(world: &World) -> i64 {
+    if world.strike(&[Fault::ClockApart]).is_none() {
+        return 0;
+    }
+    let most = if world.dice.chance(125) {
+        600_000
+    } else {
+        2_000
+    };
+    let apart = i64::try_from(world.dice.below(most)).unwrap_or(0);
+    if world.dice.chance(500) {
+        apart
+    } else {
+        -apart
+    }
+}
+
 impl Ports {
     pub fn new(world: &Rc<World>, pid: Pid) -> Self {
         Self {
             world: Rc::clone(world),
             pid,
+            apart: apart(world),
         }
     }
 
@@ -49,8 +71,9 @@ impl Ports {
         lost: Fault,
         act: impl FnOnce() -> T,
     ) -> Result<T, Unavailable> {
-        let fault = self.world.strike(&[before, lost]);
         self.world.gate(self.pid).await;
+        let fault = self.world.strike(&[before, lost]);
+        self.world.tell(self.pid, &fault.map(Fault::name));
         if fault == Some(before) {
             return Err(Unavailable);
         }
@@ -66,11 +89,13 @@ impl Ports {
 
 impl Host for Ports {
     fn now(&self) -> UnixMillis {
-        self.world.now()
+        let now = UnixMillis(self.world.now().0.saturating_add_signed(self.apart));
+        self.world.tell(self.pid, &now.0);
+        now
     }
 
     fn random(&self, bytes: &mut [u8]) {
-        self.world.secrets.fill(bytes);
+        self.world.random(self.pid, bytes);
     }
 
     async fn sleep(&self, span: Millis) {
@@ -85,6 +110,7 @@ impl Streams for Ports {
 
     async fn collect(&self, body: Body, limit: u64) -> Collected<Body> {
         self.world.latency().await;
+        self.world.sleep(body.slow).await;
         if body.blob.len() > limit {
             Collected::More(body)
         } else if body.broken {
@@ -110,8 +136,9 @@ impl Shards for Ports {
     ) -> Result<Response, Unavailable> {
         use Fault::{CallBefore, CallLost, CallTimeout, LaterCall, LaterField};
         let world = &self.world;
-        let fault = world.strike(&[CallBefore, CallLost, CallTimeout, LaterCall, LaterField]);
         world.gate(self.pid).await;
+        let fault = world.strike(&[CallBefore, CallLost, CallTimeout, LaterCall, LaterField]);
+        world.tell(self.pid, &fault.map(Fault::name));
         let call = match fault {
             Some(CallBefore) => return Err(Unavailable),
             // A Worker of a later build speaks to a shard of this one.
@@ -131,7 +158,9 @@ impl Shards for Ports {
         if fault == Some(CallLost) {
             return Err(Unavailable);
         }
-        Ok(self.respond(reply))
+        let response = self.respond(reply);
+        world.tell(self.pid, &(response.status, response.body.blob.bytes()));
+        Ok(response)
     }
 
     fn status(&self, response: &Response) -> u16 {
@@ -194,6 +223,7 @@ impl Bucket for Ports {
         limit: u64,
     ) -> Result<BodyRef, PutError> {
         let len = body.blob.len();
+        self.world.sleep(body.slow).await;
         if len > limit {
             self.world.latency().await;
             return Err(PutError::TooLarge);
@@ -245,7 +275,10 @@ impl Bucket for Ports {
         if fault.is_some() {
             let half = blob.bytes().len() / 2;
             let blob = Blob::new(blob.bytes().iter().take(half).copied().collect());
-            return Ok(Some(Body { blob, broken: true }));
+            return Ok(Some(Body {
+                broken: true,
+                ..Body::whole(blob)
+            }));
         }
         Ok(Some(Body::whole(blob)))
     }

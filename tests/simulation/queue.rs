@@ -57,6 +57,7 @@ pub async fn enqueue(world: &Rc<World>, message: Outgoing) -> Result<(), Unavail
 pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
     world.messages.set(world.messages.get() + 1);
     let within = Rc::clone(world);
+    let name = world.crossing.sent(&text, world.executor.now() + delay);
     world.spawn(async move {
         within.sleep(delay).await;
         let text = if within.strike(&[Fault::LaterField]).is_some() {
@@ -70,24 +71,28 @@ pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
             if try_number == TRIES {
                 within.count("dead-letter");
             }
-            if consume_once(&within, &text, dead).await {
+            if consume_once(&within, &text, dead, name).await {
                 acknowledged = within.strike(&[Fault::AckLost]).is_none();
             }
             if acknowledged {
                 break;
             }
+            let again = within.executor.now() + AGAIN;
+            within.crossing.returned(name, again);
             within.sleep(AGAIN).await;
         }
+        within.crossing.gone(name);
         within.messages.set(within.messages.get() - 1);
     });
 }
 
 /// One delivery to a consumer, in a process of its own. True when it was acknowledged.
-async fn consume_once(world: &Rc<World>, text: &str, dead: bool) -> bool {
+async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> bool {
     let Some(message) = Message::parse(text) else {
         return true;
     };
     let pid = world.process(Fault::ConsumerCrash, Some(Fault::ConsumerFrozen));
+    world.crossing.consumed(name, pid);
     let ports = Ports::new(world, pid);
     let policy = Rc::clone(&world.policy);
     let (done, disposal) = oneshot::channel();

@@ -5,21 +5,38 @@ use std::cell::Cell;
 /// A stream of draws. Several streams from one seed keep the parts of a world apart, so that taking
 /// one part away (as shrinking does) disturbs the others as little as possible.
 #[derive(Debug)]
-pub struct Rng(Cell<u64>);
+pub struct Rng {
+    state: Cell<u64>,
+    still: bool,
+}
 
 impl Rng {
     /// The stream with a number, of a seed.
     pub fn new(seed: u64, stream: u64) -> Self {
-        let rng = Self(Cell::new(seed ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93)));
+        let rng = Self {
+            state: Cell::new(seed ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93)),
+            still: false,
+        };
         rng.next();
         rng.next();
         rng
     }
 
+    /// A stream that always draws the same: in a search nothing is left to chance.
+    pub fn still(value: u64) -> Self {
+        Self {
+            state: Cell::new(value),
+            still: true,
+        }
+    }
+
     /// 64 bits.
     pub fn next(&self) -> u64 {
-        let state = self.0.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.0.set(state);
+        if self.still {
+            return self.state.get();
+        }
+        let state = self.state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.state.set(state);
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

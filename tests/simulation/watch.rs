@@ -1,16 +1,20 @@
 //! The shard's `Sql` port, with an eye on the job rows: what was committed goes into the history.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use raincheck::shard::{Param, Sql, SqlError, Value};
 
+use super::crossing::digest;
 use super::history::tag_of;
 use super::sqlite::Sqlite;
 
 /// A change of a job's row: its key, the tag of its id, and its state as JSON unless it was deleted.
 pub type Change = (u64, u32, Option<String>);
+
+/// Values of one job in the statement that adds jobs: key, class, secret, state, request, payload.
+const JOB_VALUES: usize = 6;
 
 /// A database whose changes are noted.
 #[derive(Clone)]
@@ -19,6 +23,14 @@ pub struct Watched {
     changes: Rc<RefCell<Vec<Change>>>,
     /// The tag of the job in each row: a key may be used again once its row is gone.
     tags: Rc<RefCell<HashMap<u64, u32>>>,
+    /// A digest of all rows; `None` when something was written since it was taken.
+    digest: Rc<Cell<Option<u64>>>,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("rows")
+    }
 }
 
 impl Watched {
@@ -27,7 +39,20 @@ impl Watched {
             inner: Sqlite::in_memory(),
             changes: Rc::default(),
             tags: Rc::default(),
+            digest: Rc::default(),
         }
+    }
+
+    /// A digest of all rows.
+    pub fn digest(&self) -> u64 {
+        if let Some(known) = self.digest.get() {
+            return known;
+        }
+        let tables = ["jobs", "keys", "sweeps", "meta"];
+        let rows = tables.map(|table| self.rows(&format!("SELECT * FROM {table}")));
+        let taken = digest(&format!("{rows:?}"));
+        self.digest.set(Some(taken));
+        taken
     }
 
     /// The tag of the job in a row; 0 when there is none.
@@ -51,14 +76,26 @@ impl Watched {
 
 impl Sql for Watched {
     fn run(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
+        if !statement.starts_with("SELECT") {
+            self.digest.set(None);
+        }
         let rows = self.inner.run(statement, params)?;
         let text = |param: Option<&Param<'_>>| match param {
             Some(Param::Text(text)) => Some((*text).to_owned()),
             _ => None,
         };
-        let state = if statement.starts_with("INSERT INTO jobs") {
-            text(params.get(3))
-        } else if statement.starts_with("UPDATE jobs") {
+        if statement.starts_with("INSERT INTO jobs") {
+            for row in params.chunks(JOB_VALUES) {
+                if let [Param::Int(key), _, Param::Blob(secret), ..] = row {
+                    let tag = tag_of(secret);
+                    self.tags.borrow_mut().insert(*key, tag);
+                    let state = text(row.get(3));
+                    self.changes.borrow_mut().push((*key, tag, state));
+                }
+            }
+            return Ok(rows);
+        }
+        let state = if statement.starts_with("UPDATE jobs") {
             text(params.get(1))
         } else if statement.starts_with("DELETE FROM jobs") {
             None
@@ -66,11 +103,6 @@ impl Sql for Watched {
             return Ok(rows);
         };
         if let Some(Param::Int(key)) = params.first() {
-            if let (true, Some(Param::Blob(secret))) =
-                (statement.starts_with("INSERT"), params.get(2))
-            {
-                self.tags.borrow_mut().insert(*key, tag_of(secret));
-            }
             self.changes
                 .borrow_mut()
                 .push((*key, self.tag(*key), state));

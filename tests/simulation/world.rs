@@ -8,6 +8,7 @@ use raincheck::job::{JobId, UnixMillis};
 use raincheck::policy::Policy;
 
 use super::body::Blob;
+use super::crossing::Crossing;
 use super::executor::{Executor, Pid, WORLD};
 use super::fault::Fault;
 use super::history::{Entry, Event};
@@ -17,8 +18,12 @@ use super::rng::Rng;
 /// Where every world's clock begins: any moment of this era.
 const EPOCH: u64 = 1_800_000_000_000;
 
-/// How long a search freezes a worker: past its lease.
-const FROZEN: u64 = 15_000;
+/// How long a search freezes a worker: until its shard's next alarm, so that either may come first, or
+/// past that.
+const FROZEN: [u64; 2] = [0, 5_000];
+
+/// What a search draws: all messages come at once, responses are small, take some time and are 200.
+const STILL: u64 = 252_840;
 
 /// A world that moves on more often than this has something in it that never comes to rest.
 pub const TURNS_MAX: u64 = 100_000;
@@ -40,18 +45,19 @@ pub trait Chance {
     fn strike(&self, candidates: &[Fault]) -> Option<Fault>;
     /// How long something on the way takes.
     fn latency(&self) -> u64;
-    /// In a search through all orders: how long an effect waits before it happens.
-    fn order(&self) -> Option<u64> {
-        None
+    /// Nothing is left to chance: every order of effects is tried, and every fault at each of them.
+    fn searches(&self) -> bool {
+        false
     }
-    /// In such a search: after which poll a shard is struck.
-    fn turn(&self) -> Option<u32> {
-        None
+    /// In a search: one of `n`.
+    fn pick(&self, _n: usize) -> usize {
+        0
+    }
+    /// In a search: whether this state has not been seen.
+    fn fresh(&self, _state: &dyn Fn() -> u64) -> bool {
+        true
     }
 }
-
-/// A leap of the clock, in milliseconds, that outruns the grace of an upload (two hours): a day.
-const LEAP: i64 = 86_400_000;
 
 /// A world.
 pub struct World {
@@ -67,6 +73,8 @@ pub struct World {
     pub secrets: Rng,
     /// Draws of the world itself.
     pub dice: Rng,
+    /// Where a search lets processes go on, one at a time.
+    pub crossing: Crossing,
     skew: Cell<i64>,
     /// Faults may strike.
     pub stormy: Cell<bool>,
@@ -77,8 +85,6 @@ pub struct World {
     pub clients: Cell<u32>,
     /// Messages that are on their way.
     pub messages: Cell<u32>,
-    /// The clock has leapt ahead by more than any grace.
-    pub leapt: Cell<bool>,
     pub responses: Cell<u32>,
     pub tally: RefCell<BTreeMap<&'static str, u64>>,
 }
@@ -86,25 +92,32 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, shards: u16, policy: Rc<Policy>, chance: Rc<dyn Chance>) -> Rc<Self> {
         let chooser = Rc::clone(&chance);
+        let draws = |stream| {
+            if chance.searches() {
+                Rng::still(STILL)
+            } else {
+                Rng::new(seed, stream)
+            }
+        };
         let world = Rc::new(Self {
             executor: Executor::new(Box::new(move |n| chooser.choose(n))),
-            chance,
             policy,
             shards: RefCell::default(),
             objects: RefCell::default(),
             history: RefCell::default(),
             known: RefCell::default(),
-            secrets: Rng::new(seed, 1),
-            dice: Rng::new(seed, 2),
+            secrets: draws(1),
+            dice: draws(2),
+            crossing: Crossing::default(),
             skew: Cell::new(0),
             stormy: Cell::new(true),
             next_op: Cell::new(0),
             turns: Cell::new(0),
             clients: Cell::new(0),
             messages: Cell::new(0),
-            leapt: Cell::new(false),
             responses: Cell::new(0),
             tally: RefCell::default(),
+            chance,
         });
         for number in 0..shards {
             let host = ShardHost::new(&world, number);
@@ -120,11 +133,13 @@ impl World {
     /// Moves the clock, not the time.
     pub fn move_clock(&self, by: i64) {
         self.skew.set(self.skew.get() + by);
-        self.leapt.set(self.leapt.get() || by >= LEAP);
         self.log(Event::Clock(by));
     }
 
     pub fn log(&self, event: Event) {
+        if self.chance.searches() {
+            self.crossing.remember(&event);
+        }
         let entry = Entry {
             at: self.executor.now(),
             clock: self.now().0,
@@ -156,29 +171,54 @@ impl World {
         self.executor.sleep(span).await;
     }
 
+    /// On the way. In a search only effects and waits take their time: what lies between them is
+    /// nobody else's business.
     pub async fn latency(&self) {
-        self.executor.sleep(self.chance.latency()).await;
+        if !self.chance.searches() {
+            self.executor.sleep(self.chance.latency()).await;
+        }
+    }
+
+    /// A process is told something, which a search takes note of.
+    pub fn tell(&self, pid: Pid, what: &impl std::hash::Hash) {
+        if self.chance.searches() {
+            self.crossing.tell(pid, what);
+        }
+    }
+
+    /// Random bytes for a process.
+    pub fn random(&self, pid: Pid, bytes: &mut [u8]) {
+        if self.chance.searches() {
+            self.crossing.random(pid, bytes);
+        } else {
+            self.secrets.fill(bytes);
+        }
     }
 
     /// Waits before an effect of a process. A search strikes the process here and orders effects.
     pub async fn gate(&self, pid: Pid) {
-        let Some(order) = self.chance.order() else {
+        if !self.chance.searches() {
             return self.latency().await;
-        };
+        }
         if pid != WORLD {
             match self.strike(&[Fault::ConsumerCrash, Fault::ConsumerFrozen]) {
                 Some(Fault::ConsumerCrash) => self.executor.kill_after(pid, 0),
-                Some(_) => self.executor.freeze_after(pid, 0, FROZEN),
+                Some(_) => {
+                    let more = FROZEN[self.chance.pick(FROZEN.len())];
+                    let alarm = self.next_alarm().unwrap_or_default();
+                    let span = alarm.saturating_sub(self.executor.now());
+                    self.executor.freeze_after(pid, 0, span + more);
+                }
                 None => {}
             }
         }
-        self.sleep(order).await;
+        self.crossing.wait(pid).await;
     }
 
     /// A new process that a class of crash or freeze may strike at any of its awaits.
     pub fn process(&self, crash: Fault, freeze: Option<Fault>) -> Pid {
         let pid = self.executor.process();
-        if self.chance.order().is_some() {
+        if self.chance.searches() {
             // Struck at its effects instead.
         } else if self.strike(&[crash]).is_some() {
             self.executor.kill_after(pid, self.poll_number());
@@ -193,9 +233,6 @@ impl World {
 
     /// After which poll a strike comes: early ones are the likeliest.
     pub fn poll_number(&self) -> u32 {
-        if let Some(turn) = self.chance.turn() {
-            return turn;
-        }
         let most = *self.dice.pick(&[3, 8, 25]);
         u32::try_from(self.dice.range(1, most)).unwrap_or(1)
     }
@@ -216,7 +253,14 @@ impl World {
             for (_, what) in self.executor.ended.take() {
                 self.log(Event::Fault(what));
             }
-            if self.ring_alarms() {
+            if self.chance.searches() {
+                if self.cross() {
+                    continue;
+                }
+                if self.crossing.known.get() {
+                    return;
+                }
+            } else if self.ring_alarms() {
                 continue;
             }
             let alarm = self.next_alarm();

@@ -103,14 +103,17 @@ pub async fn run_attempt<P: Back>(
     body: Vec<u8>,
 ) {
     let (key, token, timeout) = (work.key, work.token, work.timeout);
-    let attempt = std::pin::pin!(attempt(ports, policy, shard, work, body));
-    let watch = std::pin::pin!(keep_lease(ports, policy, shard, key, token, timeout));
-    // Whichever side ends first drops the other; dropping the attempt aborts its request.
-    let report = match select(attempt, watch).await {
-        Either::Left((report, _)) => report,
-        Either::Right((Watch::TimedOut, _)) => Report::of(Outcome::Unknown),
-        // Canceled, past its deadline, or somebody else's: a report would be refused.
-        Either::Right((Watch::LeaseLost, _)) => return,
+    // Whichever side ends first drops the other, here and not after the report: dropping the attempt
+    // aborts its request.
+    let report = {
+        let attempt = std::pin::pin!(attempt(ports, policy, shard, work, body));
+        let watch = std::pin::pin!(keep_lease(ports, policy, shard, key, token, timeout));
+        match select(attempt, watch).await {
+            Either::Left((report, _)) => report,
+            Either::Right((Watch::TimedOut, _)) => Report::of(Outcome::Unknown),
+            // Canceled, past its deadline, or somebody else's: a report would be refused.
+            Either::Right((Watch::LeaseLost, _)) => return,
+        }
     };
     finish(ports, shard, key, token, report).await;
 }

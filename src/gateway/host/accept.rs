@@ -10,7 +10,7 @@ use crate::shard::{
 use super::super::call::{AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall};
 use super::super::hash::{hex, of_parts, sha256_hex};
 use super::super::reply::Reply;
-use super::{Handled, Random, expired, not_found};
+use super::{Handled, Random, STORAGE_RETRY_AFTER, expired, not_found};
 
 /// Takes a group of requests in, in one commit. The replies come in the order of the calls.
 pub fn accept_group<S: Sql>(
@@ -173,6 +173,10 @@ impl Receipt {
             Some(Accepted::KeyReused) => Problem::new(ProblemCode::IdempotencyKeyReused)
                 .detail("The Idempotency-Key was used for a request with another method, target or body.")
                 .field("Idempotency-Key")
+                .into(),
+            Some(Accepted::ObjectGone) => Problem::new(ProblemCode::StorageUnavailable)
+                .retry_after(STORAGE_RETRY_AFTER)
+                .retryable(true)
                 .into(),
             None => Reply::new(204).into(),
         }
