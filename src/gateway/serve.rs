@@ -69,7 +69,29 @@ pub async fn ask_when_ended<P: Front + Waiting>(
     call: &Call,
 ) -> P::Response {
     until_ended(ports, id, span).await;
-    ask(ports, id.shard, call).await
+    let answer = ask(ports, id.shard, call).await;
+    if matches!(ports.status(&answer), 404 | 410) {
+        // There was nothing to wait for.
+        return answer;
+    }
+    let applied = joined(ports, &answer, APPLIED, &waited(span));
+    ports.amend(answer, &[(APPLIED, Some(applied))], None)
+}
+
+/// The field that says which preferences were honoured (RFC 7240 section 3).
+const APPLIED: &str = "preference-applied";
+
+/// The preference `wait`, as far as it was honoured: within the limit.
+fn waited(span: Millis) -> String {
+    format!("wait={}", span.0 / 1000)
+}
+
+/// The value of a list-valued field with one more member.
+fn joined<P: Front>(ports: &P, answer: &P::Response, name: &str, ours: &str) -> String {
+    match ports.field(answer, name) {
+        Some(theirs) => format!("{theirs}, {ours}"),
+        None => ours.to_owned(),
+    }
 }
 
 async fn until_ended<P: Waiting>(ports: &P, id: &JobId, span: Millis) {
@@ -87,6 +109,14 @@ pub async fn accept_and_hold<P: Front + Waiting>(
     body: Option<P::Body>,
 ) -> P::Response {
     let (hold, base) = (plan.hold, plan.call.base.clone());
+    let mut honoured = Vec::new();
+    if plan.call.preferred {
+        honoured.push("respond-async".to_owned());
+    }
+    if plan.hold_preferred {
+        honoured.push(waited(hold));
+    }
+    let honoured = honoured.join(", ");
     plan.call.held = true;
     let receipt = accept(ports, plan, body).await;
     let Some(id) = ports
@@ -102,17 +132,25 @@ pub async fn accept_and_hold<P: Front + Waiting>(
         // A result never has 202 as its status: the job goes on.
         Ok(answer) if ports.status(&answer) != 202 => {
             let answer = with_object(ports, answer).await;
-            let joined = |name: &str, ours: &str| match ports.field(&answer, name) {
-                Some(theirs) => Some(format!("{theirs}, {ours}")),
-                None => Some(ours.to_owned()),
-            };
-            let vary = joined("vary", "Prefer");
+            let vary = joined(ports, &answer, "vary", "Prefer");
             // The only way to learn the job's name, for whoever wants to read the result again.
-            let link = joined("link", &format!("<{status}>; rel=\"status\""));
-            ports.amend(answer, &[("vary", vary), ("link", link)], None)
+            let name = format!("<{status}>; rel=\"status\"");
+            let link = joined(ports, &answer, "link", &name);
+            let mut fields = vec![("vary", Some(vary)), ("link", Some(link))];
+            if !honoured.is_empty() {
+                let applied = joined(ports, &answer, APPLIED, &honoured);
+                fields.push((APPLIED, Some(applied)));
+            }
+            ports.amend(answer, &fields, None)
         }
         // Whatever went wrong after the receipt, the receipt stands.
-        Ok(_) | Err(Unavailable) => ports.amend(receipt, &[(HELD_HEADER, None)], None),
+        Ok(_) | Err(Unavailable) => {
+            let mut fields = vec![(HELD_HEADER, None)];
+            if !honoured.is_empty() {
+                fields.push((APPLIED, Some(honoured)));
+            }
+            ports.amend(receipt, &fields, None)
+        }
     }
 }
 

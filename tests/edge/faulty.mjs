@@ -1,7 +1,7 @@
 // The built Worker with faults between it and the platform: what `RAINCHECK_FAULT` says happens to
 // its queue messages. Every alarm is noted in the log, where the soak counts them.
 
-import Worker, { ShardObject as Shard } from "../../build/index.js";
+import worker, { ShardObject as Shard } from "../../build/index.js";
 
 const QUEUES = ["QUEUE_HIGH", "QUEUE_NORMAL", "QUEUE_LOW"];
 const DEAD_LETTERS = "raincheck-dead";
@@ -29,17 +29,15 @@ function faulty(env) {
 /** Whether a message has died since the start. */
 let died = false;
 
-export default class extends Worker {
-  constructor(context, env) {
-    super(context, faulty(env));
-  }
+export default {
+  fetch: (request, env, context) => worker.fetch(request, faulty(env), context),
 
-  queue(batch) {
+  queue(batch, env, context) {
     died ||= batch.queue === DEAD_LETTERS;
-    if (this.env.RAINCHECK_FAULT === "consumer-fails" && !died) throw new Error("the consumer fails");
-    return super.queue(batch);
-  }
-}
+    if (env.RAINCHECK_FAULT === "consumer-fails" && !died) throw new Error("the consumer fails");
+    return worker.queue(batch, faulty(env), context);
+  },
+};
 
 export class ShardObject extends Shard {
   constructor(context, env) {

@@ -269,8 +269,13 @@ fn program(variable: &str, path: &str) -> PathBuf {
 
 /// Puts `faulty.mjs` between the Worker and the platform.
 pub fn with_faulty_platform(wrangler: &mut Value) {
-    wrangler["main"] = json!(repository().join("tests/edge/faulty.mjs"));
-    // The Worker is one module already; this one imports it.
+    with_main(wrangler, "tests/edge/faulty.mjs");
+}
+
+/// Runs another Worker.
+pub fn with_main(wrangler: &mut Value, main: &str) {
+    wrangler["main"] = json!(repository().join(main));
+    // The built Worker is one module already; these may import it.
     if let Some(table) = wrangler.as_object_mut() {
         table.remove("no_bundle");
         table.remove("rules");

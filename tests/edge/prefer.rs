@@ -38,6 +38,13 @@ async fn what_finishes_in_time_is_the_origins_own_response() {
             reply.must("link").contains("rel=\"status\""),
             "{prefer}: {reply}"
         );
+        let both = prefer.to_lowercase().contains("respond-async");
+        let honoured = if both {
+            "respond-async, wait=20"
+        } else {
+            "wait=20"
+        };
+        assert_eq!(reply.must("preference-applied"), honoured, "{prefer}");
         assert_eq!(case.seen_once().field("raincheck-attempt"), Some("1"));
     }
 }
@@ -50,6 +57,12 @@ async fn what_does_not_finish_in_time_is_a_receipt() {
         ("/always/echo?ms=3000", "wait=0"),
     ] {
         let reply = send(preferring(target, prefer)).await;
+        let honoured = prefer != "wait=0";
+        assert_eq!(
+            reply.field("preference-applied"),
+            honoured.then_some(prefer),
+            "{reply}"
+        );
         let job = Job::of(Gateway::shared().address, &reply);
         assert!(job.document().await["finished"].is_null(), "{prefer}");
         assert_eq!(job.succeeded().await.status, 200);
@@ -118,6 +131,7 @@ async fn a_status_read_can_wait_for_the_end() {
         .send(Request::get(&job.result_path()).field("Prefer", "wait=20"))
         .await;
     assert_eq!((reply.status, reply.body.len()), (200, 5), "{reply}");
+    assert_eq!(reply.must("preference-applied"), "wait=20");
     let job = Job::accepted(Case::new().post("/always/echo?ms=4000")).await;
     let start = Instant::now();
     let reply = job

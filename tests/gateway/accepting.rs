@@ -245,7 +245,10 @@ fn a_held_request_gets_the_receipt_when_the_time_is_over() {
         .field("prefer", "respond-async, wait=10");
     let receipt = request.field("raincheck-not-before", "60").body("x").send();
     let id = receipt.job();
-    assert_eq!(receipt.field("preference-applied"), "respond-async");
+    assert_eq!(
+        receipt.field("preference-applied"),
+        "respond-async, wait=10"
+    );
     assert_eq!(receipt.field("raincheck-held"), "");
     world.run();
     assert_eq!(world.result(&id).text(), "late");

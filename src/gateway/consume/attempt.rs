@@ -155,7 +155,10 @@ async fn receive<P: Back>(
     if headers.len_bytes() > HEADERS_MAX {
         return Report::of(Outcome::TooLarge);
     }
-    let length_unverified = announced.is_none() && !chunked && !stored.is_empty() && !is_head;
+    // These end with their head; any other response without a length ended with the connection
+    // (RFC 9112 section 6.3), which may have been lost just as well.
+    let ends_with_head = is_head || matches!(status, 204 | 205 | 304);
+    let length_unverified = announced.is_none() && !chunked && !ends_with_head;
     let head = ResponseHead {
         v: HEAD_VERSION,
         status,
@@ -168,12 +171,6 @@ async fn receive<P: Back>(
             retry_after,
         },
         response: Some((head, stored)),
-    }
-}
-
-impl StoredBody {
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::Inline(bytes) if bytes.is_empty())
     }
 }
 

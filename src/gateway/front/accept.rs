@@ -101,6 +101,7 @@ pub(super) fn plan(
         body,
         limit: rule.body_limit,
         hold,
+        hold_preferred: prefer.wait.is_some(),
     })
 }
 

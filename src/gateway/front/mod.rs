@@ -114,6 +114,8 @@ pub struct AcceptPlan {
     pub limit: u64,
     /// Hold the request this long for its result.
     pub hold: Millis,
+    /// The client asked for that (RFC 7240 section 4.3), not the rule.
+    pub hold_preferred: bool,
 }
 
 /// Decides what to do with a request.
