@@ -129,6 +129,20 @@ fn only_what_is_due_goes_and_the_next_look_is_for_the_next_row() {
 }
 
 #[test]
+fn the_alarm_for_an_older_row_leaves_a_younger_one_its_tombstone() {
+    let mut bench = Bench::new();
+    let first = bench.job();
+    bench.succeed(first);
+    bench.later(SLACK.0 + 1);
+    let second = bench.job();
+    bench.succeed(second);
+    bench.now = bench.shard.wake_at().unwrap();
+    bench.ring();
+    assert!(matches!(bench.found(first), Found::Nothing));
+    assert!(matches!(bench.found(second), Found::Expired));
+}
+
+#[test]
 fn many_rows_go_in_bounded_steps_that_all_make_progress() {
     let mut bench = Bench::new();
     let group: Vec<Accept> = (0..1_000).map(|_| request()).collect();

@@ -1,7 +1,7 @@
 //! Every statement of every call fails once: either all of a call stands, or nothing.
 
 use raincheck::job::Millis;
-use raincheck::shard::{Accept, Accepted, Claim, Finish, ResultBody, ShardError, Value};
+use raincheck::shard::{Accept, Accepted, Claim, Finish, ResultBody, ShardError, SqlError, Value};
 
 use super::support::jobs::{LEASE, RETENTION};
 use super::{Bench, in_bucket, inline, ok, request, with_key, with_object};
@@ -100,6 +100,20 @@ fn a_group_is_accepted_whole_beside_jobs_that_stand() {
         bench
     };
     let [_, group] = groups();
+    fails_at_every_statement(prepare, |bench| {
+        bench.shard.accept(&group, bench.now).map(|_| ())
+    });
+}
+
+#[test]
+fn a_group_that_is_one_statement_is_accepted_whole_or_not_at_all() {
+    let prepare = || {
+        let mut bench = Bench::new();
+        // Its retention is known from now on, so that nothing but rows has to be written.
+        bench.job();
+        bench
+    };
+    let group = [request(), request()];
     fails_at_every_statement(prepare, |bench| {
         bench.shard.accept(&group, bench.now).map(|_| ())
     });
@@ -239,4 +253,13 @@ fn an_alarm_that_fails_anywhere_can_ring_again_and_gets_everything_done() {
         }
     }
     panic!("the alarm never gets through");
+}
+
+#[test]
+fn an_error_says_in_the_log_what_was_refused() {
+    let refused = ShardError::Sql(SqlError("disk full".to_owned())).to_string();
+    assert!(refused.contains("disk full"), "{refused}");
+    let unreadable = ShardError::Unreadable("record version 9".to_owned()).to_string();
+    assert!(unreadable.contains("record version 9"), "{unreadable}");
+    assert_ne!(ShardError::Exhausted.to_string(), "");
 }

@@ -260,3 +260,17 @@ fn an_eviction_before_each_alarm_does_not_make_a_stuck_job_be_sent_oftener() {
         "{sent} messages in a thousand patiences"
     );
 }
+
+#[test]
+fn whoever_waits_is_told_once_of_each_end() {
+    let mut bench = Bench::new();
+    let (succeeds, is_canceled, times_out) = (bench.job(), bench.job(), bench.job());
+    assert_eq!(bench.shard.take_ended(), []);
+    bench.succeed(succeeds);
+    assert_eq!(bench.shard.take_ended(), [succeeds.key]);
+    bench.shard.cancel(&is_canceled, bench.now, 0).unwrap();
+    bench.later(DEADLINE.0);
+    bench.ring();
+    assert_eq!(bench.shard.take_ended(), [is_canceled.key, times_out.key]);
+    assert_eq!(bench.shard.take_ended(), []);
+}
