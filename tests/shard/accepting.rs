@@ -230,12 +230,13 @@ fn no_key_is_used_again_while_rows_stand() {
 fn when_the_keys_are_used_up_the_shard_says_so_and_keeps_what_it_has() {
     let mut bench = Bench::new();
     let id = bench.job();
-    let params = [Param::Int(ROW_KEY_MAX), Param::Int(id.key.0)];
+    let params = [Param::Int(ROW_KEY_MAX - 1), Param::Int(id.key.0)];
     bench
         .sql
         .run("UPDATE jobs SET key = ? WHERE key = ?", &params)
         .unwrap();
     bench.reopen();
+    assert_eq!(bench.job().key.0, ROW_KEY_MAX);
     let before = bench.dump();
     let refused = bench.shard.accept(&[with_key("k", "f")], bench.now);
     assert!(matches!(refused, Err(ShardError::Exhausted)));

@@ -115,6 +115,26 @@ fn a_message_that_comes_too_early_asks_for_another_in_time() {
 }
 
 #[test]
+fn a_message_that_no_queue_could_hold_back_so_long_is_left_to_the_alarm() {
+    let longest = Millis::from_secs(12 * 3600);
+    let mut bench = Bench::new();
+    let id = bench.accept(Accept {
+        delay: Millis(longest.0 + 1),
+        ..long_lived()
+    });
+    let claim = Claim {
+        key: id.key,
+        token: 1,
+        lease: LEASE,
+    };
+    let (_, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    assert_eq!(sends, []);
+    bench.later(1);
+    let (_, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    assert_eq!((sends.len(), sends[0].delay), (1, longest));
+}
+
+#[test]
 fn a_message_about_an_unknown_job_is_harmless() {
     let mut bench = Bench::new();
     let key = raincheck::job::RowKey(999);
