@@ -15,9 +15,9 @@ export const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) 
   --help            this text
 `;
 
-/** Full runs stay under about six minutes, quick ones under 90 s, on a two-core machine. */
+/** Full runs stay under about eight minutes, quick ones under 90 s, on a two-core machine. */
 const FULL = {
-  rounds: 3, seconds: 2, warmUpSecondsMax: 5, jobSeconds: 3, connections: [16, 64],
+  rounds: 3, seconds: 2, warmUpSecondsMax: 10, jobSeconds: 3, connections: [16, 64],
   recordTargets: [1_000, 10_000, 100_000], fillSecondsMax: 90,
 };
 const QUICK = {

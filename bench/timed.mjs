@@ -1,7 +1,7 @@
 // The timed runs: every subject in turn, several rounds, so that a noisy minute hits all of them alike.
 import { drive } from "./load.mjs";
 
-const WARM_UP_REQUESTS = 3_000; // By then the runtime has compiled what is hot, JavaScript and wasm alike.
+const WARM_UP_REQUESTS = 8_000; // By then what a request costs no longer falls: all that is hot is compiled, JavaScript and wasm alike.
 const LEAD_MS = 200; // The load tool starts and the first answers come.
 const TAIL_MS = 100; // The reading is over before the load is.
 const SETTLE_MS = 200; // What the last requests left behind ends before the next run begins.

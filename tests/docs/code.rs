@@ -1,0 +1,194 @@
+//! What the pages say of log lines, configuration and fields is what the code has.
+
+use std::collections::BTreeSet;
+
+use raincheck::job::{
+    AttemptNote, Backoff, BodyRef, Failure, FailureCode, JobId, KeyRef, Millis, Plan, Priority,
+    RECORD_VERSION, Record, RowKey, Secret, Status, UnixMillis,
+};
+use raincheck::policy::Policy;
+use raincheck::protocol::cors;
+use raincheck::protocol::document::Document;
+
+use super::{files, read};
+
+/// The first piece of every text that goes to the log, up to where something is filled in.
+fn log_lines() -> Vec<String> {
+    let mut lines = Vec::new();
+    for path in files("src", ".rs") {
+        let text = read(&path);
+        for macro_name in [
+            "console_error!(",
+            "console_warn!(",
+            "console_log!(",
+            "ports.log(",
+        ] {
+            for rest in text.split(macro_name).skip(1) {
+                let literal = rest.split('"').nth(1).unwrap();
+                let pieces = literal.split(['{', '}']).step_by(2).map(str::trim);
+                lines.extend(pieces.filter(|piece| piece.len() > 2).map(str::to_owned));
+            }
+        }
+    }
+    assert!(lines.len() > 8, "{lines:?}");
+    lines
+}
+
+#[test]
+fn every_line_of_the_log_is_explained() {
+    let page = read("docs/operations.md");
+    for line in log_lines() {
+        assert!(
+            page.contains(&line),
+            "docs/operations.md does not explain: {line}"
+        );
+    }
+    for path in files("src", ".js") {
+        let text = read(&path);
+        for call in ["console.error(\"", "console.warn(\""] {
+            for rest in text.split(call).skip(1) {
+                let line = rest.split('"').next().unwrap();
+                assert!(
+                    page.contains(line),
+                    "docs/operations.md does not explain: {line}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_configuration_in_the_readme_can_be_used_as_it_stands() {
+    let page = read("README.md");
+    let block = page.split("```toml\n").nth(1).unwrap();
+    let wrangler: toml::Table = block.split("```").next().unwrap().parse().unwrap();
+    let policy = Policy::parse(wrangler["vars"]["RAINCHECK"].as_str().unwrap()).unwrap();
+    assert_eq!(policy.rules.len(), 2);
+}
+
+/// A record with every field set, as it never occurs.
+fn full(status: Status) -> Record {
+    let note = AttemptNote {
+        attempt: 1,
+        began: UnixMillis(1),
+        ended: UnixMillis(2),
+        status: Some(500),
+        code: Some(FailureCode::OriginError),
+    };
+    Record {
+        v: RECORD_VERSION,
+        status,
+        version: 1,
+        rule: "reports".to_owned(),
+        priority: Priority::Normal,
+        created: UnixMillis(1),
+        updated: UnixMillis(1),
+        started: Some(UnixMillis(1)),
+        finished: Some(UnixMillis(1)),
+        deadline: UnixMillis(9),
+        expires: UnixMillis(9),
+        due: UnixMillis(5),
+        attempt: 1,
+        lease: None,
+        plan: Plan {
+            attempts: 5,
+            backoff: Backoff {
+                initial: Millis(1),
+                factor_permille: 2000,
+                max: Millis(1),
+                jitter_permille: 0,
+            },
+            retry_statuses: None,
+            attempt_timeout: Millis(1),
+            repeatable: false,
+        },
+        owner: String::new(),
+        key: Some(KeyRef {
+            hash: "00".to_owned(),
+            ends: UnixMillis(9),
+        }),
+        payload: None,
+        result: Some(BodyRef {
+            len: 0,
+            sha256: String::new(),
+            object: None,
+        }),
+        failure: Some(Failure {
+            code: FailureCode::OriginError,
+            status: Some(500),
+        }),
+        history: vec![note],
+        dead_letters: 1,
+        redrive_of: Some("j".to_owned()),
+    }
+}
+
+/// The names of all fields that a status document can have, `urls` with theirs.
+fn document_fields() -> BTreeSet<String> {
+    let id = JobId {
+        shard: 0,
+        key: RowKey(1),
+        secret: Secret::from_random([7; 16]),
+    };
+    let output = serde_json::value::RawValue::from_string("{}".to_owned()).unwrap();
+    let mut names = BTreeSet::new();
+    for status in Status::ALL {
+        let record = full(status);
+        let document = Document {
+            id: &id,
+            record: &record,
+            base: "https://h.example/jobs",
+            output: Some(&output),
+            attempts: true,
+        };
+        let value: serde_json::Value = serde_json::from_str(&document.to_json()).unwrap();
+        for (name, value) in value.as_object().unwrap() {
+            if name == "urls" {
+                names.extend(
+                    value
+                        .as_object()
+                        .unwrap()
+                        .keys()
+                        .map(|of| format!("urls.{of}")),
+                );
+            } else {
+                names.insert(name.clone());
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn the_status_document_has_the_fields_that_are_described_and_no_others() {
+    let page = read("docs/http.md");
+    let section = page.split("## Status document").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let described: BTreeSet<String> = section
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| {
+            line.split('|')
+                .nth(1)
+                .unwrap()
+                .split('`')
+                .skip(1)
+                .step_by(2)
+        })
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(described, document_fields());
+}
+
+#[test]
+fn the_cors_fields_on_the_page_are_those_that_are_sent() {
+    let page = read("docs/http.md");
+    let section = page.split("## CORS").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    assert!(section.contains(&format!("`{}`", cors::ALLOWED_METHODS)));
+    for list in [cors::ALLOWED_HEADERS, cors::EXPOSED] {
+        for name in list.split(", ") {
+            assert!(section.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
