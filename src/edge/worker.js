@@ -36,16 +36,19 @@ function failAll(error) {
   for (const fail of failures) fail(error);
 }
 
+/** Where something that Rust threw was caught. */
 function panicked(error) {
   if (error instanceof WebAssembly.RuntimeError) failAll(error);
-  else console.error("Rust failed:", error);
 }
 
-// Rust's executor runs as a microtask, where nobody catches what it throws. The runtime's own
+// Rust's executor runs as a microtask, where nobody waits for what it throws. The runtime's own
 // function for that costs ten times what the reaction of a settled promise does.
 const settled = Promise.resolve();
 globalThis.queueMicrotask = (task) => {
-  settled.then(task).catch(panicked);
+  settled.then(task).catch((error) => {
+    console.error("Rust failed:", error);
+    panicked(error);
+  });
 };
 
 /**
@@ -86,6 +89,7 @@ export default {
       const answer = rust.fetch(request, env);
       return await (answer instanceof rust.Pending ? guarded(() => answer.run()) : answer);
     } catch (error) {
+      panicked(error);
       return failed(error);
     }
   },

@@ -1,0 +1,147 @@
+// The Worker's entry around a Rust that panics: bundled as it is for the runtime, but with stand-ins for Rust and
+// the platform.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+import { build } from "esbuild";
+
+import { inRoot } from "../../scripts/lib/paths.mjs";
+
+const directory = mkdtempSync(join(tmpdir(), "raincheck-entry-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+const queueMicrotaskOfNode = globalThis.queueMicrotask;
+after(() => {
+  globalThis.queueMicrotask = queueMicrotaskOfNode;
+});
+
+/** What the generated bindings would be; every test says what they do. */
+const rust = {
+  instanceId: 0,
+  shards: 0,
+  fetch: () => Promise.resolve(new Response("passed on")),
+  queue: () => Promise.resolve(),
+  serve: () => undefined,
+};
+globalThis.rustStandIn = rust;
+
+const BINDINGS = `
+const rust = globalThis.rustStandIn;
+export class Pending { run() { return rust.run(); } }
+export class ShardObject { constructor() { rust.shards += 1; } serve(...call) { return rust.serve(...call); } alarm() { return rust.alarm(); } }
+export const __worker_init_state = () => ({ instanceId: rust.instanceId });
+export const fetch = (...event) => rust.fetch(...event, Pending);
+export const queue = (...event) => rust.queue(...event);
+export const originUnreachable = () => new Response("unreachable", { status: 502 });
+export const shardUnavailable = (safe) => new Response(String(safe), { status: 503 });
+export const bodyIncomplete = () => new Response("incomplete", { status: 400 });
+`;
+const PLATFORM = "export class DurableObject { constructor(ctx, env) { Object.assign(this, { ctx, env }); } }";
+
+async function entry() {
+  const [bindings, platform, outfile] = ["bindings.mjs", "platform.mjs", "worker.mjs"].map((name) => join(directory, name));
+  writeFileSync(bindings, BINDINGS);
+  writeFileSync(platform, PLATFORM);
+  await build({
+    entryPoints: [inRoot("src", "edge", "worker.js")],
+    bundle: true,
+    format: "esm",
+    outfile,
+    logLevel: "error",
+    alias: { "raincheck-bindings": bindings, "cloudflare:workers": platform },
+  });
+  return import(pathToFileURL(outfile));
+}
+
+const { default: worker, ShardObject } = await entry();
+const request = () => new Request("http://h.example/");
+const panic = () => new WebAssembly.RuntimeError("unreachable");
+const call = () => new Request("http://shard/", { method: "POST", headers: { "raincheck-call": "{}" }, body: "x" });
+const never = () => new Promise(() => {});
+const shardOf = () => new ShardObject({}, {});
+
+async function quietly(run) {
+  const { error } = console;
+  console.error = () => {};
+  try {
+    return await run();
+  } finally {
+    console.error = error;
+  }
+}
+
+test("what Rust hands over is the answer", async () => {
+  assert.equal(await (await worker.fetch(request(), {})).text(), "passed on");
+});
+
+test("a shard's answer may be returned, or given later", async () => {
+  rust.serve = () => new Response("now");
+  assert.equal(await (await shardOf().fetch(call())).text(), "now");
+  rust.serve = (text, body, packed, answer) => {
+    assert.deepEqual([text, body.length, packed], ["{}", 1, false]);
+    setTimeout(() => answer(new Response("later")), 1);
+  };
+  assert.equal(await (await shardOf().fetch(call())).text(), "later");
+});
+
+test("a panic in one call fails every other that waits for Rust, and none waits for ever", async () => {
+  rust.serve = () => undefined;
+  rust.fetch = (_request, _env, Pending) => new Pending();
+  rust.run = never;
+  const waiting = [shardOf().fetch(call()), worker.fetch(request(), {})];
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  rust.fetch = () => {
+    throw panic();
+  };
+  const answer = await quietly(async () => {
+    const own = await worker.fetch(request(), {});
+    await assert.rejects(waiting[0], WebAssembly.RuntimeError);
+    assert.equal((await waiting[1]).status, 500);
+    return own;
+  });
+  assert.equal(answer.status, 500);
+  assert.equal(JSON.parse(await answer.text()).error.code, "internal_error");
+});
+
+test("a panic in Rust's executor fails what waits too", async () => {
+  rust.serve = () => undefined;
+  const waiting = shardOf().fetch(call());
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await quietly(async () => {
+    globalThis.queueMicrotask(() => {
+      throw panic();
+    });
+    await assert.rejects(waiting, WebAssembly.RuntimeError);
+  });
+});
+
+test("an exception that is no panic fails nobody else", async () => {
+  let give;
+  rust.serve = (_text, _body, _packed, answer) => {
+    give = answer;
+  };
+  const waiting = shardOf().fetch(call());
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  rust.fetch = () => Promise.reject(Object.assign(new Error("gone"), { name: "ShardUnavailable", safeToRepeat: true }));
+  const refused = await worker.fetch(request(), {});
+  assert.deepEqual([refused.status, await refused.text()], [503, "true"]);
+  give(new Response("still there"));
+  assert.equal(await (await waiting).text(), "still there");
+});
+
+test("after a panic a shard is built anew in the new instance, and only then", async () => {
+  rust.serve = () => new Response("served");
+  const shard = shardOf();
+  const before = rust.shards;
+  await shard.fetch(call());
+  await shard.fetch(call());
+  assert.equal(rust.shards, before);
+  rust.instanceId += 1;
+  await shard.fetch(call());
+  await shard.fetch(call());
+  assert.equal(rust.shards, before + 1);
+});
