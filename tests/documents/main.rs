@@ -113,6 +113,11 @@ impl Desk {
     /// Runs the job to the end with a response that is in the bucket.
     fn answered_from_the_bucket(&mut self, object: BodyRef) -> &mut Self {
         self.claimed();
+        let announced = Call::Intend {
+            object: object.object.clone().unwrap(),
+            job: Some(RowKey(1)),
+        };
+        assert_eq!(self.call(announced, b"").status, 204);
         let call = FinishCall {
             key: RowKey(1),
             token: 5,

@@ -79,7 +79,8 @@ impl ShardObject {
     }
 
     /// Called by the Worker's entry for each call of a Worker or consumer, with the call's body read
-    /// whole. The answer is returned, or given to `answer` when it is there. `packed`: see [`Answer`].
+    /// whole. The answer is returned, or given to `answer` when it is there; with `packed` a short
+    /// one comes in one field.
     #[must_use]
     pub fn serve(
         &self,
