@@ -33,10 +33,10 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
     let bindings = Bindings::new(env);
     let policy = match bindings.policy() {
         Ok(policy) => policy,
-        Err(errors) => return resolved(misconfigured(&errors)),
+        Err(errors) => return resolved(misconfigured(&errors)).into(),
     };
     let Some(head) = read_head(&request) else {
-        return resolved(Problem::new(ProblemCode::BadRequest).into());
+        return resolved(Problem::new(ProblemCode::BadRequest).into()).into();
     };
     let needs_cors = needs_cors(&policy);
     let origin = head
@@ -135,8 +135,8 @@ pub fn shard_unavailable(safe_to_repeat: bool) -> Response {
     response(serve::shard_unavailable(safe_to_repeat))
 }
 
-fn resolved(reply: Reply) -> JsValue {
-    Promise::resolve(&response(reply)).into()
+fn resolved(reply: Reply) -> Promise {
+    Promise::resolve(&response(reply)).unchecked_into()
 }
 
 async fn serve_request(platform: &Platform, request: &Request, action: Action) -> Response {
@@ -201,8 +201,7 @@ fn read_head(request: &Request) -> Option<Head> {
 
 fn pass_through(platform: &Platform, request: &Request, pass: &PassThrough) -> Promise {
     let Some(url) = url(&platform.policy, pass.target.as_str()) else {
-        let refusal = response(Problem::new(ProblemCode::BadRequest).into());
-        return Promise::resolve(&refusal).unchecked_into();
+        return resolved(Problem::new(ProblemCode::BadRequest).into());
     };
     let fetcher = platform.bindings.fetcher(&platform.policy);
     let (removed, set) = (pass.removed.join("\n"), pass.set.to_packed());

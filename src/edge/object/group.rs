@@ -13,9 +13,9 @@ use super::super::glue;
 use super::super::ports::{now, random, response};
 use super::{Inner, unavailable};
 
-/// How long the shard at least gathers once several calls came together. A commit costs more than
-/// anything else here; under load two milliseconds of company more than halve what each call pays.
-/// A call that comes alone is committed at once.
+/// How long the shard at least gathers once several calls came together: short beside what a client
+/// waits for a commit anyway, and long enough to share the next one. What that saves depends on what a
+/// commit costs; see docs/benchmark.md. A call that comes alone is committed at once.
 const GATHER_MILLIS: u32 = 2;
 
 /// A group of this size is committed at once. Twice the connections of a busy client; the bodies of

@@ -223,7 +223,8 @@ impl Inner {
             let queue = self.bindings.queue(message.priority);
             let delay = number(message.delay_secs);
             if let Err(error) = glue::enqueue(&queue, &message.text, delay) {
-                worker::console_warn!("queue: {}", glue::message_of(&error));
+                let why = glue::message_of(&error);
+                worker::console_warn!("a message could not be sent yet: {why}");
             }
         }
     }
