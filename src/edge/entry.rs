@@ -12,7 +12,7 @@ use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 
 use crate::gateway::call::Envelope;
 use crate::gateway::consume::{self, Disposal};
-use crate::gateway::front::{Action, Announced, Head, PassThrough, decide};
+use crate::gateway::front::{Action, Announced, Head, Isolate, PassThrough, decide};
 use crate::gateway::message::{JOBS_PER_MESSAGE, Message};
 use crate::gateway::{Reply, serve};
 use crate::policy::{ConfigErrors, Policy};
@@ -44,7 +44,7 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
         .get("origin")
         .filter(|_| needs_cors)
         .map(str::to_owned);
-    let mut action = decide(&policy, head, now(), &mut random);
+    let mut action = decide(&policy, head, now(), ISOLATE.with(|isolate| *isolate));
     let platform = Platform { bindings, policy };
     // What no rule names is the origin's own, and so is what it tells browsers.
     if let Action::PassThrough(pass) = &action
@@ -211,6 +211,13 @@ fn pass_through(platform: &Platform, request: &Request, pass: &PassThrough) -> P
 }
 
 thread_local! {
+    /// Drawn with the first request: the platform gives no randomness before.
+    static ISOLATE: Isolate = {
+        let mut drawn = [0; 8];
+        random(&mut drawn);
+        Isolate(u64::from_le_bytes(drawn))
+    };
+
     /// The names of the fields that end at a hop, once for all responses.
     static HOP_BY_HOP_FIELDS: Array =
         HOP_BY_HOP.iter().map(|name| JsValue::from_str(name)).collect();

@@ -2,7 +2,7 @@
 //! request would become a second job.
 
 use raincheck::gateway::call::{AcceptCall, Call};
-use raincheck::gateway::front::{AcceptPlan, Action, Head, decide};
+use raincheck::gateway::front::{AcceptPlan, Action, Head, Isolate, decide};
 use raincheck::gateway::hash::{hex, of_parts, sha256_hex};
 use raincheck::gateway::host::handle;
 use raincheck::job::{Millis, UnixMillis};
@@ -34,7 +34,7 @@ fn plan(config: &str) -> AcceptPlan {
         headers,
         has_body: true,
     };
-    match decide(&policy, head, UnixMillis(0), &mut |bytes| bytes.fill(1)) {
+    match decide(&policy, head, UnixMillis(0), Isolate(1)) {
         Action::Accept(plan) => *plan,
         other => panic!("not accepted: {other:?}"),
     }

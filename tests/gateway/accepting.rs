@@ -1,4 +1,4 @@
-//! Receipts, keys, owners, held requests, and where jobs are placed.
+//! Receipts, keys, owners, and held requests.
 
 use super::ports::Answer;
 use super::script::{Reaction, after, respond};
@@ -209,16 +209,6 @@ fn an_old_shard_that_does_not_answer_makes_no_second_job() {
         }
     }
     assert_eq!(world.count("jobs"), 10);
-}
-
-#[test]
-fn jobs_without_a_key_are_spread_over_the_shards() {
-    let world = World::new().rule("").config("shards = 4");
-    let mut seen = [0; 4];
-    for _ in 0..200 {
-        seen[usize::from(world.post("x").job().shard)] += 1;
-    }
-    assert!(seen.iter().all(|count| *count > 20), "{seen:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use raincheck::gateway::call::{Call, Envelope};
 use raincheck::gateway::frame::{Frame, decode, encode};
-use raincheck::gateway::front::{Action, Head, decide};
+use raincheck::gateway::front::{Action, Head, Isolate, decide};
 use raincheck::gateway::message::{JOBS_PER_MESSAGE, Message, pack};
 use raincheck::job::{Millis, Priority, RowKey};
 use raincheck::protocol::Headers;
@@ -138,8 +138,7 @@ proptest! {
     #[test]
     fn every_head_gets_a_planned_answer(head in heads()) {
         WORLD.with(|world| {
-            let mut random = |bytes: &mut [u8]| bytes.fill(7);
-            is_planned(world, decide(&world.policy, head, START, &mut random))
+            is_planned(world, decide(&world.policy, head, START, Isolate(7)))
         })?;
     }
 

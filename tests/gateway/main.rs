@@ -20,6 +20,7 @@ mod deciding;
 mod faults;
 mod heads;
 mod operator;
+mod placing;
 mod ports;
 mod script;
 mod world;

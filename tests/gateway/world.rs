@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use raincheck::gateway::consume::{Disposal, dead_letter, run_message};
-use raincheck::gateway::front::{Action, Head, decide};
+use raincheck::gateway::front::{Action, Head, Isolate, decide};
 use raincheck::gateway::message::{Message, Outgoing, pack};
 use raincheck::gateway::serve;
 use raincheck::job::{JobId, Millis, Record, UnixMillis};
@@ -338,8 +338,7 @@ impl World {
     /// What happens to a request, up to the answer.
     pub fn serve(&self, head: Head, body: Option<Body>) -> Answer {
         let origin = head.headers.get("origin").map(str::to_owned);
-        let mut random = |bytes: &mut [u8]| self.draw(bytes);
-        let action = decide(&self.policy, head, self.clock.get(), &mut random);
+        let action = decide(&self.policy, head, self.clock.get(), Isolate(1));
         let mut answer = match action {
             Action::Reply(reply) => Answer::of(reply),
             Action::PassThrough(pass) => {

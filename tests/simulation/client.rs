@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, join_all, select};
-use raincheck::gateway::front::{Action, Head, decide};
+use raincheck::gateway::front::{Action, Head, Isolate, decide};
 use raincheck::gateway::ports::{Host as _, Shards as _};
 use raincheck::gateway::serve;
 use raincheck::job::JobId;
@@ -66,8 +66,11 @@ async fn serve_request(ports: &Ports, request: Request) -> Response {
         headers: request.headers,
         has_body: request.body.is_some(),
     };
-    let mut random = |bytes: &mut [u8]| world.secrets.fill(bytes);
-    match decide(&world.policy, head, ports.now(), &mut random) {
+    // Each request may come to an isolate of its own.
+    let mut drawn = [0; 8];
+    world.secrets.fill(&mut drawn);
+    let isolate = Isolate(u64::from_le_bytes(drawn));
+    match decide(&world.policy, head, ports.now(), isolate) {
         Action::Reply(reply) => ports.respond(reply),
         Action::PassThrough(_) => unreachable!("every request of these clients is the gateway's"),
         Action::Ask { shard, call, .. } => serve::ask(ports, shard, &call).await,

@@ -15,7 +15,7 @@ use crate::protocol::time::{parse_http_date, parse_rfc3339};
 
 use super::super::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
 use super::super::hash::{hex, of_parts};
-use super::super::host::Random;
+use super::placement::{self, Isolate};
 use super::{AcceptPlan, Announced, HEADERS_MAX, Head, accept_no_coding, base, forwarding, held};
 
 /// The client's wish that the first attempt begins later.
@@ -31,7 +31,7 @@ pub(super) fn plan(
     target: &Target,
     prefer: Prefer,
     now: UnixMillis,
-    random: Random<'_>,
+    isolate: Isolate,
 ) -> Result<AcceptPlan, Problem> {
     let body = announced_body(rule, &head)?;
     let key = idempotency_key(rule, &head.headers)?;
@@ -41,15 +41,14 @@ pub(super) fn plan(
         .as_ref()
         .filter(|_| rule.idempotency != Idempotency::Off)
         .map(|key| of_parts(&[owner.as_bytes(), key.as_str().as_bytes()]));
-    let placed = key_hash.unwrap_or_else(|| {
-        let mut bytes = [0; 32];
-        random(&mut bytes);
-        bytes
-    });
-    let shard = placement(&placed, policy.shards);
+    let shards = policy.shards;
+    let shard = match &key_hash {
+        Some(hash) => placement::of_key(hash, shards),
+        None => isolate.shard(now, shards),
+    };
     let previous = key_hash
-        .and(policy.previous_shards)
-        .map(|count| placement(&placed, count))
+        .zip(policy.previous_shards)
+        .map(|(hash, count)| placement::of_key(&hash, count))
         .filter(|previous| *previous != shard);
     let (delay, deadline) = times(rule, &head.headers, now)?;
     let base = base(policy, &head);
@@ -174,13 +173,6 @@ fn priority(rule: &Rule, headers: &Headers) -> Priority {
         .filter(|_| rule.client_priority)
         .and_then(|value| urgency(&value));
     chosen.map_or(rule.priority, to_priority)
-}
-
-/// Spreads over the shards. The same bytes always come to the same shard of as many.
-fn placement(bytes: &[u8; 32], shards: u16) -> u16 {
-    let [a, b, c, d, ..] = *bytes;
-    let drawn = u32::from_be_bytes([a, b, c, d]);
-    u16::try_from(drawn.checked_rem(u32::from(shards)).unwrap_or(0)).unwrap_or(0)
 }
 
 /// Delay and deadline of the job, from now: the rule's, or what the client asks for within them.

@@ -1,6 +1,7 @@
 //! The front door: what to do with a request, decided from its head alone.
 
 mod accept;
+mod placement;
 
 use crate::job::{JobId, Millis, UnixMillis};
 use crate::policy::{Defer, Forwarding, Policy};
@@ -14,10 +15,10 @@ use crate::protocol::target::Target;
 
 use super::call::{AcceptCall, Call, RedriveCall, View, ViewCall};
 use super::hash::sha256_hex;
-use super::host::Random;
 use super::reply::Reply;
 
 pub use accept::too_large;
+pub use placement::Isolate;
 
 /// Most bytes of header fields that a job keeps. Origins commonly take 8 to 64 KB; the row that
 /// keeps them has room for 2 MB with the payload.
@@ -118,9 +119,9 @@ pub struct AcceptPlan {
     pub hold_preferred: bool,
 }
 
-/// Decides what to do with a request.
-pub fn decide(policy: &Policy, head: Head, now: UnixMillis, random: Random<'_>) -> Action {
-    match try_decide(policy, head, now, random) {
+/// Decides what to do with a request that `isolate` got.
+pub fn decide(policy: &Policy, head: Head, now: UnixMillis, isolate: Isolate) -> Action {
+    match try_decide(policy, head, now, isolate) {
         Ok(action) => action,
         Err(problem) => Action::Reply(problem.into()),
     }
@@ -130,7 +131,7 @@ fn try_decide(
     policy: &Policy,
     head: Head,
     now: UnixMillis,
-    random: Random<'_>,
+    isolate: Isolate,
 ) -> Result<Action, Problem> {
     if is_loop(&head.headers) {
         return Err(Problem::new(ProblemCode::LoopDetected).detail(
@@ -160,7 +161,7 @@ fn try_decide(
     if !defers || is_websocket(&head.headers) {
         return Ok(pass_through(policy, &head, target, true));
     }
-    let plan = accept::plan(policy, rule, head, &target, prefer, now, random)
+    let plan = accept::plan(policy, rule, head, &target, prefer, now, isolate)
         .map_err(Problem::on_route)?;
     Ok(Action::Accept(Box::new(plan)))
 }
