@@ -1,5 +1,7 @@
 //! Which rule a request falls under, and what a job keeps of it.
 
+use std::borrow::Cow;
+
 use raincheck::job::Millis;
 use raincheck::policy::canonical_path;
 
@@ -167,5 +169,16 @@ fn spellings_of_one_resource_have_one_canonical_path() {
     }
     for other in ["", "*", "reports", "?a", "http://h/reports"] {
         assert_eq!(canonical_path(other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn a_path_that_is_canonical_already_is_not_copied() {
+    for path in ["/", "/reports/7/", "/v1.2/report.pdf", "/a:b@c"] {
+        let canonical = canonical_path(path).unwrap();
+        assert!(
+            matches!(canonical, Cow::Borrowed(same) if same == path),
+            "{path}"
+        );
     }
 }

@@ -192,6 +192,15 @@ fn names_that_ignore_case_are_kept_in_one_form() {
 }
 
 #[test]
+fn a_pattern_is_shown_as_it_was_written() {
+    let written = "/reports/{id}/{*rest}";
+    let pattern = PathPattern::parse(written).unwrap();
+    assert_eq!(pattern.as_str(), written);
+    assert_eq!(pattern.to_string(), written);
+    assert_eq!(format!("{pattern:?}"), format!("PathPattern({written:?})"));
+}
+
+#[test]
 fn statuses_to_retry_are_sorted_and_counted_once() {
     let rule = only_rule("retry_statuses = [503, 429, 503]");
     assert_eq!(rule.retry_statuses, Some(vec![429, 503]));

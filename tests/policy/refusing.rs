@@ -166,6 +166,8 @@ client_deadline = 0 => client_deadline: found 0; allowed: <BOOL>
 client_delay = 0 => client_delay: found 0; allowed: <BOOL>
 attempts = 0 => attempts: found 0; allowed: <ATTEMPTS>
 attempts = 101 => attempts: found 101; allowed: <ATTEMPTS>
+attempts = [] => attempts: found an empty array; allowed: <ATTEMPTS>
+attempts = [3] => attempts: found an array; allowed: <ATTEMPTS>
 attempts = 2.0 => attempts: found 2; allowed: <ATTEMPTS>
 attempts = 9223372036854775807 => attempts: found 9223372036854775807; allowed: <ATTEMPTS>
 backoff = "1s" => backoff: found "1s"; allowed: a table such as { initial = "1s", factor = 2, max = "5m", jitter = 0.5 }
@@ -217,6 +219,7 @@ name = "r" & path = "/%61" => rules[r].path: found "/%61"; allowed: the canonica
 name = "r" & path = "/{a}/../b" => rules[r].path: found "/{a}/../b"; allowed: <PATH>
 name = "r" & path = "/{a" => rules[r].path: found "/{a"; allowed: <PATH>
 name = "r" & path = "/{}" => rules[r].path: found "/{}"; allowed: <PATH>
+name = "r" & path = "/{a-b}" => rules[r].path: found "/{a-b}"; allowed: <PATH>
 name = "r" & path = "/{{a}}" => rules[r].path: found "/{{a}}"; allowed: <PATH>
 name = "r" & path = "/{a}-{b}" => rules[r].path: found "/{a}-{b}"; allowed: <PATH>
 name = "r" & path = "/{*a}/b" => rules[r].path: found "/{*a}/b"; allowed: <PATH>
@@ -283,10 +286,22 @@ fn rules_need_a_name_of_their_own_and_a_path_outside_the_mount() {
         "/jobs{id}",
         "/{*rest}",
         "/{any}/jobs",
+        "/{any_1}",
     ] {
         read(&format!(
             "{ORIGIN}[[rules]]\nname = \"r\"\npath = \"{beside}\""
         ));
+    }
+}
+
+#[test]
+fn a_digest_has_sixty_four_digits_that_are_hexadecimal() {
+    let allowed = "the SHA-256 of the operator's token, 64 hexadecimal digits";
+    for digest in ["a".repeat(63), "a".repeat(65), "g".repeat(64)] {
+        refused(
+            &top(&format!("operator_token_sha256 = \"{digest}\"")),
+            &format!("operator_token_sha256: found something else (not shown); allowed: {allowed}"),
+        );
     }
 }
 
