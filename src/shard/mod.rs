@@ -30,11 +30,11 @@ use crate::job::{
 pub use accept::{Accept, Accepted, KeyClaim, Payload};
 pub use attempt::{Claim, Claimed, Finish, Finished, Grant, ResultBody};
 pub use read::{Canceled, Found, Purged, StoredResponse, can_redrive};
-pub use schedule::Schedule;
 pub use sql::{Param, Sql, SqlError, Value};
 pub use upkeep::{Sweep, Tick};
 
 use meta::Meta;
+use schedule::Schedule;
 
 /// Times that hold for all jobs of a shard; from the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ const DOUBLINGS_MAX: u8 = 7;
 
 /// The wake-up times of all active jobs.
 #[derive(Debug, Default)]
-pub struct Schedule {
+pub(super) struct Schedule {
     by_time: BTreeSet<(UnixMillis, RowKey)>,
     by_key: HashMap<RowKey, Entry>,
 }
@@ -88,12 +88,6 @@ impl Schedule {
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_key.len()
-    }
-
-    /// Whether no job is active.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
     }
 
     fn insert(&mut self, key: RowKey, entry: Entry) {
