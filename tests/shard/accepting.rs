@@ -1,7 +1,9 @@
 //! Taking jobs in: one key, one job.
 
-use raincheck::job::{JobId, Millis, ROW_KEY_MAX, RowKey, Secret, Status};
-use raincheck::shard::{Accept, Accepted, Found, Param, Payload, ShardError, Sql as _};
+use raincheck::job::{JobId, Millis, Outcome, ROW_KEY_MAX, RowKey, Secret, Status};
+use raincheck::shard::{
+    Accept, Accepted, Found, Param, Payload, ShardError, Sql as _, can_redrive,
+};
 
 use super::support::jobs::RETENTION;
 use super::{Bench, request, with_body, with_key};
@@ -200,7 +202,36 @@ fn the_request_and_its_body_come_back_byte_for_byte() {
     });
     let (_, grant) = bench.claim(id);
     assert_eq!(grant.request, "{\"é\":\"\\u0000\"}");
-    assert_eq!(grant.payload, Some(bytes));
+    assert_eq!(grant.payload, Some(bytes.clone()));
+    let request = bench.shard.request(id.key).unwrap();
+    assert_eq!(request, Some((grant.request, Some(bytes))));
+    assert_eq!(bench.shard.request(RowKey(id.key.0 + 1)).unwrap(), None);
+}
+
+#[test]
+fn the_response_and_its_body_come_back_byte_for_byte() {
+    let mut bench = Bench::new();
+    let bytes: Vec<u8> = (0..=255).collect();
+    let id = bench.job();
+    let (token, _) = bench.claim(id);
+    assert_eq!(bench.shard.response(id.key).unwrap(), None);
+    bench.finish_with(id, token, super::ok(), super::inline(&bytes));
+    let response = bench.shard.response(id.key).unwrap();
+    assert_eq!(response, Some(("{\"head\":1}".to_owned(), Some(bytes))));
+    assert_eq!(bench.shard.response(RowKey(id.key.0 + 1)).unwrap(), None);
+}
+
+#[test]
+fn only_a_job_that_failed_can_be_sent_again_as_a_new_one() {
+    let mut bench = Bench::new();
+    let ids = [bench.job(), bench.job(), bench.job(), bench.job()];
+    let [_, succeeded, canceled, failed] = ids;
+    bench.succeed(succeeded);
+    bench.shard.cancel(&canceled, bench.now, 0).unwrap();
+    let (token, _) = bench.claim(failed);
+    bench.finish(failed, token, Outcome::TooLarge);
+    let can = ids.map(|id| can_redrive(&bench.record(id)));
+    assert_eq!(can, [false, false, false, true]);
 }
 
 #[test]

@@ -1,12 +1,22 @@
 //! What a job costs in rows written: the largest part of its price.
 
 use raincheck::job::{Millis, Outcome};
+use raincheck::shard::{Accept, Sql as _};
 
 use super::support::jobs::{LEASE, RETENTION};
 use super::{Bench, request, with_body, with_key, with_object};
 
+fn long() -> Accept {
+    let retention = Millis(RETENTION.0 * 100);
+    Accept {
+        deadline: retention,
+        retention,
+        ..request()
+    }
+}
+
 /// Rows written by a whole successful life, after the shard has seen its first job.
-fn rows_of_a_life(accept: raincheck::shard::Accept) -> u64 {
+fn rows_of_a_life(accept: Accept) -> u64 {
     let mut bench = Bench::new();
     bench.job();
     bench.sql.rows_written.set(0);
@@ -48,11 +58,23 @@ fn the_first_job_of_a_retention_writes_one_note_and_later_ones_none() {
     assert_eq!(bench.sql.rows_written.replace(0), 2);
     bench.job();
     assert_eq!(bench.sql.rows_written.replace(0), 1);
-    bench.accept(raincheck::shard::Accept {
+    bench.accept(Accept {
         retention: Millis(RETENTION.0 * 2),
         ..request()
     });
     assert_eq!(bench.sql.rows_written.replace(0), 2);
+}
+
+#[test]
+fn a_group_of_plain_requests_is_one_statement() {
+    let mut bench = Bench::new();
+    bench.job();
+    bench.sql.fail_after.set(Some(1));
+    let group = [request(), with_body(), request()];
+    assert_eq!(
+        bench.shard.accept(&group, bench.now).unwrap().len(),
+        group.len()
+    );
 }
 
 #[test]
@@ -92,13 +114,9 @@ fn reading_and_ringing_with_nothing_to_do_write_nothing() {
 #[test]
 fn the_settled_mark_moves_rarely_and_then_spares_the_next_start_the_old_rows() {
     let mut bench = Bench::new();
-    let long = raincheck::shard::Accept {
-        retention: Millis(RETENTION.0 * 100),
-        ..request()
-    };
     let count = 2_000;
     for _ in 0..count {
-        let id = bench.accept(long.clone());
+        let id = bench.accept(long());
         bench.shard.cancel(&id, bench.now, 0).unwrap();
     }
     // A short-lived job lets the expiry come by and look.
@@ -113,11 +131,32 @@ fn the_settled_mark_moves_rarely_and_then_spares_the_next_start_the_old_rows() {
         "one row expired, one note moved"
     );
     let meta = bench.sql.clone();
-    let rows = raincheck::shard::Sql::run(&meta, "SELECT value FROM meta", &[]).unwrap();
+    let rows = meta.run("SELECT value FROM meta", &[]).unwrap();
     let mark = format!("\"settled\":{}", count + 2);
     assert!(rows[0][0].text().unwrap().contains(&mark), "{rows:?}");
     bench.reopen();
     assert!(bench.job().key.0 > count, "and keys go on above it");
+    let beneath = "UPDATE jobs SET active = 1, state = '{' WHERE key = 1";
+    bench.sql.run(beneath, &[]).unwrap();
+    bench.reopen();
+    assert_eq!(bench.shard.active(), 1, "what is beneath it is not read");
+}
+
+#[test]
+fn a_mark_that_would_spare_little_is_not_moved() {
+    let mut bench = Bench::new();
+    bench.accept(long());
+    for _ in 0..1_100 {
+        let id = bench.accept(long());
+        bench.shard.cancel(&id, bench.now, 0).unwrap();
+    }
+    // The first of a class of its own, so nothing before it has to be spared.
+    let id = bench.job();
+    bench.succeed(id);
+    bench.later(RETENTION.0 + 1_000_000);
+    bench.sql.rows_written.set(0);
+    bench.ring();
+    assert_eq!(bench.sql.rows_written.get(), 1, "only the row that expired");
 }
 
 #[test]

@@ -163,6 +163,62 @@ fn many_rows_go_in_bounded_steps_that_all_make_progress() {
 }
 
 #[test]
+fn a_restart_finds_when_the_next_row_expires() {
+    let mut bench = Bench::new();
+    for retention in [RETENTION.0 * 10, RETENTION.0] {
+        let id = bench.accept(of_class(retention));
+        bench.succeed(id);
+    }
+    let next = bench.shard.wake_at();
+    assert_eq!(
+        next,
+        Some(at(RETENTION.0).plus(SETTINGS.tombstone).plus(SLACK))
+    );
+    bench.reopen();
+    assert_eq!(bench.shard.wake_at(), next);
+}
+
+#[test]
+fn many_rows_of_one_class_that_have_gone_hide_none_of_another() {
+    let mut bench = Bench::new();
+    let long = of_class(RETENTION.0 * 10);
+    let kept = bench.accept(long.clone());
+    bench.succeed(kept);
+    bench.accept(Accept {
+        deadline: long.retention,
+        ..long
+    });
+    let group: Vec<Accept> = (0..1_100).map(|_| request()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    bench.later(RETENTION.0 * 2);
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 2);
+    bench.reopen();
+    assert_eq!(bench.shard.active(), 1, "the one that has not ended");
+    bench.later(RETENTION.0 * 10);
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 0);
+}
+
+#[test]
+fn a_job_after_many_that_are_forgotten_lives_as_long_as_they_did() {
+    let mut bench = Bench::new();
+    let group: Vec<Accept> = (0..1_100).map(|_| request()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    bench.later(RETENTION.0 * 2);
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 0);
+    bench.reopen();
+    let id = bench.job();
+    bench.reopen();
+    assert_eq!(bench.shard.active(), 1, "a restart finds it");
+    bench.succeed(id);
+    bench.later(RETENTION.0 * 2);
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 0, "and so does its expiry");
+}
+
+#[test]
 fn a_row_from_when_the_clock_ran_ahead_does_not_shield_the_rows_behind_it() {
     let mut bench = Bench::new();
     bench.now = at(1_000_000_000);

@@ -45,6 +45,14 @@ fn the_grace_survives_a_restart() {
 }
 
 #[test]
+fn a_shard_that_has_only_a_note_about_an_object_knows_its_number_after_a_restart() {
+    let mut bench = Bench::new();
+    bench.shard.intend(REQUEST, None, bench.now).unwrap();
+    bench.reopen();
+    assert_eq!(bench.shard.number(), 3);
+}
+
+#[test]
 fn an_object_that_an_accepted_job_names_is_safe() {
     let mut bench = Bench::new();
     bench.shard.intend(REQUEST, None, bench.now).unwrap();
