@@ -324,6 +324,17 @@ impl ResponseHead {
 }
 
 impl Call {
+    /// Whether it waits for a commit that it shares: what writes does, what only reads need not, and
+    /// what is rare is not worth it.
+    #[must_use]
+    pub const fn shares_commit(&self) -> bool {
+        match self {
+            Self::Accept(call) => !call.lookup,
+            Self::Claim(_) | Self::Finish(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether the answer is complete as the shard gives it: a document, never a stored body.
     #[must_use]
     pub fn is_about_status(&self) -> bool {

@@ -2,30 +2,25 @@
 
 use std::rc::Rc;
 
+use raincheck::gateway::host::alarm::{Alarmed, not_at_once, ring, sooner};
 use raincheck::gateway::message::pack;
-use raincheck::gateway::ports::Bucket as _;
-use raincheck::job::{Millis, UnixMillis};
-use raincheck::shard::{Send, Shard, ShardError, Sweep};
+use raincheck::gateway::ports::{Bucket as _, Unavailable};
+use raincheck::job::UnixMillis;
+use raincheck::shard::{Send, Shard, ShardError};
 
 use super::crossing::Crash;
 use super::history::Event;
 use super::host::ShardHost;
 use super::ports::Ports;
 use super::queue;
-use super::world::World;
-
-const TICKS_PER_ALARM: usize = 8;
-const ALARM_AGAIN: Millis = Millis(30_000);
-const ALARM_PAUSE: Millis = Millis(50);
+use super::watch::Watched;
 
 impl ShardHost {
     /// Sets the alarm when it has to ring earlier than it would.
     pub(super) fn align_alarm(&self) {
         let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
-        if let Some(at) = wake
-            && self.alarm.get().is_none_or(|standing| at < standing)
-        {
-            self.set_alarm(at);
+        if let Some(at) = sooner(wake, self.alarm.get()) {
+            self.arm(at);
         }
     }
 
@@ -44,8 +39,8 @@ impl ShardHost {
         }
     }
 
-    pub(super) fn set_alarm(&self, at: UnixMillis) {
-        let at = at.max(self.world().now().plus(ALARM_PAUSE));
+    fn arm(&self, at: UnixMillis) {
+        let at = not_at_once(at, self.world().now());
         self.alarm.set(Some(at));
         self.stored_alarm.set(Some(at.0));
     }
@@ -63,69 +58,54 @@ impl ShardHost {
             // Taken when the handler begins to run; until then the platform would ring again.
             host.ringing.set(false);
             host.alarm.set(None);
-            host.rung().await;
-        });
-    }
-
-    async fn rung(self: &Rc<Self>) {
-        let world = self.world();
-        self.set_alarm(world.now().plus(ALARM_AGAIN));
-        world.latency().await;
-        if let Err(error) = self.opened(None) {
-            self.failed(error);
-            return;
-        }
-        let mut sends = Vec::new();
-        for _ in 0..TICKS_PER_ALARM {
-            match self.tick().await {
-                Ok(more) => sends.extend(more),
+            match ring(&*host).await {
+                Ok(sends) => host.after(&sends),
                 Err(error) => {
-                    self.failed(error);
-                    return;
+                    host.failed(error);
                 }
             }
-            let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
-            if wake.is_none_or(|at| at > world.now()) {
-                break;
-            }
-        }
-        let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
-        if let Some(at) = wake {
-            self.set_alarm(at);
-        } else {
-            self.alarm.set(None);
-            self.stored_alarm.set(None);
-        }
-        self.after(&sends);
+        });
+    }
+}
+
+impl Alarmed for ShardHost {
+    type Sql = Watched;
+
+    fn now(&self) -> UnixMillis {
+        self.world().now()
     }
 
-    async fn tick(&self) -> Result<Vec<Send>, ShardError> {
-        let world = self.world();
-        let permille = u16::try_from(world.secrets.below(1001)).unwrap_or(0);
-        let ticked = self.turn(|| match self.shard.borrow_mut().as_mut() {
-            Some(shard) => shard.tick(world.now(), permille).map(Some),
-            None => Ok(None),
-        })?;
-        let Some(ticked) = ticked else {
-            return Ok(Vec::new());
-        };
-        if !ticked.sweeps.is_empty() {
-            self.sweep(&world, &ticked.sweeps).await?;
-        }
-        Ok(ticked.sends)
+    fn permille(&self) -> u16 {
+        u16::try_from(self.world().secrets.below(1001)).unwrap_or(0)
     }
 
-    async fn sweep(&self, world: &Rc<World>, sweeps: &[Sweep]) -> Result<(), ShardError> {
-        let keys: Vec<String> = sweeps.iter().map(|sweep| sweep.object.clone()).collect();
-        let ports = Ports::new(world, self.pid.get());
-        let deleted = ports.delete(&keys).await.is_ok();
-        self.turn(|| match self.shard.borrow_mut().as_mut() {
-            Some(shard) if deleted => shard.swept(sweeps),
-            Some(shard) => {
-                shard.sweep_later(world.now());
-                Ok(())
-            }
-            None => Ok(()),
-        })
+    async fn open(&self) -> Result<(), ShardError> {
+        self.world().latency().await;
+        self.opened(None)
     }
+
+    fn wake_at(&self) -> Option<UnixMillis> {
+        self.shard.borrow().as_ref().and_then(Shard::wake_at)
+    }
+
+    fn turn<T>(&self, act: impl FnOnce(&mut Shard<Watched>) -> T) -> Option<T> {
+        self.committing(|| self.shard.borrow_mut().as_mut().map(act))
+    }
+
+    async fn delete(&self, objects: &[String]) -> Result<(), Unavailable> {
+        Ports::new(&self.world(), self.pid.get())
+            .delete(objects)
+            .await
+    }
+
+    async fn set_alarm(&self, at: UnixMillis) {
+        self.arm(at);
+    }
+
+    async fn clear_alarm(&self) {
+        self.alarm.set(None);
+        self.stored_alarm.set(None);
+    }
+
+    fn unreadable(&self, _rows: usize) {}
 }

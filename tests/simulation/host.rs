@@ -9,8 +9,8 @@ use std::rc::{Rc, Weak};
 
 use futures_channel::oneshot;
 use raincheck::gateway::Reply;
-use raincheck::gateway::call::{AcceptCall, CALL_VERSION, Call, Envelope, PayloadCall};
-use raincheck::gateway::host::{Handled, accept_group, handle};
+use raincheck::gateway::call::{CALL_VERSION, Call, ClaimCall, Envelope, PayloadCall};
+use raincheck::gateway::host::{Handled, Waiting, handle, handle_group};
 use raincheck::gateway::ports::CallBody;
 use raincheck::job::{Millis, Record, UnixMillis};
 use raincheck::protocol::problem::{Problem, ProblemCode};
@@ -33,9 +33,9 @@ const STATEMENTS: usize = 2;
 /// How long an object may lie unnamed. Longer than any upload here takes.
 pub const ORPHAN_GRACE: Millis = Millis::from_secs(3600);
 
-struct Waiting {
-    call: Call,
-    body: Vec<u8>,
+/// Who waits for a group's commit, and what was asked.
+struct Caller {
+    asked: Vec<Event>,
     answer: oneshot::Sender<Handled>,
 }
 
@@ -49,7 +49,7 @@ pub struct ShardHost {
     pub(super) pid: Cell<Pid>,
     pub(super) shard: RefCell<Option<Shard<Watched>>>,
     pub(super) alarm: Cell<Option<UnixMillis>>,
-    group: RefCell<Vec<Waiting>>,
+    group: RefCell<Vec<Waiting<Caller>>>,
     arriving: Cell<usize>,
     pub(super) ringing: Cell<bool>,
 }
@@ -149,7 +149,7 @@ impl ShardHost {
         if let Err(error) = self.opened(Some(envelope.shard)) {
             return self.failed(error);
         }
-        let handled = if writes(&envelope.call) {
+        let handled = if envelope.call.shares_commit() {
             self.in_group(envelope.call, body).await
         } else {
             self.alone(envelope.call, body)
@@ -182,7 +182,7 @@ impl ShardHost {
         if self.shard.borrow().is_some() {
             return Ok(());
         }
-        self.turn(|| self.open(number))
+        self.committing(|| self.open(number))
     }
 
     fn open(&self, number: Option<u16>) -> Result<(), ShardError> {
@@ -208,7 +208,7 @@ impl ShardHost {
     }
 
     /// Runs what may write, with the chance of a failing statement, and notes what was committed.
-    pub(super) fn turn<T>(&self, act: impl FnOnce() -> T) -> T {
+    pub(super) fn committing<T>(&self, act: impl FnOnce() -> T) -> T {
         let world = self.world();
         if world.strike(&[Fault::Sql]).is_some() {
             let after = if world.chance.searches() {
@@ -247,7 +247,7 @@ impl ShardHost {
     }
 
     fn alone(&self, call: Call, body: Vec<u8>) -> Handled {
-        self.turn(|| self.handle(call, body))
+        self.committing(|| self.handle(call, body))
     }
 
     fn handle(&self, call: Call, body: Vec<u8>) -> Handled {
@@ -256,34 +256,44 @@ impl ShardHost {
         let Some(shard) = borrowed.as_mut() else {
             return unavailable().into();
         };
-        self.note(&world);
-        match &call {
-            Call::Finish(finish) => world.log(Event::Report {
-                job: self.job(finish.key.0),
-                token: finish.token,
-                outcome: finish.outcome,
-                object: finish.object.as_ref().and_then(|body| body.object.clone()),
-            }),
-            Call::Claim(claims) => {
-                for claim in claims {
-                    world.log(Event::Claim {
-                        job: self.job(claim.key.0),
-                        token: claim.token,
-                    });
-                }
-            }
-            _ => {}
+        for asked in self.asked(&call) {
+            world.log(asked);
         }
         handle(shard, call, body, world.now(), &mut |bytes| {
             world.secrets.fill(bytes);
         })
     }
 
+    /// What a call asks of the shard.
+    fn asked(&self, call: &Call) -> Vec<Event> {
+        match call {
+            Call::Finish(finish) => vec![Event::Report {
+                job: self.job(finish.key.0),
+                token: finish.token,
+                outcome: finish.outcome,
+                object: finish.object.as_ref().and_then(|body| body.object.clone()),
+            }],
+            Call::Claim(claims) => {
+                let claim = |claim: &ClaimCall| Event::Claim {
+                    job: self.job(claim.key.0),
+                    token: claim.token,
+                };
+                claims.iter().map(claim).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     async fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>) -> Handled {
         let (answer, answered) = oneshot::channel();
+        let asked = self.asked(&call);
         let position = {
             let mut group = self.group.borrow_mut();
-            group.push(Waiting { call, body, answer });
+            group.push(Waiting {
+                call,
+                body,
+                caller: Caller { asked, answer },
+            });
             group.len()
         };
         if position >= GROUP_MAX || (position == 1 && self.arriving.get() == 0) {
@@ -312,30 +322,20 @@ impl ShardHost {
         if group.is_empty() || self.shard.borrow().is_none() {
             return;
         }
-        self.turn(|| {
-            let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
-            let mut acceptors = Vec::new();
-            for Waiting { call, body, answer } in group {
-                match call {
-                    Call::Accept(call) if !call.lookup => {
-                        accepts.push((*call, body));
-                        acceptors.push(answer);
-                    }
-                    call => {
-                        let _ = answer.send(self.handle(call, body));
-                    }
-                }
-            }
+        self.committing(|| {
             let world = self.world();
             let mut borrowed = self.shard.borrow_mut();
             let Some(shard) = borrowed.as_mut() else {
                 return;
             };
             let mut random = |bytes: &mut [u8]| world.secrets.fill(bytes);
-            let handled = accept_group(shard, accepts, world.now(), &mut random);
-            for (answer, handled) in acceptors.into_iter().zip(handled) {
-                let _ = answer.send(handled);
-            }
+            handle_group(shard, group, world.now(), &mut random, |caller, handled| {
+                for asked in caller.asked {
+                    world.log(asked);
+                }
+                self.note(&world);
+                let _ = caller.answer.send(handled);
+            });
         });
         // The tasks that were answered go on in the same turn on the platform.
         self.align_alarm();
@@ -363,15 +363,6 @@ impl ShardHost {
             .sql
             .inner
             .run("UPDATE jobs SET state = ? WHERE key = ?", &params);
-    }
-}
-
-/// Whether a call goes with the group, as in the real object.
-const fn writes(call: &Call) -> bool {
-    match call {
-        Call::Accept(call) => !call.lookup,
-        Call::Claim(_) | Call::Finish(_) => true,
-        _ => false,
     }
 }
 

@@ -6,8 +6,8 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 use worker::web_sys::Response;
 
-use crate::gateway::call::{AcceptCall, Call};
-use crate::gateway::host::{Handled, accept_group, handle};
+use crate::gateway::call::Call;
+use crate::gateway::host::{Handled, Waiting, handle_group};
 
 use super::super::glue;
 use super::super::ports::{now, random, response};
@@ -21,14 +21,6 @@ const GATHER_MILLIS: u32 = 2;
 /// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
 /// a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
 const GROUP_MAX: usize = 128;
-
-/// A call that waits for the commit of its group.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    call: Call,
-    body: Vec<u8>,
-    answer: Answer,
-}
 
 /// How to answer a call: a function of the Worker's entry. A future for each call would cost more
 /// than everything else that is done for it.
@@ -62,7 +54,11 @@ impl Answer {
 impl Inner {
     /// Puts a call into the group that is being gathered; it is answered with the group's commit.
     pub(super) fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) {
-        self.group.borrow_mut().push(Waiting { call, body, answer });
+        self.group.borrow_mut().push(Waiting {
+            call,
+            body,
+            caller: answer,
+        });
         // While a commit is under way its successor gathers; otherwise there is nothing to wait for.
         if !self.committing.get() || self.group.borrow().len() >= GROUP_MAX {
             self.flush();
@@ -78,10 +74,10 @@ impl Inner {
             return;
         }
         let mut sends = Vec::new();
-        for (answer, mut handled) in self.commit(group) {
+        self.commit(group, |answer, mut handled| {
             sends.append(&mut handled.sends);
             answer.give(&answer.response(handled));
-        }
+        });
         self.follow_up(&sends);
         if !self.committing.replace(true) {
             self.gather_on(size);
@@ -106,29 +102,14 @@ impl Inner {
         self.gather_on(size);
     }
 
-    /// Handles the calls of a group; the accepts among them together.
-    fn commit(&self, group: Vec<Waiting>) -> Vec<(Answer, Handled)> {
-        let mut borrowed = self.shard.borrow_mut();
-        let Some(shard) = borrowed.as_mut() else {
-            // It failed while the group gathered, and opens anew with the next call.
-            let refused = |waiting: Waiting| (waiting.answer, unavailable().into());
-            return group.into_iter().map(refused).collect();
-        };
-        let mut answers = Vec::with_capacity(group.len());
-        let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
-        let mut acceptors = Vec::new();
-        for Waiting { call, body, answer } in group {
-            match call {
-                Call::Accept(call) if !call.lookup => {
-                    accepts.push((*call, body));
-                    acceptors.push(answer);
-                }
-                call => answers.push((answer, handle(shard, call, body, now(), &mut random))),
-            }
+    fn commit(&self, group: Vec<Waiting<Answer>>, mut answer: impl FnMut(Answer, Handled)) {
+        if let Some(shard) = self.shard.borrow_mut().as_mut() {
+            return handle_group(shard, group, now(), &mut random, answer);
         }
-        let handled = accept_group(shard, accepts, now(), &mut random);
-        answers.extend(acceptors.into_iter().zip(handled));
-        answers
+        // It failed while the group gathered, and opens anew with the next call.
+        for waiting in group {
+            answer(waiting.caller, unavailable().into());
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use worker::web_sys::Response;
 use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
 
 use crate::gateway::call::{CALL_VERSION, Call, Envelope};
-use crate::gateway::host::{Handled, handle};
+use crate::gateway::host::alarm::sooner;
+use crate::gateway::host::{Handled, Waiting, handle};
 use crate::gateway::message::pack;
 use crate::job::{JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
@@ -27,7 +28,7 @@ use super::bindings::Bindings;
 use super::glue;
 use super::ports::{Platform, now, number, random, response};
 use super::sql::ObjectSql;
-use group::{Answer, Waiting, after_commit};
+use group::{Answer, after_commit};
 
 /// A shard.
 #[wasm_bindgen]
@@ -42,7 +43,7 @@ struct Inner {
     shard: RefCell<Option<Shard<ObjectSql>>>,
     /// When the standing alarm rings, as far as is known.
     alarm: Cell<Option<UnixMillis>>,
-    group: RefCell<Vec<Waiting>>,
+    group: RefCell<Vec<Waiting<Answer>>>,
     /// Somebody may wait for a job to end. Looked up at the start, since they outlive the memory.
     watched: Cell<bool>,
     /// A commit is under way; what gathers meanwhile is committed after it.
@@ -128,7 +129,7 @@ impl ShardObject {
 impl Inner {
     /// Answers a call that writes nothing, and puts one that writes into the group.
     fn serve(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) -> Option<Response> {
-        if writes(&call) {
+        if call.shares_commit() {
             self.in_group(call, body, answer);
             return None;
         }
@@ -200,9 +201,7 @@ impl Inner {
             Some(shard) => (shard.wake_at(), shard.number(), shard.take_ended()),
             None => return,
         };
-        if let Some(at) = wake
-            && self.alarm.get().is_none_or(|standing| at < standing)
-        {
+        if let Some(at) = sooner(wake, self.alarm.get()) {
             let set = self.arm(at);
             let inner = Rc::clone(self);
             self.wait_until(async move { inner.armed(set).await });
@@ -251,15 +250,6 @@ impl Inner {
 /// The tag of every WebSocket that waits for a job.
 fn tag(key: RowKey) -> String {
     format!("job-{}", key.0)
-}
-
-/// Whether a call goes with the group: what writes does, what only reads need not wait.
-const fn writes(call: &Call) -> bool {
-    match call {
-        Call::Accept(call) => !call.lookup,
-        Call::Claim(_) | Call::Finish(_) => true,
-        _ => false,
-    }
 }
 
 /// Called by the Worker's entry when the body of a call broke off.

@@ -120,6 +120,7 @@ pub struct AcceptPlan {
 }
 
 /// Decides what to do with a request that `isolate` got.
+#[must_use]
 pub fn decide(policy: &Policy, head: Head, now: UnixMillis, isolate: Isolate) -> Action {
     match try_decide(policy, head, now, isolate) {
         Ok(action) => action,

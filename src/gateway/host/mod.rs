@@ -4,7 +4,9 @@
 //! the object has to do after the commit. Nothing here waits, so nothing can come between.
 
 mod accept;
+pub mod alarm;
 mod attempt;
+mod group;
 mod view;
 
 use crate::job::UnixMillis;
@@ -12,6 +14,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Send, Shard, ShardError, Sql};
 
 pub use accept::accept_group;
+pub use group::{Waiting, handle_group};
 
 use super::call::{AcceptCall, Call};
 use super::reply::Reply;

@@ -1,0 +1,111 @@
+//! The alarm of a shard: it settles, sends again, sweeps and expires, and sees to the next one.
+
+use crate::job::{Millis, UnixMillis};
+use crate::shard::{Send, Shard, ShardError, Sql, Sweep};
+
+use super::super::ports::Unavailable;
+
+/// Most ticks in one alarm. Each does a bounded amount; what is left rings again at once, so that
+/// requests come in between.
+const TICKS_PER_ALARM: usize = 8;
+
+/// If an alarm does not get to its end, it rings again after this long.
+const ALARM_AGAIN: Millis = Millis(30_000);
+
+/// The shortest time between two alarms of one shard. It bounds what a mistake could cost.
+const ALARM_PAUSE: Millis = Millis(50);
+
+/// What an alarm needs of the object in which its shard lives.
+#[expect(async_fn_in_trait, reason = "no object is ever used across threads")]
+pub trait Alarmed {
+    /// The shard's database.
+    type Sql: Sql;
+
+    /// The time.
+    fn now(&self) -> UnixMillis;
+
+    /// A draw for the jitter of a retry, in thousandths.
+    fn permille(&self) -> u16;
+
+    /// Opens the database, if it is not open.
+    async fn open(&self) -> Result<(), ShardError>;
+
+    /// When the shard next has something to do. `None` also when it is not open.
+    fn wake_at(&self) -> Option<UnixMillis>;
+
+    /// Does something with the shard in one turn, which is one commit. `None` when it is not open.
+    fn turn<T>(&self, act: impl FnOnce(&mut Shard<Self::Sql>) -> T) -> Option<T>;
+
+    /// Deletes objects from the bucket. One that is not there counts as deleted.
+    async fn delete(&self, objects: &[String]) -> Result<(), Unavailable>;
+
+    /// Sets the alarm, in place of any that stands. Never fails: see [`sooner`].
+    async fn set_alarm(&self, at: UnixMillis);
+
+    /// Leaves no alarm standing.
+    async fn clear_alarm(&self);
+
+    /// So many rows could not be read, and were left alone.
+    fn unreadable(&self, rows: usize);
+}
+
+/// When an alarm that is wanted `at` a time is set to ring.
+#[must_use]
+pub fn not_at_once(at: UnixMillis, now: UnixMillis) -> UnixMillis {
+    at.max(now.plus(ALARM_PAUSE))
+}
+
+/// The alarm that has to be set for what is to be done at `wake`, unless the standing one rings before.
+#[must_use]
+pub fn sooner(wake: Option<UnixMillis>, standing: Option<UnixMillis>) -> Option<UnixMillis> {
+    wake.filter(|at| standing.is_none_or(|standing| *at < standing))
+}
+
+/// What happens when the alarm rings: returns the messages to send. After an error the alarm rings again.
+pub async fn ring<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
+    // First of all the next alarm, so that nothing below can leave the shard without one.
+    object.set_alarm(object.now().plus(ALARM_AGAIN)).await;
+    object.open().await?;
+    let mut sends = Vec::new();
+    for _ in 0..TICKS_PER_ALARM {
+        sends.extend(tick(object).await?);
+        if object.wake_at().is_none_or(|at| at > object.now()) {
+            break;
+        }
+    }
+    // The alarm that is wanted in place of the safe one.
+    match object.wake_at() {
+        Some(at) => object.set_alarm(at).await,
+        None => object.clear_alarm().await,
+    }
+    Ok(sends)
+}
+
+async fn tick<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
+    let (now, permille) = (object.now(), object.permille());
+    let Some(ticked) = object.turn(|shard| shard.tick(now, permille)) else {
+        return Ok(Vec::new());
+    };
+    let ticked = ticked?;
+    if ticked.unreadable > 0 {
+        object.unreadable(ticked.unreadable);
+    }
+    if !ticked.sweeps.is_empty() {
+        sweep(object, &ticked.sweeps).await?;
+    }
+    Ok(ticked.sends)
+}
+
+async fn sweep<A: Alarmed>(object: &A, sweeps: &[Sweep]) -> Result<(), ShardError> {
+    let keys: Vec<String> = sweeps.iter().map(|sweep| sweep.object.clone()).collect();
+    let deleted = object.delete(&keys).await.is_ok();
+    let now = object.now();
+    let noted = object.turn(|shard| {
+        if deleted {
+            return shard.swept(sweeps);
+        }
+        shard.sweep_later(now);
+        Ok(())
+    });
+    noted.unwrap_or(Ok(()))
+}

@@ -1,0 +1,45 @@
+//! The calls that share a commit.
+
+use crate::job::UnixMillis;
+use crate::shard::{Shard, Sql};
+
+use super::super::call::{AcceptCall, Call};
+use super::{Handled, Random, accept_group, handle};
+
+/// A call that waits for the commit of its group.
+#[derive(Debug)]
+pub struct Waiting<T> {
+    /// The call.
+    pub call: Call,
+    /// Its body, read whole.
+    pub body: Vec<u8>,
+    /// Who is answered.
+    pub caller: T,
+}
+
+/// Handles the calls of a group, all in one turn: the accepts together, and before them the others one
+/// by one, so that a report that is already here never waits for the bodies of new jobs. `answer` gets
+/// each answer as it comes.
+pub fn handle_group<S: Sql, T>(
+    shard: &mut Shard<S>,
+    group: Vec<Waiting<T>>,
+    now: UnixMillis,
+    random: Random<'_>,
+    mut answer: impl FnMut(T, Handled),
+) {
+    let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
+    let mut acceptors = Vec::new();
+    for Waiting { call, body, caller } in group {
+        match call {
+            Call::Accept(call) => {
+                accepts.push((*call, body));
+                acceptors.push(caller);
+            }
+            call => answer(caller, handle(shard, call, body, now, random)),
+        }
+    }
+    let handled = accept_group(shard, accepts, now, random);
+    for (caller, handled) in acceptors.into_iter().zip(handled) {
+        answer(caller, handled);
+    }
+}
