@@ -111,8 +111,9 @@ impl Meta {
         self.expiries.extend(at.map(|at| (retention, at)));
     }
 
-    fn has_expiry(&self, retention: u64) -> bool {
-        self.expiries.iter().any(|(class, _)| *class == retention)
+    fn is_looked_at_by(&self, retention: u64, at: UnixMillis) -> bool {
+        let mut looks = self.expiries.iter();
+        looks.any(|(class, look)| *class == retention && *look <= at)
     }
 }
 
@@ -153,10 +154,11 @@ impl<S: Sql> Shard<S> {
         })
     }
 
-    /// After the commit of a new job: its class has something to expire now.
+    /// After the commit of a new job: its class has something to expire by its time. A later look
+    /// is for a row from a moment when the clock ran ahead; this one must not wait for that.
     pub(super) fn expect_expiry(&mut self, retention: Millis, record: &Record) {
-        if !self.meta.has_expiry(retention.0) {
-            let at = look_at(&self.settings, retention.0, record);
+        let at = look_at(&self.settings, retention.0, record);
+        if !self.meta.is_looked_at_by(retention.0, at) {
             self.meta.set_expiry(retention.0, Some(at));
         }
     }
