@@ -119,6 +119,18 @@ fn a_page_full_of_such_rows_does_not_make_the_alarm_ring_without_progress() {
 }
 
 #[test]
+fn such_a_row_on_a_full_page_does_not_make_the_rows_behind_the_page_wait() {
+    let mut bench = Bench::new();
+    let group: Vec<Accept> = (0..300).map(|_| request()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    let newer = "UPDATE jobs SET state = replace(state, '\"v\":1', '\"v\":200') WHERE key = 7";
+    bench.sql.run(newer, &[]).unwrap();
+    bench.later(RETENTION.0 + 1_000_000);
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 1);
+}
+
+#[test]
 fn a_key_that_stands_for_such_a_row_fails_alone() {
     let mut bench = Bench::new();
     let id = bench.accept(with_key("k", "f"));

@@ -206,7 +206,7 @@ fn one_alarm_looks_at_a_bounded_number_of_jobs_and_the_next_takes_the_rest() {
     bench.shard.accept(&group, bench.now).unwrap();
     bench.later(DEADLINE.0);
     let mut left = Vec::new();
-    while bench.shard.active() > 0 {
+    for _ in 0..3 {
         bench.tick();
         left.push(bench.shard.active());
     }
