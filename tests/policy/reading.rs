@@ -122,6 +122,7 @@ fn values_at_their_limits_are_taken() {
         "methods = [\"*\"]",
         "methods = [\"PROPFIND\", \"x-own\"]",
         "body_limit = \"100MiB\"",
+        "headers = [{ name = \"a\", value = \"b\\tc\" }]",
     ] {
         only_rule(lines);
     }

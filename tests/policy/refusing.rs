@@ -152,6 +152,7 @@ headers = [{}] => headers[#1].name: found nothing; allowed: the name of a reques
 headers = [{ name = "a" }, { name = "a b" }] => headers[#2].name: found "a b"; allowed: the name of a request header
 headers = [{ name = 1 }] => headers[#1].name: found 1; allowed: the name of a request header
 headers = [{ name = "a", value = " b" }] => headers[#1].value: found " b"; allowed: a header value without control characters or surrounding white space
+headers = [{ name = "a", value = "b\u0007c" }] => headers[#1].value: found "b\u{7}c"; allowed: a header value without control characters or surrounding white space
 headers = [{ name = "a", is = "b" }] => headers[#1].is: found an unknown field; allowed: name, value
 content_types = ["json"] => content_types: found "json"; allowed: <TYPES>
 content_types = ["*/json"] => content_types: found "*/json"; allowed: <TYPES>
