@@ -44,6 +44,16 @@ fn an_id_has_only_characters_that_need_no_escape_in_a_url_and_no_dot() {
 }
 
 #[test]
+fn the_largest_row_key_fills_its_six_bytes() {
+    let id = JobId {
+        key: RowKey(ROW_KEY_MAX),
+        ..example()
+    };
+    assert!(id.to_string().starts_with("jAQL_______"), "{id}");
+    assert_eq!(JobId::parse(&id.to_string()), Some(id));
+}
+
+#[test]
 fn near_misses_are_no_ids() {
     let text = example().to_string();
     let misses = [

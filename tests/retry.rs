@@ -29,6 +29,13 @@ fn without_jitter(backoff: Backoff) -> Backoff {
     }
 }
 
+#[test]
+fn a_wait_in_whole_seconds_is_rounded_up() {
+    for (millis, seconds) in [(0, 0), (1, 1), (1_000, 1), (1_001, 2)] {
+        assert_eq!(Millis(millis).ceil_secs(), seconds, "{millis}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_wait_is_longer_than_the_longest(

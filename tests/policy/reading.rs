@@ -193,6 +193,14 @@ fn names_that_ignore_case_are_kept_in_one_form() {
 }
 
 #[test]
+fn a_priority_is_written_as_it_is_called() {
+    for priority in Priority::ALL {
+        let rule = only_rule(&format!("priority = {:?}", priority.as_str()));
+        assert_eq!(rule.priority, priority);
+    }
+}
+
+#[test]
 fn a_pattern_is_shown_as_it_was_written() {
     let written = "/reports/{id}/{*rest}";
     let pattern = PathPattern::parse(written).unwrap();
