@@ -75,8 +75,8 @@ impl Alarmed for ShardHost {
         self.world().now()
     }
 
-    fn permille(&self) -> u16 {
-        u16::try_from(self.world().secrets.below(1001)).unwrap_or(0)
+    fn random(&self, bytes: &mut [u8]) {
+        self.world().secrets.fill(bytes);
     }
 
     async fn open(&self) -> Result<(), ShardError> {

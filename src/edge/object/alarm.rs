@@ -54,10 +54,8 @@ impl Alarmed for Inner {
         now()
     }
 
-    fn permille(&self) -> u16 {
-        let mut draw = [0; 2];
-        random(&mut draw);
-        u16::from_le_bytes(draw) % 1001
+    fn random(&self, bytes: &mut [u8]) {
+        random(bytes);
     }
 
     async fn open(&self) -> Result<(), ShardError> {

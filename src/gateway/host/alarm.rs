@@ -4,6 +4,7 @@ use crate::job::{Millis, UnixMillis};
 use crate::shard::{Send, Shard, ShardError, Sql, Sweep};
 
 use super::super::ports::Unavailable;
+use super::permille;
 
 /// Most ticks in one alarm. Each does a bounded amount; what is left rings again at once, so that
 /// requests come in between.
@@ -24,8 +25,8 @@ pub trait Alarmed {
     /// The time.
     fn now(&self) -> UnixMillis;
 
-    /// A draw for the jitter of a retry, in thousandths.
-    fn permille(&self) -> u16;
+    /// Fills a slice with random bytes.
+    fn random(&self, bytes: &mut [u8]);
 
     /// Opens the database, if it is not open.
     async fn open(&self) -> Result<(), ShardError>;
@@ -82,8 +83,9 @@ pub async fn ring<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
 }
 
 async fn tick<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
-    let (now, permille) = (object.now(), object.permille());
-    let Some(ticked) = object.turn(|shard| shard.tick(now, permille)) else {
+    let jitter = permille(&mut |bytes| object.random(bytes));
+    let now = object.now();
+    let Some(ticked) = object.turn(|shard| shard.tick(now, jitter)) else {
         return Ok(Vec::new());
     };
     let ticked = ticked?;
