@@ -141,11 +141,15 @@ impl<S: Sql> Shard<S> {
         if due == DOOMED {
             return Ok(true);
         }
-        if job.is_some_and(|key| self.job_keeps(key, object)) {
+        let keeps = match job {
+            Some(key) => self.job_keeps(key, object)?,
+            None => Some(false),
+        };
+        if keeps == Some(true) {
             self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
             return Ok(false);
         }
-        if now.since(due) > SWEEP_LATE {
+        if keeps.is_none() || now.since(due) > SWEEP_LATE {
             self.write_sweep(object, now.plus(self.settings.orphan_grace), job)?;
             return Ok(false);
         }
@@ -153,17 +157,14 @@ impl<S: Sql> Shard<S> {
         Ok(true)
     }
 
-    /// Whether a job's record names this object. A record that cannot be read may, so it does.
-    fn job_keeps(&self, key: RowKey, object: &str) -> bool {
-        let Ok(rows) = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)]) else {
-            return true;
-        };
+    /// Whether a job's record names this object. `None` when it cannot be read: then nobody knows.
+    fn job_keeps(&self, key: RowKey, object: &str) -> Result<Option<bool>, SqlError> {
+        let rows = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)])?;
         let Some([state, _]) = rows.first().map(Vec::as_slice) else {
-            return false;
+            return Ok(Some(false));
         };
-        read_record(state).map_or(true, |record| {
-            objects_of(&record).any(|kept| kept == object)
-        })
+        let record = read_record(state).ok();
+        Ok(record.map(|record| objects_of(&record).any(|kept| kept == object)))
     }
 
     fn load_sweep_next(&mut self) -> Result<(), ShardError> {

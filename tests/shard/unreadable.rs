@@ -162,3 +162,23 @@ fn a_row_that_is_no_json_is_treated_the_same() {
     assert_eq!(bench.record(last).status, Status::Failed);
     assert_eq!(state_of(&bench, middle), "{");
 }
+
+#[test]
+fn the_note_about_an_object_stays_while_the_row_that_may_name_it_cannot_be_read() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench
+        .shard
+        .intend("results/3/a", Some(id.key), bench.now)
+        .unwrap();
+    let ours = state_of(&bench, id);
+    bench.make_newer(id);
+    bench.later(SETTINGS.orphan_grace.0);
+    assert!(bench.tick().sweeps.is_empty(), "it may be kept");
+    assert!(bench.shard.wake_at().unwrap() > bench.now);
+    bench.overwrite(id, &ours);
+    bench.later(SETTINGS.orphan_grace.0);
+    let sweeps = bench.tick().sweeps;
+    assert_eq!(sweeps.len(), 1, "nobody names it");
+    assert_eq!(sweeps[0].object, "results/3/a");
+}

@@ -197,7 +197,10 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
     }
     for (shard, key, state) in read(&mine) {
         match dice.below(3) {
-            0 => shard.rewrite(key, &state.replacen(&mine, &later, 1)),
+            0 => {
+                world.unread.borrow_mut().insert((shard.number, key));
+                shard.rewrite(key, &state.replacen(&mine, &later, 1));
+            }
             1 => shard.rewrite(
                 key,
                 &state.replacen(&mine, &format!("{mine}\"later\":true,"), 1),
@@ -235,7 +238,14 @@ fn behind(world: &World) -> u64 {
 fn audit(world: &Rc<World>) -> Vec<Violation> {
     let settled = world.executor.now() + plan::DEADLINE + GRACE;
     world.run(settled);
-    let violations = check::unsettled(world, GRACE);
+    let mut violations = check::unsettled(world, GRACE);
+    // What could not be read while the clock ran ahead is looked at again by that clock's time; that it
+    // ends then is seen in the end, when nothing may be left of it.
+    if behind(world) > 0 {
+        let unread = world.unread.borrow();
+        violations.retain(|(row, _)| !unread.contains(row));
+    }
+    let violations: Vec<Violation> = violations.into_iter().map(|(_, found)| found).collect();
     let within = Rc::clone(world);
     world.spawn(async move {
         let dice = Rng::new(0, 6);

@@ -1,7 +1,7 @@
 //! The world of one history: time, randomness, faults, and everything that the ports reach.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use raincheck::job::{JobId, UnixMillis};
@@ -69,6 +69,8 @@ pub struct World {
     pub history: RefCell<Vec<Entry>>,
     /// Ids that clients know from receipts.
     pub known: RefCell<Vec<JobId>>,
+    /// Rows, by shard and key, that no build could read for a while.
+    pub unread: RefCell<BTreeSet<(u16, u64)>>,
     /// Random bytes for the code under test.
     pub secrets: Rng,
     /// Draws of the world itself.
@@ -106,6 +108,7 @@ impl World {
             objects: RefCell::default(),
             history: RefCell::default(),
             known: RefCell::default(),
+            unread: RefCell::default(),
             secrets: draws(1),
             dice: draws(2),
             crossing: Crossing::default(),

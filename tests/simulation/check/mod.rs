@@ -156,8 +156,8 @@ impl Check {
     }
 }
 
-/// After the storm: jobs that have not ended although their deadline and a grace have passed (I1).
-pub fn unsettled(world: &World, grace: u64) -> Vec<Violation> {
+/// After the storm: jobs that have not ended although their deadline and a grace have passed (I1), by shard and key.
+pub fn unsettled(world: &World, grace: u64) -> Vec<((u16, u64), Violation)> {
     let now = world.now().0;
     let mut violations = Vec::new();
     for shard in world.shards.borrow().iter() {
@@ -174,7 +174,8 @@ pub fn unsettled(world: &World, grace: u64) -> Vec<Violation> {
                     "({}, {:?}) is still {:?}",
                     shard.number, row[0], record.status
                 );
-                violations.push(Violation { rule: "I1", text });
+                let key = row[0].int().unwrap_or_default();
+                violations.push(((shard.number, key), Violation { rule: "I1", text }));
             }
         }
     }
