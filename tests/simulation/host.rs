@@ -256,15 +256,12 @@ impl ShardHost {
         let Some(shard) = borrowed.as_mut() else {
             return unavailable().into();
         };
-        for asked in self.asked(&call) {
-            world.log(asked);
-        }
         handle(shard, call, body, world.now(), &mut |bytes| {
             world.secrets.fill(bytes);
         })
     }
 
-    /// What a call asks of the shard.
+    /// What a call asks of the shard. Claims and reports always share a commit.
     fn asked(&self, call: &Call) -> Vec<Event> {
         match call {
             Call::Finish(finish) => vec![Event::Report {

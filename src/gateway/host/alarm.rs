@@ -40,7 +40,8 @@ pub trait Alarmed {
     /// Deletes objects from the bucket. One that is not there counts as deleted.
     async fn delete(&self, objects: &[String]) -> Result<(), Unavailable>;
 
-    /// Sets the alarm, in place of any that stands. Never fails: see [`sooner`].
+    /// Sets the alarm, in place of any that stands. One that could not be set is none that stands, so
+    /// the next call sets it: see [`sooner`].
     async fn set_alarm(&self, at: UnixMillis);
 
     /// Leaves no alarm standing.

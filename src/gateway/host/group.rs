@@ -17,9 +17,8 @@ pub struct Waiting<T> {
     pub caller: T,
 }
 
-/// Handles the calls of a group, all in one turn: the accepts together, and before them the others one
-/// by one, so that a report that is already here never waits for the bodies of new jobs. `answer` gets
-/// each answer as it comes.
+/// Handles the calls of a group, all in one turn: the accepts together, because they can share a
+/// statement, and before them the others one by one. `answer` gets each answer as it comes.
 pub fn handle_group<S: Sql, T>(
     shard: &mut Shard<S>,
     group: Vec<Waiting<T>>,
