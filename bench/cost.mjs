@@ -1,11 +1,12 @@
 // What one job costs in billed operations, counted in a run of its own, and the price of a million.
 import { acceptMany, brokerTotals, drained, expectSucceeded } from "./jobs.mjs";
 
-const JOBS = 120;
-const WARM_JOBS = 48; // Enough that every shard has its tables, which are not a job's cost.
+const JOBS = 480;
+const WARM_JOBS = 64; // One by one they meet every shard, so that all have their tables, which are not a job's cost.
+const TURN_MS = 60; // Jobs that come closer together than 50 ms go to one shard.
 const LOOKED_AT = 8; // Jobs whose end and expiry are looked at, one by one.
-const RETENTION_SECS = 15; // Longer than all of them take on a busy machine.
-const EXPIRY_SECS_MAX = 60;
+const RETENTION_SECS = 60; // Longer than all of them take on a busy machine. Rows that expire within a sixteenth of it share an alarm.
+const EXPIRY_SECS_MAX = 120;
 const POLL_MS = 500;
 const QUIET_POLLS = 10; // Nothing changed for this long after the retention: expiry has done its work.
 
@@ -86,7 +87,10 @@ export async function countCost(bench) {
   try {
     bench.progress(`counting operations of ${JOBS} jobs`);
     const cold = await bench.peer.counts();
-    await acceptMany(runtime, WARM_JOBS);
+    for (let job = 0; job < WARM_JOBS; job += 1) {
+      await acceptMany(runtime, 1);
+      await pause(TURN_MS);
+    }
     await drained(runtime, bench.peer, cold, WARM_JOBS);
     const idle = await bench.peer.counts();
     const before = await countsOf(runtime);

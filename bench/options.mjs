@@ -7,7 +7,7 @@ export const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) 
 
   npm run bench -- [options]
 
-  --quick           at most 90 s: one round, short runs, fewer records
+  --quick           at most 90 s: two rounds, fewer records
   --only NAME[,..]  only these: ${PARTS.join(", ")}
   --bundle DIR      a built Worker to measure (default: build this one)
   --workerd FILE    the runtime (default: the one that wrangler brings)
@@ -15,13 +15,13 @@ export const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) 
   --help            this text
 `;
 
-/** Full runs stay under about eight minutes, quick ones under 90 s, on a two-core machine. */
+/** Full runs take about ten minutes, quick ones under 90 s, on a two-core machine. */
 const FULL = {
-  rounds: 3, seconds: 2, warmUpSecondsMax: 10, jobSeconds: 3, connections: [16, 64],
+  rounds: 16, seconds: 1, warmUpSecondsMax: 10, jobSeconds: 3, connections: [16, 64],
   recordTargets: [1_000, 10_000, 100_000], fillSecondsMax: 90,
 };
 const QUICK = {
-  rounds: 1, seconds: 1, warmUpSecondsMax: 2, jobSeconds: 1, connections: [16, 64],
+  rounds: 2, seconds: 1, warmUpSecondsMax: 2, jobSeconds: 1, connections: [16, 64],
   recordTargets: [1_000, 5_000], fillSecondsMax: 8,
 };
 

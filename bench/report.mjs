@@ -13,11 +13,16 @@ export function median(numbers) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** Of the rounds in order, the one at that share of the way. */
+const quantile = (numbers, share) => [...numbers].sort((a, b) => a - b)[Math.round(share * (numbers.length - 1))];
+
 const FIGURES = ["perSecond", "cpuMicros", "p50", "p90", "p99", "memoryMiB"];
 
-/** One line per subject and number of connections: the median of each figure over the rounds. */
-export function summarize(samples) {
-  const groups = groupBy(samples, keyOf);
+/** One line per subject and number of connections, in that order: the median of each figure over the rounds. */
+export function summarize(samples, subjects) {
+  const place = ({ subject }) => subjects.findIndex(({ name }) => name === subject);
+  const ordered = [...samples].sort((a, b) => place(a) - place(b) || a.connections - b.connections);
+  const groups = groupBy(ordered, keyOf);
   return [...groups.values()].map((group) => {
     const [{ subject, connections }] = group;
     const medians = Object.fromEntries(FIGURES.map((figure) => [figure, median(group.map((sample) => sample[figure]))]));
@@ -37,13 +42,13 @@ function groupBy(items, key) {
 export function ratios(samples, pairs) {
   const lines = [];
   for (const { ours, base } of pairs) {
-    for (const connections of new Set(samples.map((sample) => sample.connections))) {
+    for (const connections of [...new Set(samples.map((sample) => sample.connections))].sort((a, b) => a - b)) {
       const of = (name) => samples.filter((sample) => sample.subject === name && sample.connections === connections);
       const paired = of(ours).flatMap((mine) => of(base).filter((other) => other.round === mine.round).map((other) => [mine, other]));
       if (paired.length === 0) continue;
       const each = (figure) => paired.map(([mine, other]) => mine[figure] / other[figure]);
       const cpu = each("cpuMicros");
-      const spread = { least: Math.min(...cpu), most: Math.max(...cpu) };
+      const spread = { lower: quantile(cpu, 1 / 4), upper: quantile(cpu, 3 / 4) };
       lines.push({ ours, base, connections, cpu: median(cpu), spread, perSecond: median(each("perSecond")) });
     }
   }
@@ -84,8 +89,8 @@ export function timedTable(summary, subjects) {
 
 export function ratioTable(lines) {
   const rows = lines.map((line) => [`${line.ours} / ${line.base}`, number(line.connections), number(line.cpu, 2),
-    `${number(line.spread.least, 2)}–${number(line.spread.most, 2)}`, number(line.perSecond, 2)]);
-  return table(["ratio", "connections", "CPU", "CPU over the rounds", "requests/s"], rows);
+    `${number(line.spread.lower, 2)}–${number(line.spread.upper, 2)}`, number(line.perSecond, 2)]);
+  return table(["ratio", "connections", "CPU", "middle half of the rounds", "requests/s"], rows);
 }
 
 export function sizeTable(size) {

@@ -9,23 +9,24 @@ import { countCost, priceOf } from "./cost.mjs";
 import { wholeJobs } from "./jobs.mjs";
 import { recordRuns } from "./records.mjs";
 import { bundleSize, costTable, jobsTable, ratioTable, ratios, recordsTable, sizeTable, summarize, timedTable } from "./report.mjs";
-import { startPeer, startWorkerd } from "./runtime.mjs";
+import { shareCpus, startPeer, startWorkerd } from "./runtime.mjs";
 import { RATIOS, SUBJECTS, accepting } from "./subjects.mjs";
 import { timedRuns } from "./timed.mjs";
 
-function describeMachine(binary) {
+function describeMachine(binary, placed) {
   return {
     cpu: `${cpus().length} × ${cpus()[0].model}`,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
     workerd: execFileSync(binary, ["--version"], { encoding: "utf8" }).trim(),
+    workerdHasItsOwnCpu: placed.length > 0,
     load: loadavg().map((value) => Number(value.toFixed(2))),
     date: new Date().toISOString().slice(0, 10),
   };
 }
 
-function prepare(options, peer) {
+function prepare(options, peer, placed) {
   const here = join(options.project, "bench");
   const wrangler = join(options.project, "wrangler.toml");
   const parts = {
@@ -40,7 +41,7 @@ function prepare(options, peer) {
     peer,
     progress: (text) => console.error(`[${((Date.now() - began) / 1000).toFixed(0).padStart(4)} s] ${text}`),
     start: (subject) =>
-      startWorkerd(options.binary, (directory) => writeConfig(directory, subject, peer, parts), socketsOf(subject)),
+      startWorkerd([...placed, options.binary], (directory) => writeConfig(directory, subject, peer, parts), socketsOf(subject)),
   };
 }
 
@@ -52,7 +53,7 @@ async function timedPart(bench, built, results) {
   const subjects = SUBJECTS.filter((subject) => bench.wants(subject.name) && (built || !subject.ours));
   if (subjects.length === 0) return;
   results.samples = await timedRuns(bench, subjects);
-  results.summary = summarize(results.samples);
+  results.summary = summarize(results.samples, SUBJECTS);
   results.ratios = ratios(results.samples, RATIOS);
   print("Requests", timedTable(results.summary, SUBJECTS));
   if (results.ratios.length > 0) print("Ratios", ratioTable(results.ratios));
@@ -81,11 +82,12 @@ async function ownParts(bench, results) {
 
 export async function runAll(options) {
   const built = existsSync(join(options.bundle, "index.js"));
-  const results = { machine: describeMachine(options.binary), tool: options.tool, rounds: options.rounds, seconds: options.seconds };
+  const placed = shareCpus(); // Before the first process is started.
+  const results = { machine: describeMachine(options.binary, placed), tool: options.tool, rounds: options.rounds, seconds: options.seconds };
   print("Machine", Object.entries(results.machine).map(([name, value]) => `- ${name}: ${value}`).join("\n"));
   if (!built) console.log(`\nNo ${options.bundle}/index.js: only the bare Workers are measured. Run \`npm run build\` first for the rest.`);
   const peer = await startPeer(join(options.project, "bench", "peer.mjs"));
-  const bench = prepare(options, peer);
+  const bench = prepare(options, peer, placed);
   try {
     await timedPart(bench, built, results);
     if (built) await ownParts(bench, results);

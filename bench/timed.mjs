@@ -1,4 +1,5 @@
-// The timed runs: every subject in turn, several rounds, so that a noisy minute hits all of them alike.
+// The timed runs. Subjects that are set against one another run side by side and are measured in turn, a second
+// each, many times over: a machine that is slow for a while is then slow for all of them.
 import { drive } from "./load.mjs";
 
 const WARM_UP_REQUESTS = 8_000; // By then what a request costs no longer falls: all that is hot is compiled, JavaScript and wasm alike.
@@ -39,34 +40,60 @@ export async function measure(bench, runtime, load, connections, seconds) {
 
 const reading = (runtime) => ({ cpuSeconds: runtime.cpuSeconds(), atSeconds: performance.now() / 1000 });
 
-async function measureSubject(bench, subject, round) {
+async function startOne(bench, subject) {
   const runtime = await bench.start(subject);
   try {
     const { load, verify } = await subject.prepare(runtime.url());
     await warmUp(bench, runtime, load);
-    const samples = [];
-    for (const connections of bench.connections) {
-      const sample = await measure(bench, runtime, load, connections, bench.seconds);
-      if (sample.requests === 0) throw new Error(`not one request was answered within ${bench.seconds} s`);
-      samples.push({ subject: subject.name, round, ...sample, memoryMiB: runtime.peakMemoryMiB() });
-    }
-    await verify?.();
-    return samples;
+    return { subject, runtime, load, verify };
+  } catch (error) {
+    const explained = await runtime.explain(subject.name, error);
+    await runtime.stop();
+    throw explained;
+  }
+}
+
+async function sampleOf(bench, { subject, runtime, load }, connections, round) {
+  try {
+    const sample = await measure(bench, runtime, load, connections, bench.seconds);
+    if (sample.requests === 0) throw new Error(`not one request was answered within ${bench.seconds} s`);
+    return { subject: subject.name, round, ...sample, memoryMiB: runtime.peakMemoryMiB() };
   } catch (error) {
     throw await runtime.explain(subject.name, error);
+  }
+}
+
+/** In an order of its own each round: whatever comes and goes on the machine in a rhythm meets nobody more than others. */
+function shuffled(items) {
+  const keyed = items.map((item) => ({ item, key: Math.random() }));
+  return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item);
+}
+
+async function measureSideBySide(bench, subjects) {
+  const running = [];
+  const samples = [];
+  try {
+    for (const subject of subjects) {
+      bench.progress(`warming up: ${subject.title}`);
+      running.push(await startOne(bench, subject));
+    }
+    for (let round = 1; round <= bench.rounds; round += 1) {
+      bench.progress(`round ${round}/${bench.rounds}: ${subjects.map(({ name }) => name).join(", ")}`);
+      const turns = running.flatMap((one) => bench.connections.map((connections) => ({ one, connections })));
+      for (const { one, connections } of shuffled(turns)) samples.push(await sampleOf(bench, one, connections, round));
+    }
+    for (const { verify } of running) await verify?.();
+    return samples;
   } finally {
-    await runtime.stop();
+    for (const { runtime } of running) await runtime.stop();
   }
 }
 
 /** Every sample of every round, in the order taken. */
 export async function timedRuns(bench, subjects) {
   const samples = [];
-  for (let round = 1; round <= bench.rounds; round += 1) {
-    for (const subject of subjects) {
-      bench.progress(`round ${round}/${bench.rounds}: ${subject.title}`);
-      samples.push(...(await measureSubject(bench, subject, round)));
-    }
+  for (const set of new Set(subjects.map((subject) => subject.set))) {
+    samples.push(...(await measureSideBySide(bench, subjects.filter((subject) => subject.set === set))));
   }
   return samples;
 }
