@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use proptest::prelude::*;
+use raincheck::protocol::Headers;
 use raincheck::protocol::forwarding::{
-    ForwardedStyle, ForwardingInfo, JobFields, PLATFORM_REQUEST_FIELDS, VIA, is_loop,
-    request_to_origin, response_to_client, response_to_store,
+    ForwardedStyle, ForwardingInfo, JobFields, PLATFORM_REQUEST_FIELDS, VIA, edits_to_origin,
+    is_loop, request_to_origin, response_to_client, response_to_store,
 };
-use raincheck::protocol::headers::{HOP_BY_HOP, Headers};
+use raincheck::protocol::hop::HOP_BY_HOP;
 
 /// A head from lines of `name: value`.
 fn head(text: &str) -> Headers {
@@ -324,6 +325,15 @@ proptest! {
         let mut twice = request_to_origin(once.clone(), &info);
         twice.remove("via");
         prop_assert_eq!(sorted(&twice), sorted(&once));
+    }
+
+    #[test]
+    fn a_field_is_removed_or_set_but_never_both_and_what_is_removed_came(headers in fields()) {
+        let edits = edits_to_origin(&headers, &info());
+        for name in &edits.removed {
+            prop_assert!(headers.contains(name) && !edits.set.contains(name), "{}", name);
+        }
+        prop_assert_eq!(edits.apply(headers.clone()), request_to_origin(headers, &info()));
     }
 
     #[test]

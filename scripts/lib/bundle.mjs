@@ -61,7 +61,7 @@ async function optimise(directory) {
   await run(modernNode(), [
     wasmOpt,
     module,
-    ...["-o", module, "-O"],
+    ...["-o", module, "-O3"],
     // Functions' names go: a tenth of the bundle, and a panic names its file and line without them.
     ...FEATURES.map((name) => `--enable-${name}`),
   ]);

@@ -18,7 +18,8 @@ use crate::gateway::{Reply, serve};
 use crate::policy::{ConfigErrors, Policy};
 use crate::protocol::Headers;
 use crate::protocol::cors;
-use crate::protocol::headers::HOP_BY_HOP;
+use crate::protocol::forwarding::Edits;
+use crate::protocol::hop::HOP_BY_HOP;
 use crate::protocol::problem::{Problem, ProblemCode};
 
 use super::bindings::{Bindings, DEAD_LETTERS, SHARDS};
@@ -200,14 +201,11 @@ fn read_head(request: &Request) -> Option<Head> {
 }
 
 fn pass_through(platform: &Platform, request: &Request, pass: &PassThrough) -> Promise {
-    let Some(url) = url(&platform.policy, pass.target.as_str()) else {
-        return resolved(Problem::new(ProblemCode::BadRequest).into());
-    };
+    let url = url(&platform.policy, &pass.target);
     let fetcher = platform.bindings.fetcher(&platform.policy);
-    let (removed, set) = (pass.removed.join("\n"), pass.set.to_packed());
-    HOP_BY_HOP_FIELDS.with(|names| {
-        glue::pass_through(&fetcher, &url, request, &removed, &set, names, pass.varies)
-    })
+    let Edits { removed, set } = &pass.edits;
+    let plan = format!("{url}\n{}\n{}", removed.join(","), set.as_packed());
+    ENDS_HERE.with(|names| glue::pass_through(&fetcher, request, &plan, names, pass.varies))
 }
 
 thread_local! {
@@ -218,10 +216,25 @@ thread_local! {
         Isolate(u64::from_le_bytes(drawn))
     };
 
-    /// The names of the fields that end at a hop, once for all responses.
-    static HOP_BY_HOP_FIELDS: Array =
-        HOP_BY_HOP.iter().map(|name| JsValue::from_str(name)).collect();
+    /// The names of the fields of a response that end here, once for all responses.
+    static ENDS_HERE: Array = HOP_BY_HOP
+        .iter()
+        .filter(|name| !REMOVED_BY_RUNTIME.contains(name))
+        .map(|name| JsValue::from_str(name))
+        .collect();
 }
+
+/// Fields of [`HOP_BY_HOP`] that the runtime's own HTTP leaves out of every message it writes, so that
+/// a response that has no others goes back as it came: making another of it costs a tenth of passing
+/// it through, and origins send `Keep-Alive` with most.
+const REMOVED_BY_RUNTIME: [&str; 6] = [
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Answers then vary with `Origin`, also those to a request without one.
 fn needs_cors(policy: &Policy) -> bool {
@@ -240,7 +253,7 @@ fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Respons
     glue::amend(
         &answer,
         answer.status(),
-        &headers.to_packed(),
+        headers.as_packed(),
         &JsValue::UNDEFINED,
     )
     .unwrap_or(answer)

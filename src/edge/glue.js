@@ -7,14 +7,14 @@ import { connect } from "cloudflare:sockets";
 /** Method, URL, whether there is a body, then name and value of each field, a line each. */
 export function requestHead(request) {
   let text = `${request.method}\n${request.url}\n${request.body === null ? 0 : 1}`;
-  for (const [name, value] of request.headers) text += `\n${name}\n${value}`;
+  request.headers.forEach((value, name) => (text += `\n${name}\n${value}`));
   return text;
 }
 
 /** Status, then name and value of each field, a line each. */
 export function responseHead(response) {
   let text = `${response.status}`;
-  for (const [name, value] of response.headers) text += `\n${name}\n${value}`;
+  response.headers.forEach((value, name) => (text += `\n${name}\n${value}`));
   return text;
 }
 
@@ -116,11 +116,13 @@ export function respondPacked(packed) {
 
 function unpackedResponse(packed) {
   const parts = packed.split("\t");
-  const headers = {};
-  let at = 1;
-  for (; parts[at] !== ""; at += 2) headers[parts[at]] = parts[at + 1];
-  const content = parts[at + 1];
-  return new Response(content === "" ? null : content, { status: Number(parts[0]), headers });
+  let end = 1;
+  while (parts[end] !== "") end += 2;
+  const content = parts[end + 1];
+  const response = new Response(content === "" ? null : content, { status: Number(parts[0]) });
+  // Cheaper than an object of them, whose names the runtime has to look up again.
+  for (let at = 1; at < end; at += 2) response.headers.set(parts[at], parts[at + 1]);
+  return response;
 }
 
 /**
@@ -173,28 +175,31 @@ class OriginUnreachable extends Error {
   name = "OriginUnreachable";
 }
 
+/** Values of `Connection` that name no field of their own. */
+const NAMES_NONE = new Set([null, "keep-alive", "Keep-Alive", "close"]);
+
 /**
- * Passes a request on: `removed` and `set` are the changes to its header fields. Fields of the
- * response that end at this hop are removed; most responses have none and go back as they are.
+ * Passes a request on. `plan` is the URL, the names of its header fields that do not go on, with commas
+ * between them, then name and value of each that is set, a line each. Fields of the response that end at
+ * this hop are removed; most responses have none that the runtime leaves to us, and go back as they are.
  */
-export async function passThrough(fetcher, url, request, removed, set, hopByHop, varies) {
+export async function passThrough(fetcher, request, plan, endsHere, varies) {
+  const lines = plan.split("\n");
   const headers = new Headers(request.headers);
-  if (removed !== "") for (const name of removed.split("\n")) headers.delete(name);
-  const lines = set.split("\n");
-  for (let i = 0; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
+  if (lines[1] !== "") for (const name of lines[1].split(",")) headers.delete(name);
+  for (let i = 2; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
   const init = { method: request.method, headers, body: request.body, redirect: "manual" };
   let response;
   try {
-    response = await send(fetcher, url, init);
+    response = await send(fetcher, lines[0], init);
   } catch (error) {
     console.warn("origin:", error);
     throw new OriginUnreachable();
   }
-  if (response.webSocket) return response;
   const named = response.headers.get("connection");
-  const names = named === null ? hopByHop : hopByHop.concat(named.toLowerCase().split(/\s*,\s*/));
+  const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(named.toLowerCase().split(/\s*,\s*/));
   const present = names.filter((name) => name !== "" && response.headers.has(name));
-  if (present.length === 0 && !varies) return response;
+  if ((present.length === 0 && !varies) || response.webSocket) return response;
   const amended = new Response(response.body, response);
   for (const name of present) amended.headers.delete(name);
   if (varies) amended.headers.append("vary", "Prefer");

@@ -58,11 +58,9 @@ extern "C" {
     #[wasm_bindgen(js_name = passThrough)]
     pub(super) fn pass_through(
         fetcher: &JsValue,
-        url: &str,
         request: &Request,
-        removed: &str,
-        set: &str,
-        hop_by_hop: &Array,
+        plan: &str,
+        ends_here: &Array,
         varies: bool,
     ) -> Promise;
 

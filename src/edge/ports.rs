@@ -174,7 +174,7 @@ impl Shards for Platform {
             }
         }
         let body = body.map_or(JsValue::UNDEFINED, |body| body.stream);
-        glue::amend(&response, status, &headers.to_packed(), &body).unwrap_or(response)
+        glue::amend(&response, status, headers.as_packed(), &body).unwrap_or(response)
     }
 }
 
@@ -196,7 +196,7 @@ pub(super) fn response(reply: Reply) -> Response {
         Content::Text(text) => JsString::from(text).into(),
         Content::Bytes(bytes) => Uint8Array::from(bytes.as_slice()).into(),
     };
-    glue::respond(reply.status, &reply.headers.to_packed(), &body).unwrap_or_else(|error| {
+    glue::respond(reply.status, reply.headers.as_packed(), &body).unwrap_or_else(|error| {
         worker::console_error!("response: {}", glue::message_of(&error));
         glue::respond(500, "", &JsValue::NULL).unwrap_or_else(|_| JsValue::NULL.unchecked_into())
     })
@@ -275,7 +275,8 @@ impl OriginPort for Platform {
     ) -> Result<OriginResponse<Body>, OriginError> {
         let controller = AbortController::new().map_err(|_| OriginError::Unreachable)?;
         let guard = AbortGuard(controller);
-        let url = url(&self.policy, &request.target).ok_or(OriginError::Unreachable)?;
+        let target = Target::parse(&request.target).map_err(|_| OriginError::Unreachable)?;
+        let url = url(&self.policy, &target);
         let body = request
             .body
             .map_or(JsValue::UNDEFINED, |(body, _)| body.stream);
@@ -283,9 +284,9 @@ impl OriginPort for Platform {
             return Err(OriginError::Unreachable);
         }
         let target = self.bindings.fetcher(&self.policy);
-        let packed = request.headers.to_packed();
+        let packed = request.headers.as_packed();
         let signal = guard.0.signal();
-        let sent = glue::replay(&target, &url, &request.method, &packed, &body, &signal);
+        let sent = glue::replay(&target, &url, &request.method, packed, &body, &signal);
         let fetched = match sent {
             Ok(promise) => JsFuture::from(promise).await,
             // Thrown before anything was sent: the runtime refuses to send such a request.
@@ -347,12 +348,11 @@ fn loopback(policy: &Policy) -> Option<(String, u16)> {
 }
 
 /// The URL at the origin. A service binding needs one too; its host means nothing.
-pub(super) fn url(policy: &Policy, target: &str) -> Option<String> {
-    let target = Target::parse(target).ok()?;
-    Some(match &policy.origin {
-        Origin::Url(base) => join(base, &target),
-        Origin::Service => join("http://origin", &target),
-    })
+pub(super) fn url(policy: &Policy, target: &Target) -> String {
+    match &policy.origin {
+        Origin::Url(base) => join(base, target),
+        Origin::Service => join("http://origin", target),
+    }
 }
 
 /// Lengths and limits are far below 2⁵³.

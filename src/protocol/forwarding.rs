@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::headers::Headers;
+use super::hop::ends_at_hop;
 use super::list::{self, Quoting};
 use super::trace::{self, TraceParent};
 
@@ -123,14 +124,73 @@ pub fn is_loop(headers: &Headers) -> bool {
     })
 }
 
-/// The head for the origin: hop-by-hop fields, `Host` (the URL names the origin) and the client's
-/// `Raincheck-*` removed, `Via` and the configured forwarding fields added.
+/// What has to be done to a head for the next hop. Most fields go on as they came, and are not
+/// copied to say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Names of fields that do not go on, each once. None of them is in `set`.
+    pub removed: Vec<String>,
+    /// Fields that go on with this value, whatever they came with. No name is there twice.
+    pub set: Headers,
+}
+
+impl Edits {
+    /// The head after these edits.
+    #[must_use]
+    pub fn apply(self, mut headers: Headers) -> Headers {
+        headers.retain(|name, _| !self.set.contains(name) && !self.removes(name));
+        for (name, value) in self.set.iter() {
+            headers.push(name, value);
+        }
+        headers
+    }
+
+    fn removes(&self, name: &str) -> bool {
+        self.removed.iter().any(|removed| removed == name)
+    }
+
+    /// Lets a field go on with this value.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.removed.retain(|removed| removed != name);
+        self.set.set(name, value);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if !self.removes(name) {
+            self.removed.push(name.to_owned());
+        }
+    }
+
+    /// What of a field that came is not removed.
+    #[must_use]
+    pub fn left<'h>(&self, came: &'h Headers, name: &str) -> Option<Cow<'h, str>> {
+        came.joined(name).filter(|_| !self.removes(name))
+    }
+
+    /// Adds a member to a list field, keeping the field in one line.
+    fn append(&mut self, came: &Headers, name: &str, member: &str) {
+        match self.left(came, name) {
+            Some(list) if !list.is_empty() => self.set.push(name, format!("{list}, {member}")),
+            _ => self.set.push(name, member),
+        }
+    }
+}
+
+/// What changes in the head of a request that is passed on: hop-by-hop fields, `Host` (the URL names
+/// the origin) and the client's `Raincheck-*` are removed, `Via` and the configured forwarding fields
+/// added.
+#[must_use]
+pub fn edits_to_origin(headers: &Headers, info: &ForwardingInfo<'_>) -> Edits {
+    edits(headers, info, false)
+}
+
+/// The head for the origin, see [`edits_to_origin`].
 ///
 /// A replay also loses [`PLATFORM_REQUEST_FIELDS`] and `Content-Length` (the stored body has its
 /// own), and gains the fields of its job.
 #[must_use]
 pub fn request_to_origin(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
-    let mut headers = request_head(headers, info, info.job.is_some());
+    let mut headers = edits(&headers, info, info.job.is_some()).apply(headers);
     if let Some(job) = &info.job {
         add_job(&mut headers, job);
     }
@@ -141,21 +201,32 @@ pub fn request_to_origin(headers: Headers, info: &ForwardingInfo<'_>) -> Headers
 /// replay, but for the fields of the job, which [`add_job`] adds to each attempt.
 #[must_use]
 pub fn request_to_store(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
-    request_head(headers, info, true)
+    edits(&headers, info, true).apply(headers)
 }
 
-fn request_head(headers: Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Headers {
-    let mut headers = headers.without_hop_by_hop();
-    headers.retain(|name, _| {
-        let of_the_client = PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length";
-        !(name == "host" || name.starts_with(OWN_PREFIX) || (is_replay && of_the_client))
-    });
-    if info.websocket {
-        headers.set("upgrade", "websocket");
+fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits {
+    let mut edits = Edits::default();
+    // `Keep-Alive` ends here anyway; nothing else has to be looked for in what most clients send.
+    let connection = headers.joined("connection");
+    let connection = connection.filter(|options| !options.eq_ignore_ascii_case("keep-alive"));
+    for (name, _) in headers.iter() {
+        let of_the_client = || PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length";
+        if ends_at_hop(name, connection.as_deref())
+            || name == "host"
+            || name.starts_with(OWN_PREFIX)
+            || (is_replay && of_the_client())
+        {
+            edits.remove(name);
+        }
     }
-    add_via(&mut headers);
-    add_forwarded(&mut headers, info);
-    headers
+    if info.websocket {
+        edits.set.push("upgrade", "websocket");
+    }
+    add_via(&mut edits, headers);
+    add_forwarded(&mut edits, headers, info);
+    let Edits { removed, set } = &mut edits;
+    removed.retain(|name| !set.contains(name));
+    edits
 }
 
 /// The head of an origin's response as it is kept for the result: end-to-end fields without
@@ -177,15 +248,15 @@ pub fn response_to_client(headers: Headers) -> Headers {
 
 /// Appends our member. A `Via` with an open comment would hide what follows it, and with that the
 /// loop that `Via` is to show; it is malformed and gives way.
-fn add_via(headers: &mut Headers) {
-    let via = match headers.joined("via") {
+fn add_via(edits: &mut Edits, headers: &Headers) {
+    let via = match edits.left(headers, "via") {
         Some(via) if list::is_balanced(&via, Quoting::Comments) => format!("{via}, {VIA}"),
         _ => VIA.to_owned(),
     };
-    headers.set("via", via);
+    edits.set.push("via", via);
 }
 
-fn add_forwarded(headers: &mut Headers, info: &ForwardingInfo<'_>) {
+fn add_forwarded(edits: &mut Edits, headers: &Headers, info: &ForwardingInfo<'_>) {
     let (x_forwarded, forwarded) = match info.style {
         ForwardedStyle::None => return,
         ForwardedStyle::XForwarded => (true, false),
@@ -199,35 +270,28 @@ fn add_forwarded(headers: &mut Headers, info: &ForwardingInfo<'_>) {
             "x-forwarded-host",
             "x-forwarded-proto",
         ] {
-            headers.remove(name);
+            if headers.contains(name) {
+                edits.remove(name);
+            }
         }
     }
     if x_forwarded {
         if let Some(ip) = info.client_ip {
-            append(headers, "x-forwarded-for", ip);
+            edits.append(headers, "x-forwarded-for", ip);
         }
         // These name the first hop's connection, so a trusted proxy's word stands.
         for (name, value) in [
             ("x-forwarded-host", info.host),
             ("x-forwarded-proto", info.scheme),
         ] {
-            if !headers.contains(name) {
-                headers.push(name, value);
+            if edits.left(headers, name).is_none() {
+                edits.set.push(name, value);
             }
         }
     }
     if forwarded {
-        append(headers, "forwarded", &forwarded_element(info));
+        edits.append(headers, "forwarded", &forwarded_element(info));
     }
-}
-
-/// Adds a member to a list field, keeping the field in one line.
-fn append(headers: &mut Headers, name: &str, member: &str) {
-    let value = match headers.joined(name) {
-        Some(list) if !list.is_empty() => Cow::Owned(format!("{list}, {member}")),
-        _ => Cow::Borrowed(member),
-    };
-    headers.set(name, value);
 }
 
 /// `for=…;host=…;proto=…` (RFC 7239 section 4).

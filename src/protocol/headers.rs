@@ -6,23 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::list;
 
-/// Fields that belong to one connection and are never forwarded (RFC 9110 section 7.6.1), beside
-/// those that `Connection` names. `proxy-connection` is no standard field, but is sent by old
-/// clients in the place of `connection`. `te` is kept in no form: trailers are not relayed.
-pub const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// Bytes that HTTP/1.1 adds to each field line: `": "` and CRLF.
 const FIELD_LINE_OVERHEAD: usize = 4;
+
+/// Room for this many fields is made at first; browsers send up to some twenty.
+const FIELDS_EXPECTED: usize = 16;
 
 /// An ordered list of header fields.
 ///
@@ -30,16 +18,33 @@ const FIELD_LINE_OVERHEAD: usize = 4;
 /// holds CR, LF or NUL: they are replaced by spaces (RFC 9110 section 5.5), so no value can smuggle
 /// in another field. A name that is no token cannot be sent and is left out.
 ///
-/// Serialized as an array of `[name, value]` pairs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Serialized as an array of `[name, value]` pairs. All fields are held in one string, the one that
+/// the edge hands over: a head is read, copied and handed back without an allocation for each field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers {
+    /// `name LF value LF name LF value …`, without a last LF.
+    packed: String,
+    fields: Vec<Field>,
+}
+
+/// Where a field stands in the packed string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Field {
+    name: usize,
+    /// One past the LF that ends the name.
+    value: usize,
+    end: usize,
+}
 
 impl Headers {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self {
+            packed: String::new(),
+            fields: Vec::new(),
+        }
     }
 
     /// Reads `name LF value LF name LF value …`: how the edge hands over all fields in one string,
@@ -47,7 +52,10 @@ impl Headers {
     /// the end is ignored.
     #[must_use]
     pub fn from_packed(packed: &str) -> Self {
-        let mut headers = Self::new();
+        if let Some(headers) = Self::of_clean(packed) {
+            return headers;
+        }
+        let mut headers = Self::with_capacity(packed.len());
         let mut lines = packed.split('\n');
         while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
             headers.push(name, value);
@@ -55,41 +63,83 @@ impl Headers {
         headers
     }
 
+    /// Takes packed fields as they are, if nothing in them has to change. It is so for all that the
+    /// platform hands over.
+    fn of_clean(packed: &str) -> Option<Self> {
+        let mut fields = Vec::with_capacity(FIELDS_EXPECTED);
+        let (mut name, mut value) = (0_usize, None);
+        for (at, byte) in packed.bytes().enumerate() {
+            match (value, byte) {
+                (None, b'\n') if at > name => value = Some(at.saturating_add(1)),
+                (None, _) if list::is_token_byte(byte) && !byte.is_ascii_uppercase() => {}
+                (Some(start), b'\n') => {
+                    fields.push(Field {
+                        name,
+                        value: start,
+                        end: at,
+                    });
+                    (name, value) = (at.saturating_add(1), None);
+                }
+                (None, _) | (Some(_), b'\r' | b'\0') => return None,
+                (Some(_), _) => {}
+            }
+        }
+        fields.push(Field {
+            name,
+            value: value?,
+            end: packed.len(),
+        });
+        Some(Self {
+            packed: packed.to_owned(),
+            fields,
+        })
+    }
+
+    fn with_capacity(bytes: usize) -> Self {
+        Self {
+            packed: String::with_capacity(bytes),
+            fields: Vec::with_capacity(FIELDS_EXPECTED),
+        }
+    }
+
     /// The opposite of [`from_packed`](Self::from_packed).
     #[must_use]
-    pub fn to_packed(&self) -> String {
-        let mut packed = String::with_capacity(self.len_bytes());
-        for (name, value) in self.iter() {
-            if !packed.is_empty() {
-                packed.push('\n');
-            }
-            packed.push_str(name);
-            packed.push('\n');
-            packed.push_str(value);
-        }
-        packed
+    pub fn as_packed(&self) -> &str {
+        &self.packed
     }
 
     /// The first value of a field; `name` in any case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find_map(|(n, value)| n.eq_ignore_ascii_case(name).then_some(value))
+        self.get_all(name).next()
     }
 
     /// All values of a field in order.
-    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter()
-            .filter_map(move |(n, value)| n.eq_ignore_ascii_case(name).then_some(value))
+    pub fn get_all<'h, 'n>(&'h self, name: &'n str) -> impl Iterator<Item = &'h str> + use<'h, 'n> {
+        let same = move |field: &&Field| {
+            let length = field.value.wrapping_sub(field.name).wrapping_sub(1);
+            length == name.len() && self.name(field).eq_ignore_ascii_case(name)
+        };
+        self.fields
+            .iter()
+            .filter(same)
+            .map(move |field| self.value(field))
+    }
+
+    fn name(&self, field: &Field) -> &str {
+        let name = self.packed.get(field.name..field.value.saturating_sub(1));
+        name.unwrap_or_default()
+    }
+
+    fn value(&self, field: &Field) -> &str {
+        self.packed.get(field.value..field.end).unwrap_or_default()
     }
 
     /// All values of a field in one list, joined by `", "` (RFC 9110 section 5.3). Not for
     /// `set-cookie`, which is no list. `None` when the field is absent.
     #[must_use]
     pub fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
-        let mut values = self
-            .iter()
-            .filter_map(|(n, value)| n.eq_ignore_ascii_case(name).then_some(value));
+        let mut values = self.get_all(name);
         let mut all = Cow::Borrowed(values.next()?);
         for value in values {
             let text = all.to_mut();
@@ -106,34 +156,63 @@ impl Headers {
     }
 
     /// Appends a field, beside any of the same name.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        let mut name = name.into();
-        if !list::is_token(&name) {
+    pub fn push(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
+        self.push_str(name.as_ref(), value.as_ref());
+    }
+
+    fn push_str(&mut self, name: &str, value: &str) {
+        if !list::is_token(name) {
             return;
         }
-        name.make_ascii_lowercase();
-        let mut value = value.into();
-        if value.contains(['\r', '\n', '\0']) {
-            value = value.replace(['\r', '\n', '\0'], " ");
+        let is_bad = |byte| matches!(byte, b'\r' | b'\n' | b'\0');
+        if value.bytes().any(is_bad) || name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            let value = value.replace(['\r', '\n', '\0'], " ");
+            self.append(&name.to_ascii_lowercase(), &value);
+        } else {
+            self.append(name, value);
         }
-        self.0.push((name, value));
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        if !self.fields.is_empty() {
+            self.packed.push('\n');
+        }
+        let start = self.packed.len();
+        self.packed.push_str(name);
+        self.packed.push('\n');
+        let middle = self.packed.len();
+        self.packed.push_str(value);
+        self.fields.push(Field {
+            name: start,
+            value: middle,
+            end: self.packed.len(),
+        });
     }
 
     /// Replaces all fields of this name by one.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        let name = name.into();
-        self.remove(&name);
+    pub fn set(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
+        self.remove(name.as_ref());
         self.push(name, value);
     }
 
     /// Removes all fields of this name.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self.retain(|n, _| !n.eq_ignore_ascii_case(name));
     }
 
     /// Keeps the fields whose name and value satisfy `keep`.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
-        self.0.retain(|(name, value)| keep(name, value));
+        let Some(first) = self.iter().position(|(name, value)| !keep(name, value)) else {
+            return;
+        };
+        let mut kept = Self::with_capacity(self.packed.len());
+        for (index, (name, value)) in self.iter().enumerate() {
+            // What was asked about once is not asked about again.
+            if index < first || (index > first && keep(name, value)) {
+                kept.append(name, value);
+            }
+        }
+        *self = kept;
     }
 
     /// Adds a field name to `Vary`, once (RFC 9110 section 12.5.5).
@@ -154,21 +233,21 @@ impl Headers {
 
     /// All fields as name and value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.fields
             .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .map(|field| (self.name(field), self.value(field)))
     }
 
     /// How many fields there are, repeated ones counted each.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.0.len()
+        self.fields.len()
     }
 
     /// Whether there are no fields.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 
     /// Size of the fields as HTTP/1.1 would send them, in bytes.
@@ -180,31 +259,6 @@ impl Headers {
                 .saturating_add(FIELD_LINE_OVERHEAD)
         })
     }
-
-    /// Removes the fields that end at this hop: [`HOP_BY_HOP`] and every field that `Connection`
-    /// names (RFC 9110 section 7.6.1).
-    ///
-    /// A client can so remove any field that it sent itself. Call this before adding fields for the
-    /// next hop; then it cannot remove those.
-    #[must_use]
-    pub fn without_hop_by_hop(mut self) -> Self {
-        let named = self.joined("connection").map(Cow::into_owned);
-        self.0.retain(|(name, _)| {
-            !HOP_BY_HOP.contains(&name.as_str())
-                && !named
-                    .as_deref()
-                    .is_some_and(|options| connection_names(options, name))
-        });
-        self
-    }
-}
-
-/// Whether the value of a `Connection` field names the field `name`.
-#[must_use]
-pub fn connection_names(connection: &str, name: &str) -> bool {
-    connection
-        .split(',')
-        .any(|option| list::trim_ows(option).eq_ignore_ascii_case(name))
 }
 
 impl From<Vec<(String, String)>> for Headers {
@@ -213,7 +267,7 @@ impl From<Vec<(String, String)>> for Headers {
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
         let mut headers = Self::new();
         for (name, value) in fields {
@@ -223,12 +277,9 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     }
 }
 
-impl IntoIterator for Headers {
-    type Item = (String, String);
-    type IntoIter = std::vec::IntoIter<(String, String)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+impl Serialize for Headers {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 
@@ -310,7 +361,28 @@ mod tests {
         #[test]
         fn packing_and_unpacking_gives_the_same_fields(fields in fields()) {
             let headers = Headers::from(fields);
-            prop_assert_eq!(Headers::from_packed(&headers.to_packed()), headers);
+            prop_assert_eq!(Headers::from_packed(headers.as_packed()), headers);
+        }
+
+        #[test]
+        fn packed_text_is_read_as_if_each_field_were_appended(packed in "([a-zA-Z-]{0,3}[\n\r\0 ]?){0,12}") {
+            let mut appended = Headers::new();
+            let mut lines = packed.split('\n');
+            while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+                appended.push(name, value);
+            }
+            prop_assert_eq!(Headers::from_packed(&packed), appended);
+        }
+
+        #[test]
+        fn what_is_kept_keeps_its_order(fields in fields(), kept in "[a-z]") {
+            let headers = Headers::from(fields);
+            let keep = |name: &str, value: &str| name.contains(&kept) || value.is_empty();
+            let expected = headers.iter().filter(|(name, value)| keep(name, value));
+            let expected: Headers = expected.collect();
+            let mut retained = headers.clone();
+            retained.retain(keep);
+            prop_assert_eq!(retained, expected);
         }
 
         #[test]
@@ -318,24 +390,6 @@ mod tests {
             for (name, value) in Headers::from_packed(&packed).iter() {
                 prop_assert!(list::is_token(name) && !name.bytes().any(|b| b.is_ascii_uppercase()));
                 prop_assert!(!value.contains(['\r', '\n', '\0']));
-            }
-        }
-
-        #[test]
-        fn no_hop_by_hop_field_survives_and_every_other_field_does(
-            fields in fields(),
-            named in prop::collection::vec("[a-z-]{1,8}", 0..4),
-        ) {
-            let mut headers = Headers::from(fields);
-            for hop in HOP_BY_HOP {
-                headers.push(hop, "x");
-            }
-            headers.push("Connection", named.join(" , "));
-            let before = headers.clone();
-            let after = headers.without_hop_by_hop();
-            for (name, _) in before.iter() {
-                let ends = HOP_BY_HOP.contains(&name) || name == "x" || named.iter().any(|n| n == name);
-                prop_assert_eq!(after.contains(name), !ends, "{}", name);
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod cors;
 pub mod document;
 pub mod forwarding;
 pub mod headers;
+pub mod hop;
 pub mod idempotency;
 mod list;
 pub mod prefer;

@@ -164,7 +164,7 @@ pub struct Problem {
     /// Whether sending the same request again is safe and may help; the code's advice by default.
     pub retryable: bool,
     /// More header fields for the response, such as the `Content-Range` of a 416.
-    pub headers: Headers,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Problem {
@@ -178,7 +178,7 @@ impl Problem {
             allow: None,
             field: None,
             retryable: code.retryable(),
-            headers: Headers::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -212,8 +212,8 @@ impl Problem {
 
     /// With one more header field.
     #[must_use]
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push(name, value);
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -273,7 +273,7 @@ impl Problem {
         if self.code == ProblemCode::Unauthorized {
             headers.push("www-authenticate", "Bearer");
         }
-        for (name, value) in self.headers.iter() {
+        for (name, value) in &self.headers {
             headers.set(name, value);
         }
         headers

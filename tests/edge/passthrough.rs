@@ -127,6 +127,19 @@ async fn fields_of_one_connection_stop_at_the_gateway() {
 }
 
 #[tokio::test]
+async fn what_most_origins_say_about_their_connection_stops_too() {
+    // Such a response goes back as it came: it is the runtime that leaves these out.
+    let case = Case::new();
+    let target = "/pass/echo?h=Connection:keep-alive&h=Keep-Alive:timeout%3D5&h=X-End:1";
+    let reply = send(case.get(target)).await;
+    assert_eq!(
+        (reply.field("keep-alive"), reply.must("x-end")),
+        (None, "1"),
+        "{reply}"
+    );
+}
+
+#[tokio::test]
 async fn redirects_are_responses() {
     let case = Case::new();
     let reply = send(case.get("/pass/redirect")).await;

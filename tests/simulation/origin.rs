@@ -107,10 +107,9 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
         Some(Fault::OriginBusy) => {
             answer.status = *dice.pick(&NOT_ACTED);
             answer.idle = true;
-            answer.headers.push(
-                "retry-after",
-                dice.pick(&["0", "2", "9", "900"]).to_string(),
-            );
+            answer
+                .headers
+                .push("retry-after", *dice.pick(&["0", "2", "9", "900"]));
         }
         Some(Fault::OriginFails) => answer.status = *dice.pick(&[500, 502, 504, 520, 501]),
         Some(Fault::OriginDenies) => answer.status = *dice.pick(&[400, 403, 404, 409, 422]),

@@ -16,7 +16,7 @@ use crate::protocol::time::{parse_http_date, parse_rfc3339};
 use super::super::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
 use super::super::hash::{hex, of_parts};
 use super::placement::{self, Isolate};
-use super::{AcceptPlan, Announced, HEADERS_MAX, Head, accept_no_coding, base, forwarding, held};
+use super::{AcceptPlan, Announced, HEADERS_MAX, Head, NO_CODING, base, forwarding, held};
 
 /// The client's wish that the first attempt begins later.
 const NOT_BEFORE: &str = "Raincheck-Not-Before";
@@ -57,7 +57,9 @@ pub(super) fn plan(
         Some(left) => stored.set("prefer", left),
         None => stored.remove("prefer"),
     }
-    accept_no_coding(&mut stored);
+    if !stored.contains("accept-encoding") {
+        stored.push("accept-encoding", NO_CODING);
+    }
     if stored.len_bytes() > HEADERS_MAX {
         return Err(Problem::new(ProblemCode::HeadersTooLarge).detail(format!(
             "The header fields have {} bytes; a deferred request may have {HEADERS_MAX}.",

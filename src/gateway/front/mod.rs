@@ -7,7 +7,9 @@ use crate::job::{JobId, Millis, UnixMillis};
 use crate::policy::{Defer, Forwarding, Policy};
 use crate::protocol::Headers;
 use crate::protocol::cors;
-use crate::protocol::forwarding::{ForwardedStyle, ForwardingInfo, is_loop, request_to_origin};
+use crate::protocol::forwarding::{
+    Edits, ForwardedStyle, ForwardingInfo, edits_to_origin, is_loop,
+};
 use crate::protocol::prefer::Prefer;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::route::{self, Endpoint, JobPath};
@@ -78,11 +80,8 @@ pub enum Action {
 pub struct PassThrough {
     /// The target.
     pub target: Target,
-    /// Names of header fields that do not go on.
-    pub removed: Vec<String>,
-    /// Header fields that go on with another value than they came with, or were added. The others
-    /// go on as they came.
-    pub set: Headers,
+    /// What changes in the header fields.
+    pub edits: Edits,
     /// The response varies with `Prefer`, because a rule looks at it.
     pub varies: bool,
     /// It is a WebSocket handshake.
@@ -278,14 +277,15 @@ fn authorize_operator(policy: &Policy, headers: &Headers) -> Result<(), Problem>
 
 fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> Action {
     let websocket = is_websocket(&head.headers);
-    let mut headers = request_to_origin(head.headers.clone(), &forwarding(policy, head, websocket));
-
-    accept_no_coding(&mut headers);
-    let (removed, set) = changes(&head.headers, &headers);
+    let mut edits = edits_to_origin(&head.headers, &forwarding(policy, head, websocket));
+    // `Host` follows from the URL.
+    edits.removed.retain(|name| name != "host");
+    if edits.left(&head.headers, "accept-encoding").is_none() {
+        edits.set("accept-encoding", NO_CODING);
+    }
     Action::PassThrough(PassThrough {
         target,
-        removed,
-        set,
+        edits,
         varies,
         websocket,
     })
@@ -293,27 +293,7 @@ fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> A
 
 /// A client that names no content coding gets none (RFC 9110 section 12.5.3). The runtime would name
 /// its own, and an origin would answer in a coding that the client cannot read.
-fn accept_no_coding(headers: &mut Headers) {
-    if !headers.contains("accept-encoding") {
-        headers.push("accept-encoding", "identity");
-    }
-}
-
-/// What has to be done to one head to make the other of it: most fields need nothing, and need not
-/// be carried to the platform and back. `Host` follows from the URL.
-fn changes(before: &Headers, after: &Headers) -> (Vec<String>, Headers) {
-    let gone = before.iter().map(|(name, _)| name);
-    let gone = gone.filter(|name| *name != "host" && !after.contains(name));
-    let removed = gone.map(str::to_owned).collect();
-    let mut set = Headers::new();
-    for (name, _) in after.iter() {
-        let value = after.joined(name);
-        if value != before.joined(name) && !set.contains(name) {
-            set.push(name, value.unwrap_or_default().into_owned());
-        }
-    }
-    (removed, set)
-}
+const NO_CODING: &str = "identity";
 
 fn is_websocket(headers: &Headers) -> bool {
     headers
