@@ -175,6 +175,9 @@ class OriginUnreachable extends Error {
   name = "OriginUnreachable";
 }
 
+/** A name that a field can have (RFC 9110 section 5.1); the runtime throws when it is asked for another. */
+const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
 /** Values of `Connection` that name no field of their own. */
 const NAMES_NONE = new Set([null, "keep-alive", "Keep-Alive", "close"]);
 
@@ -198,7 +201,7 @@ export async function passThrough(fetcher, request, plan, endsHere, varies) {
   }
   const named = response.headers.get("connection");
   const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(named.toLowerCase().split(/\s*,\s*/));
-  const present = names.filter((name) => name !== "" && response.headers.has(name));
+  const present = names.filter((name) => FIELD_NAME.test(name) && response.headers.has(name));
   if ((present.length === 0 && !varies) || response.webSocket) return response;
   const amended = new Response(response.body, response);
   for (const name of present) amended.headers.delete(name);

@@ -140,6 +140,16 @@ async fn what_most_origins_say_about_their_connection_stops_too() {
 }
 
 #[tokio::test]
+async fn an_origin_that_names_no_fields_in_connection_harms_nobody() {
+    // "a b" and "@" are no names of fields (RFC 9110 section 5.1).
+    let case = Case::new();
+    let target = "/pass/echo?h=Connection:a%20b,%20@,%20X-Hop&h=X-Hop:1&h=X-End:1";
+    let reply = send(case.get(target)).await;
+    assert_eq!((reply.status, reply.must("x-end")), (200, "1"), "{reply}");
+    assert_eq!(reply.field("x-hop"), None, "{reply}");
+}
+
+#[tokio::test]
 async fn redirects_are_responses() {
     let case = Case::new();
     let reply = send(case.get("/pass/redirect")).await;
