@@ -181,6 +181,11 @@ const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 /** Values of `Connection` that name no field of their own. */
 const NAMES_NONE = new Set([null, "keep-alive", "Keep-Alive", "close"]);
 
+function fieldsNamedBy(connection) {
+  const options = connection.toLowerCase().split(/\s*,\s*/);
+  return options.filter((option) => FIELD_NAME.test(option));
+}
+
 /**
  * Passes a request on. `plan` is the URL, the names of its header fields that do not go on, with commas
  * between them, then name and value of each that is set, a line each. Fields of the response that end at
@@ -200,8 +205,8 @@ export async function passThrough(fetcher, request, plan, endsHere, varies) {
     throw new OriginUnreachable();
   }
   const named = response.headers.get("connection");
-  const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(named.toLowerCase().split(/\s*,\s*/));
-  const present = names.filter((name) => FIELD_NAME.test(name) && response.headers.has(name));
+  const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(fieldsNamedBy(named));
+  const present = names.filter((name) => response.headers.has(name));
   if ((present.length === 0 && !varies) || response.webSocket) return response;
   const amended = new Response(response.body, response);
   for (const name of present) amended.headers.delete(name);
