@@ -240,9 +240,14 @@ function send(fetcher, request, init) {
   return fetcher === undefined ? fetch(request, init) : fetcher.fetch(request, init);
 }
 
-/** Sends a message. One that is lost is sent again by the shard's alarm. */
-export function enqueue(queue, text, delaySeconds) {
-  const sent = queue.send(text, { contentType: "text", delaySeconds });
+/** Sends messages, of each the delay and the text in a line. Those that are lost are sent again by the shard's alarm. */
+export function enqueue(queue, packed) {
+  const lines = packed.split("\n");
+  const messages = [];
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    messages.push({ body: lines[i + 1], contentType: "text", delaySeconds: Number(lines[i]) });
+  }
+  const sent = messages.length === 1 ? queue.send(messages[0].body, messages[0]) : queue.sendBatch(messages);
   sent.catch((error) => console.warn("a message could not be sent yet:", error));
 }
 

@@ -80,7 +80,7 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(super) fn enqueue(queue: &JsValue, text: &str, delay_secs: f64) -> Result<(), JsValue>;
+    pub(super) fn enqueue(queue: &JsValue, packed: &str) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(super) fn query(sql: &JsValue, statement: &str, params: &Array) -> Result<Array, JsValue>;

@@ -17,6 +17,11 @@ pub const JOBS_PER_MESSAGE: usize = 5;
 /// Longest delay that a queue takes (12 hours). A later job gets its message from the alarm.
 pub const DELAY_MAX: Millis = Millis::from_secs(12 * 3600);
 
+/// Most messages that a queue takes at once
+/// (<https://developers.cloudflare.com/queues/platform/limits/>). So many of ours have far less than the
+/// 256 KB that it takes at once.
+pub const MESSAGES_PER_BATCH: usize = 100;
+
 /// What is queued, as JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -81,4 +86,24 @@ pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
             })
         })
         .collect()
+}
+
+/// The messages that are sent together: those to the same queue. A call to a queue costs many times what
+/// a message more in it does.
+#[must_use]
+pub fn batches(messages: Vec<Outgoing>) -> Vec<Vec<Outgoing>> {
+    let mut batches: Vec<Vec<Outgoing>> = Vec::new();
+    for message in messages {
+        let open = batches.iter_mut().find(|batch| {
+            batch.len() < MESSAGES_PER_BATCH
+                && batch
+                    .first()
+                    .is_some_and(|first| first.priority == message.priority)
+        });
+        match open {
+            Some(batch) => batch.push(message),
+            None => batches.push(vec![message]),
+        }
+    }
+    batches
 }

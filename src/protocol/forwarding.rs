@@ -206,9 +206,7 @@ pub fn request_to_store(headers: Headers, info: &ForwardingInfo<'_>) -> Headers 
 
 fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits {
     let mut edits = Edits::default();
-    // `Keep-Alive` ends here anyway; nothing else has to be looked for in what most clients send.
-    let connection = headers.joined("connection");
-    let connection = connection.filter(|options| !options.eq_ignore_ascii_case("keep-alive"));
+    let connection = headers.connection_options();
     for (name, _) in headers.iter() {
         let of_the_client = || PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length";
         if ends_at_hop(name, connection.as_deref())

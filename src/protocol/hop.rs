@@ -27,14 +27,23 @@ impl Headers {
     /// next hop; then it cannot remove those.
     #[must_use]
     pub fn without_hop_by_hop(mut self) -> Self {
-        let connection = self.joined("connection").map(Cow::into_owned);
+        let connection = self.connection_options().map(Cow::into_owned);
         self.retain(|name, _| !ends_at_hop(name, connection.as_deref()));
         self
+    }
+
+    /// The value of `Connection` where it may name fields that do not end at every hop anyway. Most
+    /// clients send `keep-alive` alone; nothing has to be looked for in that.
+    #[must_use]
+    pub fn connection_options(&self) -> Option<Cow<'_, str>> {
+        self.joined("connection")
+            .filter(|options| !options.eq_ignore_ascii_case("keep-alive"))
     }
 }
 
 /// Whether a field ends at this hop: those of [`HOP_BY_HOP`], and every one that the message's
-/// `Connection` names (RFC 9110 section 7.6.1). `name` in lower case.
+/// `Connection` names (RFC 9110 section 7.6.1). `name` in lower case, `connection` from
+/// [`Headers::connection_options`].
 #[must_use]
 pub fn ends_at_hop(name: &str, connection: Option<&str>) -> bool {
     HOP_BY_HOP.contains(&name) || connection.is_some_and(|options| connection_names(options, name))
@@ -57,7 +66,7 @@ mod tests {
         #[test]
         fn no_hop_by_hop_field_survives_and_every_other_field_does(
             fields in prop::collection::vec(("[a-zA-Z-]{1,12}", "[^\r\n\0]{0,20}"), 0..12),
-            named in prop::collection::vec("[a-z-]{1,8}", 0..4),
+            named in prop::collection::vec("[a-z-]{1,8}|keep-alive|Keep-Alive", 0..4),
         ) {
             let mut headers = Headers::from(fields);
             for hop in HOP_BY_HOP {

@@ -78,6 +78,9 @@ pub enum Accepted {
     ObjectGone,
 }
 
+/// A row to be added: its key, the request and the state.
+type NewRow<'a> = (RowKey, &'a Accept, String);
+
 impl<S: Sql> Shard<S> {
     /// Takes a group of jobs in, in one commit: all of them, or on an error none.
     pub fn accept(
@@ -87,7 +90,7 @@ impl<S: Sql> Shard<S> {
     ) -> Result<Vec<Accepted>, ShardError> {
         let next_key = self.next_key;
         let stored_before = self.meta.stored.clone();
-        let outcome = if self.is_one_statement(group) {
+        let outcome = if self.is_plain(group) {
             self.accept_plain(group, now)
         } else {
             self.accept_mixed(group, now)
@@ -110,10 +113,10 @@ impl<S: Sql> Shard<S> {
         Ok(answers)
     }
 
-    /// Whether nothing has to be written for these but their rows, and one statement takes them: the
-    /// common case. It then needs no transaction of its own, which would cost as much again.
-    fn is_one_statement(&self, group: &[Accept]) -> bool {
-        (1..=schema::JOBS_PER_INSERT).contains(&group.len())
+    /// Whether nothing has to be written for these but their rows, and nothing has to be looked up: the
+    /// common case. A statement then takes many of them.
+    fn is_plain(&self, group: &[Accept]) -> bool {
+        !group.is_empty()
             && group.iter().all(|accept| {
                 accept.key.is_none()
                     && !matches!(accept.payload, Payload::Object(_))
@@ -219,8 +222,19 @@ impl<S: Sql> Shard<S> {
         Accepted::Created(self.id(key, accept.secret), Box::new(record), send)
     }
 
-    /// Adds rows: key, request and state of each.
-    fn insert(&self, rows: &[(RowKey, &Accept, String)]) -> Result<(), ShardError> {
+    /// Adds rows: all of them, or on an error none. One statement needs no transaction of its own, which
+    /// would cost as much again.
+    fn insert(&self, rows: &[NewRow<'_>]) -> Result<(), SqlError> {
+        if rows.len() <= schema::JOBS_PER_INSERT {
+            return self.insert_by_one_statement(rows);
+        }
+        self.sql.atomically(&mut || {
+            rows.chunks(schema::JOBS_PER_INSERT)
+                .try_for_each(|rows| self.insert_by_one_statement(rows))
+        })
+    }
+
+    fn insert_by_one_statement(&self, rows: &[NewRow<'_>]) -> Result<(), SqlError> {
         let mut params = Vec::with_capacity(rows.len().saturating_mul(6));
         for (key, accept, state) in rows {
             params.extend([

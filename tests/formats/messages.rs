@@ -1,7 +1,8 @@
 //! Messages in the queues, which outlive a deploy.
 
 use raincheck::gateway::message::{
-    DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, Message, Outgoing, pack,
+    DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, MESSAGES_PER_BATCH, Message, Outgoing, batches,
+    pack,
 };
 use raincheck::job::{Millis, Priority, RowKey};
 use raincheck::shard::Send;
@@ -79,4 +80,34 @@ fn no_message_is_delayed_longer_than_a_queue_can() {
 #[test]
 fn nothing_to_send_is_no_message() {
     assert_eq!(pack(3, &[]), []);
+}
+
+#[test]
+fn messages_to_one_queue_are_sent_together() {
+    use Priority::{High, Normal};
+    let messages = [
+        outgoing(Normal, 0, "1"),
+        outgoing(High, 0, "2"),
+        outgoing(Normal, 7, "3"),
+    ];
+    let [one, two, three] = messages.clone();
+    assert_eq!(batches(messages.to_vec()), [vec![one, three], vec![two]]);
+    assert_eq!(batches(Vec::new()), [] as [Vec<Outgoing>; 0]);
+}
+
+#[test]
+fn no_more_messages_are_sent_together_than_a_queue_takes() {
+    let messages: Vec<Outgoing> = (0..250)
+        .map(|key| outgoing(Priority::Low, 0, &key.to_string()))
+        .collect();
+    let sent = batches(messages.clone());
+    let sizes: Vec<usize> = sent.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [MESSAGES_PER_BATCH, MESSAGES_PER_BATCH, 50]);
+    assert_eq!(sent.concat(), messages, "each once, in order");
+    let longest = outgoing(
+        Priority::Low,
+        43_200,
+        "281474976710655,281474976710655,281474976710655,281474976710655,281474976710655",
+    );
+    assert!(longest.text.len() * MESSAGES_PER_BATCH < 256_000);
 }

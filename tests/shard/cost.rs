@@ -1,7 +1,7 @@
 //! What a job costs in rows written: the largest part of its price.
 
 use raincheck::job::{Millis, Outcome};
-use raincheck::shard::{Accept, Sql as _};
+use raincheck::shard::{Accept, Accepted, Sql as _};
 
 use super::support::jobs::{LEASE, RETENTION};
 use super::{Bench, request, with_body, with_key, with_object};
@@ -74,6 +74,27 @@ fn a_group_of_plain_requests_is_one_statement() {
     assert_eq!(
         bench.shard.accept(&group, bench.now).unwrap().len(),
         group.len()
+    );
+}
+
+#[test]
+fn a_large_group_of_plain_requests_takes_a_statement_for_every_sixteen() {
+    let mut bench = Bench::new();
+    bench.job();
+    bench.sql.fail_after.set(Some(3));
+    let group: Vec<Accept> = (0..48).map(|_| request()).collect();
+    let accepted = bench.shard.accept(&group, bench.now).unwrap();
+    let keys: Vec<u64> = accepted
+        .iter()
+        .filter_map(|accepted| match accepted {
+            Accepted::Created(id, ..) => Some(id.key.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        keys,
+        (2..50).collect::<Vec<_>>(),
+        "in the order of the requests"
     );
 }
 

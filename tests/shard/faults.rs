@@ -120,6 +120,19 @@ fn a_group_that_is_one_statement_is_accepted_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_group_that_is_several_statements_is_accepted_whole_or_not_at_all() {
+    let prepare = || {
+        let mut bench = Bench::new();
+        bench.job();
+        bench
+    };
+    let group: Vec<Accept> = (0..40).map(|_| request()).collect();
+    fails_at_every_statement(prepare, |bench| {
+        bench.shard.accept(&group, bench.now).map(|_| ())
+    });
+}
+
+#[test]
 fn a_job_that_was_not_accepted_gives_its_key_to_the_next_try() {
     let mut bench = Bench::new();
     bench.sql.fail_after.set(Some(3));

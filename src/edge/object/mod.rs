@@ -19,14 +19,14 @@ use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
 use crate::gateway::call::{CALL_VERSION, Call, Envelope};
 use crate::gateway::host::alarm::sooner;
 use crate::gateway::host::{Handled, Waiting, handle};
-use crate::gateway::message::pack;
+use crate::gateway::message::{batches, pack};
 use crate::job::{JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Send, Shard, ShardError};
 
 use super::bindings::Bindings;
 use super::glue;
-use super::ports::{Platform, now, number, random, response};
+use super::ports::{Platform, now, random, response};
 use super::sql::ObjectSql;
 use group::{Answer, after_commit};
 
@@ -218,10 +218,14 @@ impl Inner {
 
     /// Sends messages. One that is lost is sent again by the alarm.
     fn send(&self, shard: u16, sends: &[Send]) {
-        for message in pack(shard, sends) {
-            let queue = self.bindings.queue(message.priority);
-            let delay = number(message.delay_secs);
-            if let Err(error) = glue::enqueue(&queue, &message.text, delay) {
+        for batch in batches(pack(shard, sends)) {
+            let Some(first) = batch.first() else { continue };
+            let queue = self.bindings.queue(first.priority);
+            let lines: Vec<String> = batch
+                .iter()
+                .map(|message| format!("{}\n{}", message.delay_secs, message.text))
+                .collect();
+            if let Err(error) = glue::enqueue(&queue, &lines.join("\n")) {
                 let why = glue::message_of(&error);
                 worker::console_warn!("a message could not be sent yet: {why}");
             }
