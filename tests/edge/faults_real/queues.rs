@@ -46,6 +46,23 @@ async fn messages_that_are_lost_or_come_three_times_make_no_difference() {
     assert!(late > 0, "no message was lost");
 }
 
+/// Their messages go to the queue in few calls, several in each.
+#[tokio::test]
+async fn jobs_that_are_accepted_together_run_without_a_repair() {
+    // With such a patience no message is sent again in time.
+    let gateway = start(Origin::shared().address, "20m", LONG, Setup::default());
+    let cases: Vec<Case> = (0..60).map(|_| Case::new()).collect();
+    let jobs = cases
+        .iter()
+        .map(|case| accepted(&gateway, case, "/once/echo?", 100));
+    for job in join_all(jobs).await {
+        succeeds(&job, 100).await;
+    }
+    for case in &cases {
+        assert_attempts(case, 1);
+    }
+}
+
 fn time(document: &Value, member: &str) -> i64 {
     let text = document[member].as_str().unwrap();
     DateTime::parse_from_rfc3339(text)
