@@ -5,17 +5,26 @@ export async function readAll(source) {
   return new Uint8Array(await source.arrayBuffer());
 }
 
+/** A first buffer where nothing says how long a body is: most small ones fit. */
+const FIRST_BYTES = 4 * 1024;
+
+/** Each further buffer is so many times larger, up to the limit. */
+const GROWTH = 4;
+
 /**
  * Reads a stream of at most `limit` bytes whole. Of a longer one comes back what was read, and the
- * stream with the rest; null stands for one that broke off.
+ * stream with the rest; null stands for one that broke off. `expected` is its length where one was
+ * announced: a buffer that is far larger than the body costs more than reading it.
  */
-export async function collect(stream, limit) {
+export async function collect(stream, limit, expected = FIRST_BYTES) {
   const reader = stream.getReader({ mode: "byob" });
-  let buffer = new Uint8Array(limit + 1);
+  // The byte more shows whether anything follows.
+  let buffer = new Uint8Array(Math.min(limit, expected) + 1);
   let filled = 0;
   try {
     while (filled <= limit) {
-      const { value, done } = await reader.readAtLeast(limit + 1 - filled, buffer.subarray(filled));
+      if (filled === buffer.length) buffer = enlarged(buffer, limit + 1);
+      const { value, done } = await reader.readAtLeast(buffer.length - filled, buffer.subarray(filled));
       // The runtime takes the buffer for the read, and gives it back with the view.
       if (value) buffer = new Uint8Array(value.buffer);
       if (done) return buffer.subarray(0, filled);
@@ -26,6 +35,12 @@ export async function collect(stream, limit) {
   }
   reader.releaseLock();
   return { start: buffer, rest: stream };
+}
+
+function enlarged(buffer, most) {
+  const larger = new Uint8Array(Math.min(buffer.length * GROWTH, most));
+  larger.set(buffer);
+  return larger;
 }
 
 /**

@@ -100,7 +100,7 @@ extern "C" {
     #[wasm_bindgen(js_name = readAll)]
     pub(super) fn read_all(source: &JsValue) -> Promise;
 
-    pub(super) fn collect(stream: &JsValue, limit: f64) -> Promise;
+    pub(super) fn collect(stream: &JsValue, limit: f64, expected: Option<f64>) -> Promise;
 
     pub(super) fn store(
         bucket: &JsValue,

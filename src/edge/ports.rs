@@ -33,6 +33,8 @@ pub(super) struct Platform {
 #[derive(Debug)]
 pub(super) struct Body {
     stream: JsValue,
+    /// Its length, where one was announced.
+    announced: Option<u64>,
     /// Aborts the request that the body belongs to when the body is given up.
     guard: Option<AbortGuard>,
 }
@@ -41,18 +43,34 @@ impl Body {
     pub(super) const fn of_stream(stream: JsValue) -> Self {
         Self {
             stream,
+            announced: None,
             guard: None,
+        }
+    }
+
+    /// It was read to its end.
+    fn ended(self) {
+        if let Some(guard) = self.guard {
+            guard.ended();
         }
     }
 }
 
 #[derive(Debug)]
-struct AbortGuard(AbortController);
+struct AbortGuard(Option<AbortController>);
+
+impl AbortGuard {
+    /// The request has ended. To abort it now would only make an exception that nobody sees, which is dear.
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for AbortGuard {
-    /// After the end of a request this does nothing.
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(controller) = self.0.take() {
+            controller.abort();
+        }
     }
 }
 
@@ -97,18 +115,20 @@ impl Streams for Platform {
     type Body = Body;
 
     async fn collect(&self, body: Body, limit: u64) -> Collected<Body> {
-        let Ok(found) = JsFuture::from(glue::collect(&body.stream, number(limit))).await else {
+        let expected = body.announced.map(number);
+        let collecting = glue::collect(&body.stream, number(limit), expected);
+        let Ok(found) = JsFuture::from(collecting).await else {
             return Collected::Broken;
         };
         if found.is_null() {
             return Collected::Broken;
         }
         match found.dyn_into::<Uint8Array>() {
-            Ok(bytes) => Collected::All(bytes.to_vec()),
-            Err(stream) => Collected::More(Body {
-                stream,
-                guard: body.guard,
-            }),
+            Ok(bytes) => {
+                body.ended();
+                Collected::All(bytes.to_vec())
+            }
+            Err(stream) => Collected::More(Body { stream, ..body }),
         }
     }
 
@@ -229,6 +249,7 @@ impl Bucket for Platform {
             "incomplete" => Err(PutError::Incomplete),
             _ => {
                 let (len, sha256) = answer.split_once(' ').ok_or(PutError::Storage)?;
+                body.ended();
                 Ok(BodyRef {
                     len: len.parse().map_err(|_| PutError::Storage)?,
                     sha256: sha256.to_owned(),
@@ -243,10 +264,7 @@ impl Bucket for Platform {
         let (first, count) = slice.map_or((0, None), |(first, count)| (first, Some(count)));
         let opened = glue::open(&bucket, key, number(first), count.map(number));
         let stream = JsFuture::from(opened).await.map_err(|_| Unavailable)?;
-        Ok((!stream.is_null()).then_some(Body {
-            stream,
-            guard: None,
-        }))
+        Ok((!stream.is_null()).then(|| Body::of_stream(stream)))
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), Unavailable> {
@@ -274,7 +292,8 @@ impl OriginPort for Platform {
         request: OriginRequest<Body>,
     ) -> Result<OriginResponse<Body>, OriginError> {
         let controller = AbortController::new().map_err(|_| OriginError::Unreachable)?;
-        let guard = AbortGuard(controller);
+        let signal = controller.signal();
+        let guard = AbortGuard(Some(controller));
         let target = Target::parse(&request.target).map_err(|_| OriginError::Unreachable)?;
         let url = url(&self.policy, &target);
         let body = request
@@ -285,7 +304,6 @@ impl OriginPort for Platform {
         }
         let target = self.bindings.fetcher(&self.policy);
         let packed = request.headers.as_packed();
-        let signal = guard.0.signal();
         let sent = glue::replay(&target, &url, &request.method, packed, &body, &signal);
         let fetched = match sent {
             Ok(promise) => JsFuture::from(promise).await,
@@ -302,10 +320,17 @@ impl OriginPort for Platform {
         };
         ANSWERED.set(now());
         let (status, headers) = read_head(&response);
-        let body = response.body().map(|stream| Body {
-            stream: stream.into(),
-            guard: Some(guard),
-        });
+        let body = match response.body() {
+            Some(stream) => Some(Body {
+                stream: stream.into(),
+                announced: headers.get("content-length").and_then(|n| n.parse().ok()),
+                guard: Some(guard),
+            }),
+            None => {
+                guard.ended();
+                None
+            }
+        };
         Ok(OriginResponse {
             status,
             headers,

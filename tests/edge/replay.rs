@@ -123,7 +123,7 @@ async fn fields_of_one_connection_are_not_replayed() {
 
 #[tokio::test]
 async fn a_chunked_body_arrives_whole() {
-    for length in [0, 1, 65_536, 300_000] {
+    for length in [0, 1, 4_097, 65_536, 300_000] {
         let case = Case::new();
         let body = pattern::bytes(length, length);
         Job::accepted(case.post("/always/echo").body(body).chunked())

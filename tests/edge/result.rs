@@ -45,10 +45,13 @@ async fn bodies_of_every_size_come_back_byte_for_byte() {
     }
 }
 
+/// Around the sizes at which the buffer of a body of unknown length grows, too.
 #[tokio::test]
 async fn bodies_of_unknown_length_come_back_byte_for_byte() {
     for framing in ["chunked", "close"] {
-        for length in [0, 10, 65_536, 65_537, 12_000_000] {
+        for length in [
+            0, 10, 4_096, 4_097, 16_388, 16_389, 65_536, 65_537, 12_000_000,
+        ] {
             let target = format!("/always/stream?bytes={length}&seed=6&framing={framing}");
             let reply = Job::accepted(Case::new().post(&target))
                 .await
