@@ -179,6 +179,23 @@ fn holding_the_id_is_not_enough() {
 }
 
 #[test]
+fn the_id_alone_opens_a_job_whoever_asks() {
+    let world = world();
+    let made = world.request("POST", "/slow");
+    let id = made
+        .field("authorization", "Bearer alice")
+        .body("x")
+        .send()
+        .job();
+    let path = format!("/jobs/{id}");
+    assert_eq!(world.request("GET", &path).send().status, 200);
+    let other = world.request("DELETE", &path);
+    let canceled = other.field("authorization", "Bearer bob").send();
+    assert_eq!(canceled.status, 200);
+    assert_eq!(world.status_of(&id), "canceled");
+}
+
+#[test]
 fn the_token_opens_no_job_that_is_not_there() {
     let world = world();
     let id = world.post("x").job();
