@@ -13,6 +13,7 @@
 )]
 
 mod code;
+mod facts;
 
 use std::collections::BTreeSet;
 use std::fs;
