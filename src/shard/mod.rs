@@ -36,6 +36,10 @@ pub use upkeep::{Sweep, Tick};
 use meta::Meta;
 use schedule::Schedule;
 
+/// Active jobs that a start reads at once. A state takes some 2 KB while it is read, so that a page is a
+/// small part of the isolate's 128 MB however many jobs wait; their schedule takes some 100 bytes each.
+const JOBS_PER_PAGE: usize = 512;
+
 /// Times that hold for all jobs of a shard; from the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -165,9 +169,19 @@ impl<S: Sql> Shard<S> {
     }
 
     fn load_schedule(&mut self) -> Result<(), ShardError> {
-        let rows = self
-            .sql
-            .run(schema::JOBS_ACTIVE, &[Param::Int(self.meta.settled())])?;
+        let mut next = Some(self.meta.settled());
+        while let Some(from) = next {
+            next = self.load_page(from)?;
+        }
+        Ok(())
+    }
+
+    /// Schedules a page of active jobs; returns where the next one begins, unless this was the last.
+    fn load_page(&mut self, from: u64) -> Result<Option<u64>, ShardError> {
+        let most = u64::try_from(JOBS_PER_PAGE).unwrap_or(u64::MAX);
+        let params = [Param::Int(from), Param::Int(most)];
+        let rows = self.sql.run(schema::JOBS_ACTIVE, &params)?;
+        let mut last = None;
         for row in &rows {
             if let [key, state] = row.as_slice() {
                 let key = RowKey(key.int().unwrap_or_default());
@@ -177,9 +191,11 @@ impl<S: Sql> Shard<S> {
                     wake(&record, self.settings.patience)
                 });
                 self.schedule.set(key, wake);
+                last = Some(key);
             }
         }
-        Ok(())
+        let full = rows.len() >= JOBS_PER_PAGE;
+        Ok(last.filter(|_| full).map(|key| key.0.saturating_add(1)))
     }
 
     fn id(&self, key: RowKey, secret: Secret) -> JobId {

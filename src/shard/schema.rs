@@ -30,9 +30,9 @@ pub const META_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES (
 
 /// The last key in use.
 pub const KEY_LAST: &str = "SELECT max(key) FROM jobs";
-/// Active jobs from a key on.
+/// Active jobs from a key on, a page at a time.
 pub const JOBS_ACTIVE: &str =
-    "SELECT key, state FROM jobs WHERE key >= ? AND active = 1 ORDER BY key";
+    "SELECT key, state FROM jobs WHERE key >= ? AND active = 1 ORDER BY key LIMIT ?";
 /// Jobs of one retention class from a key on, a page at a time.
 pub const JOBS_OF_CLASS: &str =
     "SELECT key, state FROM jobs WHERE key >= ? AND class = ? ORDER BY key LIMIT ?";

@@ -200,6 +200,22 @@ fn a_restart_rebuilds_the_schedule_from_the_rows() {
 }
 
 #[test]
+fn a_start_reads_the_active_rows_page_by_page_and_schedules_them_all() {
+    let mut bench = Bench::new();
+    let group: Vec<Accept> = (0..2_000).map(|_| request()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    let wake = bench.shard.wake_at();
+    bench.sql.rows_at_once.set(0);
+    bench.reopen();
+    assert_eq!(
+        (bench.shard.active(), bench.shard.wake_at()),
+        (group.len(), wake)
+    );
+    let most = bench.sql.rows_at_once.get();
+    assert!(most <= 512, "{most} rows in memory at once");
+}
+
+#[test]
 fn one_alarm_looks_at_a_bounded_number_of_jobs_and_the_next_takes_the_rest() {
     let mut bench = Bench::new();
     let group: Vec<Accept> = (0..600).map(|_| request()).collect();

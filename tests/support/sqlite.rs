@@ -14,6 +14,8 @@ pub struct Sqlite {
     pub fail_after: Rc<Cell<Option<u32>>>,
     /// Rows written so far, as the platform counts them (there are no indexes, so rows changed).
     pub rows_written: Rc<Cell<u64>>,
+    /// The most rows that one statement has returned.
+    pub rows_at_once: Rc<Cell<usize>>,
 }
 
 impl Sqlite {
@@ -25,6 +27,7 @@ impl Sqlite {
             connection: Rc::new(connection),
             fail_after: Rc::default(),
             rows_written: Rc::default(),
+            rows_at_once: Rc::default(),
         }
     }
 
@@ -83,6 +86,8 @@ impl Sql for Sqlite {
             });
             read.push(values.collect());
         }
+        self.rows_at_once
+            .set(self.rows_at_once.get().max(read.len()));
         Ok(read)
     }
 
