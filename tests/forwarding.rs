@@ -73,7 +73,6 @@ fn a_request_that_is_passed_through_changes_only_where_it_must() {
         content-length: 3
         x-unknown: kept
         x-unknown: twice
-        x-forwarded-for: 198.51.100.1
         via: 1.1 raincheck",
     );
 }
@@ -154,7 +153,8 @@ fn forwarding_fields_are_replaced_unless_their_writer_is_trusted() {
         sent
     };
     let ip = Some("203.0.113.7");
-    assert_head(&send(ForwardedStyle::None, false, ip), came);
+    assert_head(&send(ForwardedStyle::None, false, ip), "");
+    assert_head(&send(ForwardedStyle::None, true, ip), came);
     assert_head(
         &send(ForwardedStyle::XForwarded, false, ip),
         "x-forwarded-for: 203.0.113.7
@@ -274,6 +274,8 @@ fn a_stored_response_keeps_what_belongs_to_it_end_to_end() {
         Alt-Svc: h3=\":443\"
         CF-Ray: 8abc
         Raincheck-Origin-Status: 202
+        Access-Control-Allow-Origin: https://app.example
+        Access-Control-Allow-Credentials: true
         ETag: \"x\"",
     );
     assert_head(

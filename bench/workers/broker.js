@@ -1,8 +1,8 @@
 // A small queue broker: what the runtime's queue binding sends (one message on /message, a JSON list on
 // /batch), held in memory and delivered in batches to the consumer's queue handler. One service per queue;
 // `ctx.props.queue` says which. Order is not kept and nothing survives the process, as in a local run.
-const BATCH_SIZE_MAX = 6; // As in wrangler.toml.
-const GATHER_MS = 5; // Long enough to fill a batch under load, short beside an attempt.
+const BATCH_SIZE_MAX = 1; // As in wrangler.toml.
+const GATHER_MS = 5; // What a queue takes at least, short beside an attempt.
 const CONCURRENT_BATCHES_MAX = 4; // Consumers at once, per queue.
 const RETRY_DELAY_SECS = 1;
 const ATTEMPTS_MAX = 20;

@@ -12,7 +12,7 @@
 use std::process::ExitCode;
 
 use raincheck::job::Priority;
-use raincheck::policy::limits::MAX_VARIABLE_BYTES;
+use raincheck::policy::limits::{DEAD_LETTERS_SUFFIX, MAX_VARIABLE_BYTES};
 use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text};
 use toml::{Table, Value};
 
@@ -38,8 +38,6 @@ const SHARD_CLASS: &str = "ShardObject";
 const BUCKET: &str = "BUCKET";
 /// The Worker behind, when the origin is a service binding.
 const SERVICE: &str = "ORIGIN";
-/// The dead-letter queue: the Worker knows its messages by this name.
-const DEAD_LETTERS: &str = "raincheck-dead";
 
 const fn producer(priority: Priority) -> &'static str {
     match priority {
@@ -224,7 +222,7 @@ impl Report {
         let consumers = tables(table, &["queues", "consumers"]);
         let consumer = |queue: &str| consumers.iter().find(|it| is(it, "queue", queue));
         let field = format!("{place}queues.consumers");
-        let mut seen: Vec<&str> = Vec::new();
+        let (mut seen, mut dead): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
         for binding in Priority::ALL.map(producer) {
             let bound = producers.iter().find(|it| is(it, "binding", binding));
             let Some(queue) = bound.map(|it| text(it, "queue")) else {
@@ -245,17 +243,26 @@ impl Report {
                     let found = format!("none for {queue:?}");
                     self.mistake(field.clone(), found, format!("one with queue = {queue:?}"));
                 }
-                Some(name) if name != DEAD_LETTERS => {
+                Some(name) if !name.ends_with(DEAD_LETTERS_SUFFIX) => {
                     let found = format!("{queue:?} with dead_letter_queue = {name:?}");
-                    let needed = format!("dead_letter_queue = {DEAD_LETTERS:?}");
+                    let needed =
+                        format!("a dead_letter_queue whose name ends with {DEAD_LETTERS_SUFFIX:?}");
                     self.mistake(field.clone(), found, needed);
                 }
+                Some(name) if !dead.contains(&name) => dead.push(name),
                 Some(_) => {}
             }
+            if queue.ends_with(DEAD_LETTERS_SUFFIX) {
+                let needed =
+                    format!("a name without {DEAD_LETTERS_SUFFIX:?}, which means dead letters");
+                self.mistake(field.clone(), format!("{queue:?} for {binding:?}"), needed);
+            }
         }
-        if consumer(DEAD_LETTERS).is_none() {
-            let found = format!("none for {DEAD_LETTERS:?}");
-            self.mistake(field, found, format!("one with queue = {DEAD_LETTERS:?}"));
+        for name in dead {
+            if consumer(name).is_none() {
+                let found = format!("none for {name:?}");
+                self.mistake(field.clone(), found, format!("one with queue = {name:?}"));
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use js_sys::Reflect;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::job::{Millis, Priority};
-use crate::policy::{ConfigErrors, Origin, Policy, limits};
+use crate::policy::{ConfigError, ConfigErrors, Origin, Policy, limits};
 use crate::shard::Settings;
 
 /// An object in the bucket that no record names counts as an orphan after this long: longer than any
@@ -26,8 +26,6 @@ pub(super) const ORIGIN: &str = "ORIGIN";
 pub(super) const QUEUE_HIGH: &str = "QUEUE_HIGH";
 pub(super) const QUEUE_NORMAL: &str = "QUEUE_NORMAL";
 pub(super) const QUEUE_LOW: &str = "QUEUE_LOW";
-/// The queue of messages that another queue gave up on.
-pub(super) const DEAD_LETTERS: &str = "raincheck-dead";
 /// `detached`: the queue handler returns while its jobs still run. For local runs only, where a
 /// queue delivers one batch at a time.
 pub(super) const CONSUMER: &str = "RAINCHECK_CONSUMER";
@@ -78,7 +76,11 @@ impl Bindings {
         POLICY.with(|cell| {
             cell.get_or_init(|| {
                 let text = self.get(CONFIGURATION).as_string().unwrap_or_default();
-                Policy::parse(&text).map(Rc::new)
+                let policy = Policy::parse(&text)?;
+                if matches!(policy.origin, Origin::Service) && self.get(ORIGIN).is_undefined() {
+                    return Err(unbound_origin().into());
+                }
+                Ok(Rc::new(policy))
             })
             .clone()
         })
@@ -96,6 +98,15 @@ impl Bindings {
             tombstone: policy.map_or(limits::DEFAULT_TOMBSTONE, |policy| policy.tombstone),
             orphan_grace: ORPHAN_GRACE,
         }
+    }
+}
+
+/// Without the binding the requests would go to whoever answers on the Internet.
+fn unbound_origin() -> ConfigError {
+    ConfigError {
+        field: "origin".to_owned(),
+        found: "{ service = true }, but no service bound as ORIGIN".to_owned(),
+        allowed: "a URL, or a service with binding = \"ORIGIN\" in wrangler.toml".to_owned(),
     }
 }
 

@@ -67,7 +67,9 @@ export async function store(bucket, key, body, announced, limit) {
   } catch (error) {
     await source.cancel();
     await bucket.delete(key).catch(() => {});
-    return error instanceof Refused ? error.message : "storage";
+    if (error instanceof Refused) return error.message;
+    console.warn("bucket:", error);
+    return "storage";
   }
 }
 

@@ -13,8 +13,9 @@ use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 use crate::gateway::call::Envelope;
 use crate::gateway::consume::{self, Disposal};
 use crate::gateway::front::{Action, Announced, Head, Isolate, PassThrough, decide};
-use crate::gateway::message::{JOBS_PER_MESSAGE, Message};
-use crate::gateway::{Reply, serve};
+use crate::gateway::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
+use crate::gateway::{Reply, hold, serve};
+use crate::policy::limits::DEAD_LETTERS_SUFFIX;
 use crate::policy::{ConfigErrors, Policy};
 use crate::protocol::Headers;
 use crate::protocol::cors;
@@ -22,7 +23,7 @@ use crate::protocol::forwarding::Edits;
 use crate::protocol::hop::HOP_BY_HOP;
 use crate::protocol::problem::{Problem, ProblemCode};
 
-use super::bindings::{Bindings, DEAD_LETTERS, SHARDS};
+use super::bindings::{Bindings, SHARDS};
 use super::glue;
 use super::ports::{Body, Platform, now, random, response, url};
 
@@ -158,12 +159,12 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
             call,
             wait: Some((id, span)),
             ..
-        } => serve::ask_when_ended(platform, &id, span, &call).await,
+        } => hold::ask_when_ended(platform, &id, span, &call).await,
         Action::Redrive { id, call } => serve::redrive(platform, id, *call).await,
         Action::Accept(plan) => {
             let body = request.body().map(|stream| Body::of_stream(stream.into()));
             if plan.hold.0 > 0 {
-                serve::accept_and_hold(platform, *plan, body).await
+                hold::accept_and_hold(platform, *plan, body).await
             } else {
                 serve::accept(platform, *plan, body).await
             }
@@ -173,9 +174,14 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
 
 fn misconfigured(errors: &ConfigErrors) -> Reply {
     worker::console_error!("misconfigured: {errors}");
-    Problem::new(ProblemCode::Misconfigured)
-        .detail(errors.to_string())
-        .into()
+    let problem = Problem::new(ProblemCode::Misconfigured);
+    match errors.as_slice().first() {
+        Some(first) => problem
+            .detail(first.to_string())
+            .field(first.field.clone())
+            .into(),
+        None => problem.into(),
+    }
 }
 
 fn read_head(request: &Request) -> Option<Head> {
@@ -250,13 +256,7 @@ fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Respons
     let (_, packed) = text.split_once('\n').unwrap_or((&text, ""));
     let mut headers = Headers::from_packed(packed);
     cors::decorate(&policy.cors_origins, origin, &mut headers);
-    glue::amend(
-        &answer,
-        answer.status(),
-        headers.as_packed(),
-        &JsValue::UNDEFINED,
-    )
-    .unwrap_or(answer)
+    glue::amend(&answer, headers.as_packed(), &JsValue::UNDEFINED).unwrap_or(answer)
 }
 
 #[event(queue)]
@@ -270,7 +270,7 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
     };
     let detached = bindings.is_detached();
     let platform = Rc::new(Platform { bindings, policy });
-    if batch.queue() == DEAD_LETTERS {
+    if batch.queue().ends_with(DEAD_LETTERS_SUFFIX) {
         join_all(messages.iter().map(|message| bury(&platform, message))).await;
         return Ok(());
     }
@@ -292,10 +292,16 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
         .checked_div(largest.unwrap_or(1))
         .unwrap_or(1)
         .max(1);
+    let last_begin = now().plus(BEGIN_WITHIN);
     futures_util::stream::iter(messages)
         .for_each_concurrent(at_a_time, |message| {
             let platform = Rc::clone(&platform);
-            async move { run(&platform, &message, false).await }
+            async move {
+                if now() > last_begin {
+                    return message.retry();
+                }
+                run(&platform, &message, false).await;
+            }
         })
         .await;
     Ok(())
@@ -319,6 +325,8 @@ async fn bury(platform: &Platform, raw: &RawMessage) {
     let Some(message) = parse(raw) else {
         return raw.ack();
     };
+    let shard = message.shard;
+    worker::console_warn!("a queue gave up on a message of shard {shard}");
     match consume::dead_letter(platform, &message).await {
         Disposal::Acknowledge => raw.ack(),
         Disposal::Retry => raw.retry(),

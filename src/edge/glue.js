@@ -42,11 +42,14 @@ export function respond(status, packed, body) {
 }
 
 /** The response with other fields and, unless undefined, another body. */
-export function amend(response, status, packed, body) {
-  const headers = unpack(packed);
-  // The body of a response goes on as it came only if the runtime may take care of its coding.
-  if (body === undefined) return new Response(response.body, { status, headers });
-  return new Response(body, { status, headers, encodeBody: "manual" });
+export function amend(response, packed, body) {
+  if (body !== undefined) return respond(response.status, packed, body);
+  // Made of the response itself, it also keeps whether its body is already encoded.
+  const amended = new Response(response.body, response);
+  for (const name of [...amended.headers.keys()]) amended.headers.delete(name);
+  const lines = packed.split("\n");
+  for (let i = 0; i + 1 < lines.length; i += 2) amended.headers.append(lines[i], lines[i + 1]);
+  return amended;
 }
 
 /** Objects by name; making an id is a hash that need not be done for each request. */
@@ -66,7 +69,7 @@ const SHARD = "http://shard/";
 /** Asks a shard to pack its answer, see `respondPacked`. */
 const SHARD_PACKED = "http://shard/packed";
 
-/** A packed answer: status, then name and value of each field, then nothing, then the content; tabs between. */
+/** A packed answer: status, then name and value of each field, then nothing, the content and a dot; tabs between. */
 const PACKED = "raincheck-packed";
 
 /** Calls a shard. */
@@ -117,7 +120,7 @@ export function respondPacked(packed) {
 function unpackedResponse(packed) {
   const parts = packed.split("\t");
   let end = 1;
-  while (parts[end] !== "") end += 2;
+  while (end < parts.length && parts[end] !== "") end += 2;
   const content = parts[end + 1];
   const response = new Response(content === "" ? null : content, { status: Number(parts[0]) });
   // Cheaper than an object of them, whose names the runtime has to look up again.
@@ -196,10 +199,9 @@ export async function passThrough(fetcher, request, plan, endsHere, varies) {
   const headers = new Headers(request.headers);
   if (lines[1] !== "") for (const name of lines[1].split(",")) headers.delete(name);
   for (let i = 2; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
-  const init = { method: request.method, headers, body: request.body, redirect: "manual" };
   let response;
   try {
-    response = await send(fetcher, lines[0], init);
+    response = await send(fetcher, ...onward(request, lines[0], headers));
   } catch (error) {
     console.warn("origin:", error);
     throw new OriginUnreachable();
@@ -208,10 +210,22 @@ export async function passThrough(fetcher, request, plan, endsHere, varies) {
   const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(fieldsNamedBy(named));
   const present = names.filter((name) => response.headers.has(name));
   if ((present.length === 0 && !varies) || response.webSocket) return response;
+  // Nobody can make a response of such a status, only hand on the one that there is.
+  if (response.status < 200 || response.status > 599) return response;
   const amended = new Response(response.body, response);
   for (const name of present) amended.headers.delete(name);
   if (varies) amended.headers.append("vary", "Prefer");
   return amended;
+}
+
+/** Where a request goes, and how. */
+function onward(request, url, headers) {
+  const { method, body } = request;
+  // Said to be of GET or HEAD, a body is refused; copied with its request it is not.
+  if (body !== null && (method === "GET" || method === "HEAD")) {
+    return [new Request(url, request), { headers, redirect: "manual" }];
+  }
+  return [url, { method, headers, body, redirect: "manual" }];
 }
 
 /** A request of an attempt. The response's bytes are kept as they come, compressed or not. */

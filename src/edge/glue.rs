@@ -21,7 +21,6 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(super) fn amend(
         response: &Response,
-        status: u16,
         packed: &str,
         body: &JsValue,
     ) -> Result<Response, JsValue>;

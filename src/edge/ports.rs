@@ -186,7 +186,7 @@ impl Shards for Platform {
         fields: &[(&str, Option<String>)],
         body: Option<Body>,
     ) -> Response {
-        let (status, mut headers) = read_head(&response);
+        let (_, mut headers) = read_head(&response);
         for (name, value) in fields {
             match value {
                 Some(value) => headers.set(*name, value.clone()),
@@ -194,7 +194,7 @@ impl Shards for Platform {
             }
         }
         let body = body.map_or(JsValue::UNDEFINED, |body| body.stream);
-        glue::amend(&response, status, headers.as_packed(), &body).unwrap_or(response)
+        glue::amend(&response, headers.as_packed(), &body).unwrap_or(response)
     }
 }
 
@@ -263,19 +263,26 @@ impl Bucket for Platform {
         let bucket = self.bindings.get(BUCKET);
         let (first, count) = slice.map_or((0, None), |(first, count)| (first, Some(count)));
         let opened = glue::open(&bucket, key, number(first), count.map(number));
-        let stream = JsFuture::from(opened).await.map_err(|_| Unavailable)?;
+        let stream = JsFuture::from(opened)
+            .await
+            .map_err(|error| bucket_failed(&error))?;
         Ok((!stream.is_null()).then(|| Body::of_stream(stream)))
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), Unavailable> {
         let list: Array = keys.iter().map(|key| JsValue::from_str(key)).collect();
         let bucket = self.bindings.get(BUCKET);
-        let removed = glue::remove(&bucket, list).map_err(|_| Unavailable)?;
+        let removed = glue::remove(&bucket, list).map_err(|error| bucket_failed(&error))?;
         JsFuture::from(removed)
             .await
             .map(|_| ())
-            .map_err(|_| Unavailable)
+            .map_err(|error| bucket_failed(&error))
     }
+}
+
+fn bucket_failed(error: &JsValue) -> Unavailable {
+    worker::console_warn!("bucket: {}", glue::message_of(error));
+    Unavailable
 }
 
 /// An answer of the origin is good for this long as a sign that it listens.
@@ -320,16 +327,15 @@ impl OriginPort for Platform {
         };
         ANSWERED.set(now());
         let (status, headers) = read_head(&response);
-        let body = match response.body() {
-            Some(stream) => Some(Body {
+        let body = if let Some(stream) = response.body() {
+            Some(Body {
                 stream: stream.into(),
                 announced: headers.get("content-length").and_then(|n| n.parse().ok()),
                 guard: Some(guard),
-            }),
-            None => {
-                guard.ended();
-                None
-            }
+            })
+        } else {
+            guard.ended();
+            None
         };
         Ok(OriginResponse {
             status,

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::job::{BodyRef, JobId, Millis, Outcome, Plan, Priority, RowKey};
-use crate::protocol::Headers;
+
+pub use super::head::{HEAD_VERSION, RequestHead, ResponseHead};
 
 /// The header that carries a call.
 pub const CALL_HEADER: &str = "raincheck-call";
@@ -21,7 +22,7 @@ pub const OBJECT_HEADER: &str = "raincheck-object";
 /// In a shard's answer: the first byte and the number of bytes of that object to send.
 pub const SLICE_HEADER: &str = "raincheck-slice";
 
-/// In a shard's answer to an accept that asked to be held: the id of the job to wait for.
+/// In a shard's answer to a call that asked to be held: the id of the job.
 pub const HELD_HEADER: &str = "raincheck-held";
 
 /// Version of the calls. A shard refuses a later one, and the caller answers 503 meanwhile.
@@ -137,39 +138,6 @@ pub struct KeyCall {
     pub window: Millis,
 }
 
-/// The head of the request that every attempt repeats. It is kept for as long as the job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestHead {
-    /// Version of the stored form.
-    pub v: u8,
-    /// The method.
-    pub method: String,
-    /// The target as the client sent it.
-    pub target: String,
-    /// The header fields for the origin, all but those of the attempt.
-    pub headers: Headers,
-    /// The client's `Idempotency-Key` as it was sent; without one the job's id is the key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-}
-
-/// The head of a stored response.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseHead {
-    /// Version of the stored form.
-    pub v: u8,
-    /// The origin's status.
-    pub status: u16,
-    /// Its end-to-end header fields.
-    pub headers: Headers,
-    /// The body ended with the connection, and nothing said how long it was to be.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub length_unverified: bool,
-}
-
-/// Version of [`RequestHead`] and [`ResponseHead`].
-pub const HEAD_VERSION: u8 = 1;
-
 /// Which part of a job is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,6 +160,9 @@ pub struct ViewCall {
     /// Answer without content.
     #[serde(default, skip_serializing_if = "is_false")]
     pub head: bool,
+    /// `If-Match` of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_match: Option<String>,
     /// `If-None-Match` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_none_match: Option<String>,
@@ -201,6 +172,10 @@ pub struct ViewCall {
     /// `If-Range` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_range: Option<String>,
+    /// For a caller that holds a receipt: name the job in [`HELD_HEADER`] where the answer is the job's own,
+    /// and not that of a storage that cannot be read now.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub held: bool,
     /// Show the history of attempts in the document.
     #[serde(default, skip_serializing_if = "is_false")]
     pub include_attempts: bool,
@@ -305,24 +280,6 @@ impl Envelope {
     }
 }
 
-impl RequestHead {
-    /// Reads a stored head. `None` when it is none, or of a later build.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let head: Self = serde_json::from_str(text).ok()?;
-        (head.v <= HEAD_VERSION).then_some(head)
-    }
-}
-
-impl ResponseHead {
-    /// Reads a stored head. `None` when it is none, or of a later build.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let head: Self = serde_json::from_str(text).ok()?;
-        (head.v <= HEAD_VERSION).then_some(head)
-    }
-}
-
 impl Call {
     /// Whether it waits for a commit that it shares: what writes does, what only reads need not, and
     /// what is rare is not worth it.
@@ -355,9 +312,11 @@ impl ViewCall {
             base,
             view,
             head: false,
+            if_match: None,
             if_none_match: None,
             range: None,
             if_range: None,
+            held: false,
             include_attempts: false,
         }
     }

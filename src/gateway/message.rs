@@ -14,6 +14,11 @@ pub const MESSAGE_VERSION: u8 = 1;
 /// renewals and reports, which must not wait for an origin.
 pub const JOBS_PER_MESSAGE: usize = 5;
 
+/// A consumer invocation may take 15 minutes
+/// (<https://developers.cloudflare.com/queues/platform/limits/>), and one attempt 14. A message whose turn
+/// comes later than this is handed back: its attempts would be cut off with their outcome unknown.
+pub const BEGIN_WITHIN: Millis = Millis::from_secs(30);
+
 /// Longest delay that a queue takes (12 hours). A later job gets its message from the alarm.
 pub const DELAY_MAX: Millis = Millis::from_secs(12 * 3600);
 

@@ -5,6 +5,8 @@ pub mod consume;
 pub mod frame;
 pub mod front;
 pub mod hash;
+mod head;
+pub mod hold;
 pub mod host;
 pub mod message;
 pub mod ports;

@@ -7,6 +7,9 @@ use crate::protocol::problem::Problem;
 /// platform commonly takes 16 KB of fields and more.
 pub const PACKED_MAX: usize = 8 * 1024;
 
+/// What a packed reply ends with.
+const PACKED_END: &str = ".";
+
 /// The content of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -55,7 +58,8 @@ impl Reply {
     }
 
     /// All of it as the value of one header field, where it is short and plain enough: status, name and
-    /// value of each field, nothing, then the content, with tabs between.
+    /// value of each field, nothing, the content, then [`PACKED_END`], with tabs between. Without that end
+    /// the tabs of an empty content would be lost: a field's value has no white space around it.
     ///
     /// A reply that goes from a shard to a Worker and on to a client is so made and taken apart once
     /// instead of at every hop.
@@ -80,13 +84,15 @@ impl Reply {
             }
         }
         let tabs = names.len().checked_mul(2)?;
-        packed.push_str("\t\t");
-        packed.push_str(content);
+        for part in ["", content, PACKED_END] {
+            packed.push('\t');
+            packed.push_str(part);
+        }
         let is_plain = packed
             .bytes()
             .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte));
         let is_unambiguous =
-            packed.bytes().filter(|byte| *byte == b'\t').count() == tabs.checked_add(2)?;
+            packed.bytes().filter(|byte| *byte == b'\t').count() == tabs.checked_add(3)?;
         (is_plain && is_unambiguous && packed.len() <= PACKED_MAX).then_some(packed)
     }
 
@@ -134,9 +140,9 @@ mod tests {
         );
         assert_eq!(
             receipt.packed().as_deref(),
-            Some("202\tetag\t\"v1\"\tretry-after\t1\t\t{\"id\":\"j\"}")
+            Some("202\tetag\t\"v1\"\tretry-after\t1\t\t{\"id\":\"j\"}\t.")
         );
-        assert_eq!(Reply::new(304).packed().as_deref(), Some("304\t\t"));
+        assert_eq!(Reply::new(304).packed().as_deref(), Some("304\t\t\t."));
     }
 
     #[test]

@@ -6,16 +6,15 @@
 
 use serde::Serialize;
 
-use crate::job::{BodyRef, JobId, Millis, RowKey};
+use crate::job::{BodyRef, JobId, RowKey};
 use crate::protocol::problem::{Problem, ProblemCode};
 
 use super::call::{
-    AcceptCall, Call, Envelope, HELD_HEADER, JobCall, OBJECT_HEADER, PayloadCall, RedriveCall,
-    SLICE_HEADER, View, ViewCall,
+    AcceptCall, Call, Envelope, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
 };
 use super::front::{AcceptPlan, Announced, INLINE_MAX, too_large};
 use super::hash::hex;
-use super::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable, Waiting};
+use super::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
 use super::reply::Reply;
 
 /// Everything that serving a client takes.
@@ -43,115 +42,30 @@ pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
 }
 
 async fn with_object<P: Front>(ports: &P, response: P::Response) -> P::Response {
+    try_with_object(ports, response)
+        .await
+        .unwrap_or_else(|Unavailable| storage_unavailable(ports))
+}
+
+pub(super) async fn try_with_object<P: Front>(
+    ports: &P,
+    response: P::Response,
+) -> Result<P::Response, Unavailable> {
     let Some(object) = ports.field(&response, OBJECT_HEADER) else {
-        return response;
+        return Ok(response);
     };
     let slice = ports.field(&response, SLICE_HEADER).and_then(|text| {
         let (first, count) = text.split_once(' ')?;
         Some((first.parse().ok()?, count.parse().ok()?))
     });
-    match ports.get(&object, slice).await {
-        Ok(Some(body)) => ports.amend(
+    Ok(match ports.get(&object, slice).await? {
+        Some(body) => ports.amend(
             response,
             &[(OBJECT_HEADER, None), (SLICE_HEADER, None)],
             Some(body),
         ),
-        Ok(None) => ports.respond(Problem::new(ProblemCode::ResultNotStored).into()),
-        Err(Unavailable) => storage_unavailable(ports),
-    }
-}
-
-/// Asks a shard about a job once it has ended, or when `span` is over.
-pub async fn ask_when_ended<P: Front + Waiting>(
-    ports: &P,
-    id: &JobId,
-    span: Millis,
-    call: &Call,
-) -> P::Response {
-    until_ended(ports, id, span).await;
-    let answer = ask(ports, id.shard, call).await;
-    if matches!(ports.status(&answer), 404 | 410) {
-        // There was nothing to wait for.
-        return answer;
-    }
-    let applied = joined(ports, &answer, APPLIED, &waited(span));
-    ports.amend(answer, &[(APPLIED, Some(applied))], None)
-}
-
-/// The field that says which preferences were honoured (RFC 7240 section 3).
-const APPLIED: &str = "preference-applied";
-
-/// The preference `wait`, as far as it was honoured: within the limit.
-fn waited(span: Millis) -> String {
-    format!("wait={}", span.0 / 1000)
-}
-
-/// The value of a list-valued field with one more member.
-fn joined<P: Front>(ports: &P, answer: &P::Response, name: &str, ours: &str) -> String {
-    match ports.field(answer, name) {
-        Some(theirs) => format!("{theirs}, {ours}"),
-        None => ours.to_owned(),
-    }
-}
-
-async fn until_ended<P: Waiting>(ports: &P, id: &JobId, span: Millis) {
-    let watch = Call::Watch(JobCall { id: id.to_string() });
-    if let Ok(header) = Envelope::header_of(id.shard, &watch) {
-        ports.until_ended(id.shard, header, span).await;
-    }
-}
-
-/// Takes a request in and holds it: the response is the origin's if it comes within the plan's time,
-/// else the receipt (RFC 7240 sections 4.1 and 4.3). The job is durable before the wait begins.
-pub async fn accept_and_hold<P: Front + Waiting>(
-    ports: &P,
-    mut plan: AcceptPlan,
-    body: Option<P::Body>,
-) -> P::Response {
-    let (hold, base) = (plan.hold, plan.call.base.clone());
-    let mut honoured = Vec::new();
-    if plan.call.preferred {
-        honoured.push("respond-async".to_owned());
-    }
-    if plan.hold_preferred {
-        honoured.push(waited(hold));
-    }
-    let honoured = honoured.join(", ");
-    plan.call.held = true;
-    let receipt = accept(ports, plan, body).await;
-    let Some(id) = ports
-        .field(&receipt, HELD_HEADER)
-        .and_then(|text| JobId::parse(&text))
-    else {
-        return receipt;
-    };
-    until_ended(ports, &id, hold).await;
-    let status = format!("{base}/{id}");
-    let view = Call::View(ViewCall::of(&id, base, View::Result));
-    match call_shard(ports, id.shard, &view, CallBody::Empty).await {
-        // A result never has 202 as its status: the job goes on.
-        Ok(answer) if ports.status(&answer) != 202 => {
-            let answer = with_object(ports, answer).await;
-            let vary = joined(ports, &answer, "vary", "Prefer");
-            // The only way to learn the job's name, for whoever wants to read the result again.
-            let name = format!("<{status}>; rel=\"status\"");
-            let link = joined(ports, &answer, "link", &name);
-            let mut fields = vec![("vary", Some(vary)), ("link", Some(link))];
-            if !honoured.is_empty() {
-                let applied = joined(ports, &answer, APPLIED, &honoured);
-                fields.push((APPLIED, Some(applied)));
-            }
-            ports.amend(answer, &fields, None)
-        }
-        // Whatever went wrong after the receipt, the receipt stands.
-        Ok(_) | Err(Unavailable) => {
-            let mut fields = vec![(HELD_HEADER, None)];
-            if !honoured.is_empty() {
-                fields.push((APPLIED, Some(honoured)));
-            }
-            ports.amend(receipt, &fields, None)
-        }
-    }
+        None => ports.respond(Problem::new(ProblemCode::ResultNotStored).into()),
+    })
 }
 
 /// The call that takes a request in, where it is nothing but that call: a small body of announced
@@ -215,10 +129,22 @@ async fn try_accept<P: Front>(
     call.lookup = false;
     // When the answer is lost the job may stand; only with a key does a second try find it.
     let safe_to_repeat = call.key.is_some();
+    let uploaded = match &call.payload {
+        PayloadCall::Object(body) => body.object.clone(),
+        PayloadCall::Absent | PayloadCall::Inline(_) => None,
+    };
     let call = Call::Accept(Box::new(call));
-    call_shard(ports, shard, &call, carried)
+    let response = call_shard(ports, shard, &call, carried)
         .await
-        .map_err(|Unavailable| unavailable().retryable(safe_to_repeat))
+        .map_err(|Unavailable| unavailable().retryable(safe_to_repeat))?;
+    // A refusal is certain: no record names the object. Its note may be gone, if the upload took longer
+    // than the note stands, and then nobody else would delete it.
+    if let Some(object) = uploaded
+        && ports.status(&response) != 202
+    {
+        let _ = ports.delete(&[object]).await;
+    }
+    Ok(response)
 }
 
 /// Where the body goes: into the call, or into the bucket.
@@ -341,7 +267,7 @@ pub async fn redrive<P: Front>(ports: &P, id: JobId, call: RedriveCall) -> P::Re
     let shard = id.shard;
     let question = Call::Redrive(call);
     let Ok(response) = call_shard(ports, shard, &question, CallBody::Empty).await else {
-        return storage_unavailable(ports);
+        return not_known(ports);
     };
     let Some(source) = ports.field(&response, OBJECT_HEADER) else {
         return response;
@@ -352,10 +278,16 @@ pub async fn redrive<P: Front>(ports: &P, id: JobId, call: RedriveCall) -> P::Re
     match copy(ports, shard, &source).await {
         Ok(reference) => {
             call.object = Some(reference);
-            ask(ports, shard, &Call::Redrive(call)).await
+            let answer = call_shard(ports, shard, &Call::Redrive(call), CallBody::Empty).await;
+            answer.unwrap_or_else(|Unavailable| not_known(ports))
         }
         Err(problem) => ports.respond(problem.into()),
     }
+}
+
+/// Without an answer the new job may be there or not: to ask again could make another.
+fn not_known<P: Shards>(ports: &P) -> P::Response {
+    ports.respond(unavailable().retryable(false).into())
 }
 
 async fn copy<P: Front>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, Problem> {

@@ -92,3 +92,7 @@ pub const LEASE: std::ops::RangeInclusive<Millis> = Millis::from_secs(1)..=Milli
 pub const DEFAULT_TOMBSTONE: Millis = Millis::from_secs(3600);
 /// The range of `tombstone`: its rows take room, so at most a week.
 pub const TOMBSTONE: std::ops::RangeInclusive<Millis> = Millis(0)..=Millis::from_secs(7 * 86_400);
+
+/// What the name of the dead-letter queue ends with: by that the Worker knows its messages. The rest is
+/// free, so that an account can have several deployments.
+pub const DEAD_LETTERS_SUFFIX: &str = "-dead";

@@ -128,4 +128,14 @@ impl Policy {
             .iter()
             .find(|rule| rule.matches(method, &canonical, header))
     }
+
+    /// Whether a request with this method and path may become a job, whatever header fields it has: what a
+    /// CORS preflight asks about has not been sent yet.
+    #[must_use]
+    pub fn may_defer(&self, method: &str, path: &str) -> bool {
+        canonical_path(path).is_some_and(|canonical| {
+            let mut rules = self.rules.iter();
+            rules.any(|rule| rule.defer != Defer::Never && rule.takes(method, &canonical))
+        })
+    }
 }

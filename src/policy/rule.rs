@@ -135,8 +135,7 @@ impl Rule {
         canonical: &str,
         header: &mut dyn FnMut(&str) -> Option<String>,
     ) -> bool {
-        self.takes_method(method)
-            && self.path.matches(canonical)
+        self.takes(method, canonical)
             && (self.content_types.is_empty()
                 || header("content-type").is_some_and(|value| self.takes_content_type(&value)))
             && self.headers.iter().all(|condition| {
@@ -145,6 +144,11 @@ impl Rule {
                     Some(expected) => value.trim_matches([' ', '\t']) == expected,
                 })
             })
+    }
+
+    /// Whether a request matches, as far as method and path go.
+    pub(super) fn takes(&self, method: &str, canonical: &str) -> bool {
+        self.takes_method(method) && self.path.matches(canonical)
     }
 
     fn takes_method(&self, method: &str) -> bool {

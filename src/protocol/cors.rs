@@ -8,7 +8,7 @@ pub const EXPOSED: &str = "Location, Content-Location, Operation-Location, Retry
      Preference-Applied, Accept-Ranges, Content-Range, Raincheck-Origin-Status, Raincheck-Length-Unverified";
 
 /// Request fields that scripts may send.
-pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent, \
+pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent, \
      Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline";
 
 /// Methods that scripts may use: those of job resources, and those that rules can defer.
@@ -48,6 +48,8 @@ pub fn decorate(origins: &[String], request_origin: Option<&str>, response: &mut
     if let Some(allowed) = request_origin.and_then(|origin| allowed_origin(origins, origin)) {
         response.set("access-control-allow-origin", allowed);
         response.set("access-control-expose-headers", EXPOSED);
+        // The origin's word for its own list of pages; with ours it would let others read with cookies.
+        response.remove("access-control-allow-credentials");
     }
 }
 
@@ -69,13 +71,17 @@ mod tests {
         #[test]
         fn only_a_configured_origin_is_ever_allowed(origin in "(https?://)?[a-z.]{0,20}|null") {
             let origins = ["https://app.example".to_owned()];
-            let mut response = Headers::new();
+            let mut response = Headers::from_iter([("access-control-allow-credentials", "true")]);
             decorate(&origins, Some(&origin), &mut response);
             prop_assert_eq!(
                 response.contains("access-control-allow-origin"),
                 origin == "https://app.example"
             );
             prop_assert_eq!(response.get("vary"), Some("Origin"));
+            prop_assert!(
+                !(response.contains("access-control-allow-origin")
+                    && response.contains("access-control-allow-credentials"))
+            );
         }
     }
 }

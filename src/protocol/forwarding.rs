@@ -228,12 +228,15 @@ fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits
 }
 
 /// The head of an origin's response as it is kept for the result: end-to-end fields without
-/// [`PLATFORM_RESPONSE_FIELDS`] and `Raincheck-*`.
+/// [`PLATFORM_RESPONSE_FIELDS`], `Raincheck-*`, and without `Access-Control-*`: that was the origin's
+/// word to the page that asked, and a result is read by others, whom the configuration names.
 #[must_use]
 pub fn response_to_store(headers: Headers) -> Headers {
     let mut headers = headers.without_hop_by_hop();
     headers.retain(|name, _| {
-        !PLATFORM_RESPONSE_FIELDS.contains(&name) && !name.starts_with(OWN_PREFIX)
+        !PLATFORM_RESPONSE_FIELDS.contains(&name)
+            && !name.starts_with(OWN_PREFIX)
+            && !name.starts_with("access-control-")
     });
     headers
 }
@@ -256,7 +259,7 @@ fn add_via(edits: &mut Edits, headers: &Headers) {
 
 fn add_forwarded(edits: &mut Edits, headers: &Headers, info: &ForwardingInfo<'_>) {
     let (x_forwarded, forwarded) = match info.style {
-        ForwardedStyle::None => return,
+        ForwardedStyle::None => (false, false),
         ForwardedStyle::XForwarded => (true, false),
         ForwardedStyle::Forwarded => (false, true),
         ForwardedStyle::Both => (true, true),

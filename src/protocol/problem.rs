@@ -87,8 +87,6 @@ problem_codes! {
     RangeNotSatisfiable = "range_not_satisfiable", 416, false, "The range is outside the result";
     /// The header fields are too large to keep.
     HeadersTooLarge = "headers_too_large", 431, false, "The request header fields are too large";
-    /// The client sends more than it may.
-    RateLimited = "rate_limited", 429, true, "Too many requests";
 
     // The job.
     /// The job's retention is over.
@@ -119,8 +117,6 @@ problem_codes! {
     Misconfigured = "misconfigured", 503, false, "The gateway is not configured correctly";
     /// Records or bodies cannot be stored or read now.
     StorageUnavailable = "storage_unavailable", 503, true, "Storage is temporarily unavailable";
-    /// More work came than can be taken now.
-    Overloaded = "overloaded", 503, true, "The gateway is overloaded";
     /// A defect of the gateway.
     InternalError = "internal_error", 500, false, "The gateway failed";
 }

@@ -156,9 +156,11 @@ fn view(view: View) -> ViewCall {
         base: "https://h/jobs".to_owned(),
         view,
         head: false,
+        if_match: None,
         if_none_match: None,
         range: None,
         if_range: None,
+        held: false,
         include_attempts: false,
     }
 }

@@ -1,6 +1,6 @@
 //! Status documents, state by state.
 
-use raincheck::gateway::call::{AcceptCall, Call, View, ViewCall};
+use raincheck::gateway::call::{AcceptCall, Call, RedriveCall, View, ViewCall};
 use raincheck::job::{Millis, Outcome};
 
 use super::support::jobs::{DEADLINE, RETENTION};
@@ -208,6 +208,60 @@ fn an_unchanged_document_is_not_sent_again() {
     assert_eq!(desk.call(with("\"v2\""), b"").status, 200);
     desk.claimed();
     assert_eq!(desk.call(with("\"v1\""), b"").status, 200);
+}
+
+/// The version that a client decided upon.
+fn if_match(tag: &str) -> ViewCall {
+    ViewCall {
+        if_match: Some(tag.to_owned()),
+        ..view(View::Status)
+    }
+}
+
+#[test]
+fn a_change_is_made_only_to_the_version_that_it_names() {
+    let mut desk = Desk::new();
+    for call in [
+        Call::Cancel(if_match("\"v2\"")),
+        Call::Cancel(if_match("W/\"v1\"")),
+        Call::View(if_match("\"v2\"")),
+    ] {
+        let refused = desk.call(call, b"");
+        assert_eq!(refused.status, 412);
+        assert!(transcript(&refused).contains("\"code\":\"precondition_failed\""));
+    }
+    assert_eq!(document(&mut desk)["status"], "queued");
+    let canceled = desk.call(Call::Cancel(if_match("\"v0\", \"v1-attempts\"")), b"");
+    assert_eq!(canceled.status, 200);
+    assert_eq!(desk.call(Call::Purge(if_match("\"v1\"")), b"").status, 412);
+    assert_eq!(document(&mut desk)["status"], "canceled");
+    assert_eq!(desk.call(Call::Purge(if_match("\"v2\"")), b"").status, 204);
+    assert_eq!(desk.call(Call::Purge(if_match("\"v2\"")), b"").status, 404);
+}
+
+#[test]
+fn a_redrive_is_made_only_of_the_version_that_it_names() {
+    let mut desk = Desk::new();
+    desk.claimed().finished(Outcome::Malformed, None);
+    for (tag, status) in [("\"v1\"", 412), ("\"v3\"", 202)] {
+        let call = RedriveCall {
+            view: if_match(tag),
+            object: None,
+        };
+        assert_eq!(desk.call(Call::Redrive(call), b"").status, status, "{tag}");
+    }
+}
+
+#[test]
+fn a_change_that_is_not_wanted_of_this_version_is_not_made() {
+    let mut desk = Desk::new();
+    for (tag, status) in [("*", 412), ("\"v1\"", 412), ("\"v2\"", 200)] {
+        let call = ViewCall {
+            if_none_match: Some(tag.to_owned()),
+            ..view(View::Status)
+        };
+        assert_eq!(desk.call(Call::Cancel(call), b"").status, status, "{tag}");
+    }
 }
 
 #[test]

@@ -23,4 +23,16 @@ async fn a_refused_configuration_is_a_problem_that_names_the_field() {
     }
     let reply = gateway.send(Request::new("HEAD", "/pass/echo")).await;
     assert_eq!(reply.status, 503);
+    let reply = gateway.send(Request::get("/pass/echo")).await;
+    assert_eq!(reply.json()["field"], "rules[always].attempts");
+}
+
+/// Else the requests, with their credentials, would go to whoever answers by that name.
+#[tokio::test]
+async fn a_service_that_is_not_bound_is_a_problem_and_nothing_is_sent() {
+    let text = rules::plain("x").replace("origin = \"x\"", "origin = { service = true }");
+    let gateway = Gateway::start(&text);
+    let reply = gateway.send(Request::get("/pass/echo")).await;
+    assert_problem(&reply, 503, "misconfigured");
+    assert_eq!(reply.json()["field"], "origin");
 }

@@ -1,8 +1,13 @@
 //! Browsers of configured web origins may call, and read what they need.
 
 use crate::client::{Reply, Request};
-use crate::job::{Case, Job, send};
+use crate::gateway::Gateway;
+use crate::job::{Case, Job};
 use crate::rules::WEB_ORIGIN;
+
+async fn send(request: Request) -> Reply {
+    request.send(Gateway::for_pages().address).await
+}
 
 fn preflight(target: &str, origin: &str) -> Request {
     Request::new("OPTIONS", target)
@@ -55,7 +60,7 @@ async fn a_preflight_from_a_configured_origin_is_answered_here() {
 async fn what_a_page_needs_is_exposed_on_receipt_status_result_and_problem() {
     let from_page = |request: Request| request.field("Origin", WEB_ORIGIN);
     let receipt = send(from_page(Case::new().post("/always/echo"))).await;
-    let job = Job::of(crate::gateway::Gateway::shared().address, &receipt);
+    let job = Job::of(Gateway::for_pages().address, &receipt);
     job.ended().await;
     let status = send(from_page(Request::get(&job.path()))).await;
     let result = send(from_page(Request::get(&job.result_path()))).await;

@@ -95,6 +95,12 @@ impl Gateway {
         GATEWAY.get_or_init(|| Self::start(&rules::shared(Origin::shared())))
     }
 
+    /// One that pages of another web origin may call, in front of the shared origin.
+    pub fn for_pages() -> &'static Self {
+        static GATEWAY: OnceLock<Gateway> = OnceLock::new();
+        GATEWAY.get_or_init(|| Self::start(&rules::for_pages(Origin::shared())))
+    }
+
     /// Starts the processes again on what an earlier run left on disk, on the same port.
     pub fn restart_on_same_state(&mut self) {
         if self.address.port() == 0 {

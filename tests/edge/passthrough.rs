@@ -98,6 +98,35 @@ async fn methods_pass_also_unusual_ones() {
     assert_eq!(case.seen_once().method, "HEAD");
 }
 
+/// The runtime makes no request of GET with a body out of its parts.
+#[tokio::test]
+async fn a_body_passes_with_every_method() {
+    for body in ["", "query"] {
+        let case = Case::new();
+        let reply = send(case.get("/pass/echo").body(body)).await;
+        assert_eq!(reply.status, 200, "{body}: {reply}");
+        let seen = case.seen_once();
+        assert_eq!(
+            (seen.method.as_str(), seen.length),
+            ("GET", body.len() as u64)
+        );
+    }
+}
+
+/// The local runtime's own entry refuses such a status, and says so; the gateway must not do it before.
+#[tokio::test]
+async fn a_status_that_is_none_passes_as_well_on_the_route_of_a_rule() {
+    for code in [600, 999] {
+        let [free, ruled] = ["pass", "preferred"].map(|route| {
+            let target = format!("/{route}/odd?kind=status&code={code}");
+            send(Case::new().post(&target))
+        });
+        let (free, ruled) = (free.await, ruled.await);
+        assert_eq!((ruled.status, ruled.text()), (free.status, free.text()));
+        assert!(!ruled.text().contains("internal_error"), "{ruled}");
+    }
+}
+
 #[tokio::test]
 async fn fields_of_one_connection_stop_at_the_gateway() {
     // The runtime takes Connection off a request, but not off a response.

@@ -2,6 +2,7 @@
 
 use crate::behaviour::GZIP;
 use crate::client::Request;
+use crate::gateway::Gateway;
 use crate::job::{Case, Job, assert_problem};
 use crate::pattern;
 
@@ -163,6 +164,33 @@ async fn a_compressed_body_is_kept_as_it_was_sent() {
         .await;
     assert_eq!(reply.must("content-encoding"), "gzip");
     assert_eq!(reply.body, GZIP);
+}
+
+/// Once from the record, once from the bucket; for a page, and for one who waits, the answer is made anew.
+#[tokio::test]
+async fn a_compressed_body_is_not_compressed_again_whoever_reads_it() {
+    for gateway in [Gateway::shared(), Gateway::for_pages()] {
+        for length in [1_000, 100_000] {
+            let bytes = pattern::hash(4, length);
+            let target = format!(
+                "/always/echo?bytes={length}&seed=4&type=text/plain&h=Content-Encoding:gzip"
+            );
+            let request = Case::new().post(&target).field("Accept-Encoding", "gzip");
+            let held = request.clone().field("Prefer", "wait=20");
+            let reply = held.send(gateway.address).await;
+            assert_eq!(pattern::sha256(&reply.body), bytes, "held, {length}");
+            let job = Job::accepted_by(gateway.address, request).await;
+            job.ended().await;
+            let read = Request::get(&job.result_path()).field("Accept-Encoding", "gzip");
+            for prefer in ["wait=0", "wait=20"] {
+                let reply = job.send(read.clone().field("Prefer", prefer)).await;
+                assert_eq!(reply.must("content-encoding"), "gzip");
+                assert_eq!(pattern::sha256(&reply.body), bytes, "{prefer}, {length}");
+            }
+            let part = job.send(read.clone().field("Range", "bytes=10-19")).await;
+            assert_eq!((part.status, part.body.len()), (206, 10));
+        }
+    }
 }
 
 #[tokio::test]

@@ -87,11 +87,16 @@ deadline = "60s"
 backoff = { initial = "30s", jitter = 0 }
 "#;
 
-/// The configuration of the gateway that most tests share.
+/// The configuration of a gateway that pages of another web origin may call.
+pub fn for_pages(origin: &Origin) -> String {
+    format!("cors_origins = [{WEB_ORIGIN:?}]\n{}", shared(origin))
+}
+
+/// The configuration of the gateway that most tests share. It names no web origin, as most do not: answers
+/// then take the shortest way.
 pub fn shared(origin: &Origin) -> String {
     let mut text = format!(
-        "origin = {:?}\ncors_origins = [{WEB_ORIGIN:?}]\nresult_limit = \"{RESULT_LIMIT}B\"\n\
-         operator_token_sha256 = {:?}\n{SHORT}",
+        "origin = {:?}\nresult_limit = \"{RESULT_LIMIT}B\"\noperator_token_sha256 = {:?}\n{SHORT}",
         origin.url(),
         crate::pattern::sha256(OPERATOR.as_bytes())
     );

@@ -50,9 +50,11 @@ fn view(view: View) -> ViewCall {
         base: "https://h/jobs".to_owned(),
         view,
         head: false,
+        if_match: None,
         if_none_match: None,
         range: None,
         if_range: None,
+        held: false,
         include_attempts: false,
     }
 }
@@ -60,9 +62,11 @@ fn view(view: View) -> ViewCall {
 fn full_view() -> ViewCall {
     ViewCall {
         head: true,
+        if_match: Some("\"0\"".to_owned()),
         if_none_match: Some("\"1\"".to_owned()),
         range: Some("bytes=0-1".to_owned()),
         if_range: Some("\"2\"".to_owned()),
+        held: true,
         include_attempts: true,
         ..view(View::Result)
     }
@@ -138,7 +142,7 @@ fn accept_calls() -> Vec<(Call, String)> {
 
 fn job_calls() -> Vec<(Call, String)> {
     let status = r#"{"id":"jid","base":"https://h/jobs","view":"status"}"#;
-    let full = r#"{"id":"jid","base":"https://h/jobs","view":"result","head":true,"if_none_match":"\"1\"","range":"bytes=0-1","if_range":"\"2\"","include_attempts":true}"#;
+    let full = r#"{"id":"jid","base":"https://h/jobs","view":"result","head":true,"if_match":"\"0\"","if_none_match":"\"1\"","range":"bytes=0-1","if_range":"\"2\"","held":true,"include_attempts":true}"#;
     let copied = RedriveCall {
         view: view(View::Status),
         object: Some(object_body("requests/3/y", 9)),

@@ -2,7 +2,7 @@
 
 use super::ports::Answer;
 use super::script::{Reaction, after, respond};
-use super::world::World;
+use super::world::{Fault, World};
 
 fn keyed(world: &World, key: &str, body: &str) -> Answer {
     world
@@ -147,6 +147,16 @@ fn a_rule_without_idempotency_only_passes_the_key_on() {
 }
 
 #[test]
+fn without_idempotency_a_key_of_any_syntax_is_the_origins_business() {
+    let world = World::new().rule("idempotency = \"off\"");
+    let odd = format!("a, b; c=\"{}", "x".repeat(300));
+    keyed(&world, &odd, "x").job();
+    world.run();
+    let sent = world.sent.borrow();
+    assert_eq!(sent[0].headers.get("idempotency-key"), Some(odd.as_str()));
+}
+
+#[test]
 fn from_the_end_of_the_window_the_key_is_free_and_the_receipt_said_when() {
     let world = World::new().rule("idempotency_window = \"1h\"");
     let first = keyed(&world, "k", "x");
@@ -242,6 +252,40 @@ fn a_held_request_gets_the_receipt_when_the_time_is_over() {
     assert_eq!(receipt.field("raincheck-held"), "");
     world.run();
     assert_eq!(world.result(&id).text(), "late");
+}
+
+/// A client that got no receipt would send the request again.
+#[test]
+fn a_held_request_gets_its_receipt_when_the_result_cannot_be_read() {
+    for name in ["view", "get"] {
+        let world = World::new()
+            .rule("")
+            .origin([respond(200).body("x".repeat(100_000))])
+            .failing(name, Fault::Before);
+        let held = world.request("POST", "/slow").field("prefer", "wait=10");
+        let receipt = held.body("x").send();
+        assert_eq!(receipt.status, 202, "{name}");
+        assert_eq!(receipt.field("raincheck-held"), "");
+        assert_eq!(world.result(&receipt.job()).text().len(), 100_000);
+    }
+}
+
+#[test]
+fn a_held_request_gets_its_receipt_when_the_storage_fails_after_it() {
+    let world = World::new().rule("client_delay = true");
+    world.after(5_000, |world| {
+        world.with_shard(0, |shard| {
+            use raincheck::shard::Sql as _;
+            shard
+                .sql()
+                .run("ALTER TABLE jobs RENAME TO lost", &[])
+                .unwrap();
+        });
+    });
+    let held = world.request("POST", "/slow").field("prefer", "wait=10");
+    let receipt = held.field("raincheck-not-before", "60").body("x").send();
+    assert_eq!(receipt.status, 202);
+    assert_eq!(receipt.field("preference-applied"), "wait=10");
 }
 
 #[test]

@@ -45,6 +45,72 @@ fn a_websocket_handshake_is_never_deferred() {
     assert_eq!(answer.status, 299);
 }
 
+/// A page that may not call must not make jobs by asking whether it may.
+#[test]
+fn a_preflight_never_becomes_a_job() {
+    let world = World::new()
+        .rule("")
+        .config("cors_origins = [\"https://app.example\"]");
+    for (origin, status) in [("https://app.example", 204), ("https://evil.example", 299)] {
+        let request = world
+            .request("OPTIONS", "/slow")
+            .field("origin", origin)
+            .field("access-control-request-method", "POST");
+        assert_eq!(request.send().status, status, "{origin}");
+    }
+    assert_eq!(world.count("jobs"), 0);
+}
+
+/// It cannot have them yet.
+#[test]
+fn a_preflight_for_a_rule_with_conditions_on_fields_is_answered() {
+    for condition in [
+        "content_types = [\"application/json\"]",
+        "headers = [{ name = \"x-slow\" }]",
+    ] {
+        let world = World::new()
+            .rule(condition)
+            .config("cors_origins = [\"https://app.example\"]");
+        let request = world
+            .request("OPTIONS", "/slow")
+            .field("origin", "https://app.example")
+            .field("access-control-request-method", "POST");
+        assert_eq!(request.send().status, 204, "{condition}");
+    }
+}
+
+#[test]
+fn upgrade_means_nothing_on_another_method_than_get() {
+    let world = World::new().rule("");
+    let request = world.request("POST", "/slow").field("upgrade", "websocket");
+    assert_eq!(request.send().status, 202);
+}
+
+#[test]
+fn a_length_of_zero_is_no_body() {
+    let world = World::new().rule("");
+    for (body, status) in [("", 202), ("x", 400)] {
+        let answer = world.request("GET", "/slow").body(body).send();
+        assert_eq!(answer.status, status, "{body:?}");
+    }
+}
+
+#[test]
+fn an_id_of_a_shard_that_cannot_be_is_unknown_without_asking_it() {
+    use raincheck::policy::limits::MAX_SHARDS;
+    let world = World::new().rule("");
+    let mut id = world.post("x").job();
+    world.calls.borrow_mut().clear();
+    id.shard = MAX_SHARDS;
+    for path in [format!("/jobs/{id}"), format!("/jobs/{id}/result")] {
+        assert_eq!(world.get(&path).problem(), "not_found");
+    }
+    assert_eq!(*world.calls.borrow(), []);
+    id.shard = MAX_SHARDS - 1;
+    assert_eq!(world.get(&format!("/jobs/{id}")).problem(), "not_found");
+    assert_eq!(*world.calls.borrow(), [(MAX_SHARDS - 1, "view")]);
+}
+
 #[test]
 fn a_request_that_comes_from_ourselves_is_a_loop() {
     let world = World::new().rule("");
@@ -272,7 +338,8 @@ fn browsers_get_cors_on_jobs_and_on_deferred_routes_of_configured_origins_only()
         );
     }
     assert_eq!(preflight("/other", "https://app.example").status, 299);
-    assert_ne!(preflight("/slow", "https://evil.example").status, 204);
+    let other = preflight("/slow", "https://evil.example");
+    assert_eq!(other.status, 299, "the origin may allow it; it is no job");
     let receipt = world
         .request("POST", "/slow")
         .field("origin", "https://app.example")

@@ -117,6 +117,19 @@ fn a_redrive_whose_copy_fails_makes_no_job_and_says_so() {
 }
 
 #[test]
+fn a_redrive_whose_answer_was_lost_is_not_safe_to_repeat() {
+    for body in ["small".to_owned(), "x".repeat(100_000)] {
+        let world = world();
+        let old = world.post(&body).job();
+        world.run();
+        let world = world.failing("redrive", Fault::After);
+        let lost = redrive(&world, &old);
+        assert_eq!(lost.problem(), "storage_unavailable");
+        assert_eq!(lost.json()["retryable"], false);
+    }
+}
+
+#[test]
 fn a_redrive_of_a_body_that_is_gone_says_so() {
     let world = world();
     let old = world

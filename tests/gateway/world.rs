@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use raincheck::gateway::consume::{Disposal, dead_letter, run_message};
 use raincheck::gateway::front::{Action, Head, Isolate, decide};
 use raincheck::gateway::message::{Message, Outgoing, pack};
-use raincheck::gateway::serve;
+use raincheck::gateway::{hold, serve};
 use raincheck::job::{JobId, Millis, Record, UnixMillis};
 use raincheck::policy::Policy;
 use raincheck::protocol::{Headers, cors};
@@ -358,10 +358,10 @@ impl World {
                 call,
                 wait: Some((id, span)),
                 ..
-            } => self.block_on(serve::ask_when_ended(self, &id, span, &call)),
+            } => self.block_on(hold::ask_when_ended(self, &id, span, &call)),
             Action::Redrive { id, call } => self.block_on(serve::redrive(self, id, *call)),
             Action::Accept(plan) if plan.hold.0 > 0 => {
-                self.block_on(serve::accept_and_hold(self, *plan, body))
+                self.block_on(hold::accept_and_hold(self, *plan, body))
             }
             Action::Accept(plan) => self.block_on(serve::accept(self, *plan, body)),
         };

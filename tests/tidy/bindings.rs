@@ -41,7 +41,6 @@ fn declared() -> BTreeSet<String> {
     names.extend(texts(&table, &["r2_buckets"], "binding"));
     names.extend(texts(&table, &["queues", "producers"], "binding"));
     names.extend(texts(&table, &["services"], "binding"));
-    names.extend(texts(&table, &["queues", "consumers"], "dead_letter_queue"));
     if let Some(variables) = table.get("vars").and_then(toml::Value::as_table) {
         names.extend(variables.keys().cloned());
     }
@@ -64,6 +63,18 @@ fn every_binding_of_the_deployment_is_named_once_in_code() {
         let times = named.iter().filter(|known| **known == name).count();
         assert_eq!(times, 1, "{name} in src/edge/bindings.rs");
     }
+}
+
+/// The Worker knows them by the end of the queue's name.
+#[test]
+fn dead_letters_can_be_told_from_work() {
+    use raincheck::policy::limits::DEAD_LETTERS_SUFFIX;
+    let table = wrangler();
+    let dead = texts(&table, &["queues", "consumers"], "dead_letter_queue");
+    assert_eq!(dead.len(), 3);
+    assert!(dead.iter().all(|name| name.ends_with(DEAD_LETTERS_SUFFIX)));
+    let work = texts(&table, &["queues", "producers"], "queue");
+    assert!(!work.iter().any(|name| name.ends_with(DEAD_LETTERS_SUFFIX)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::job::{Millis, Priority, UnixMillis};
-use crate::policy::{Idempotency, Policy, Rule};
+use crate::policy::{Idempotency, Policy, Rule, duration_text};
 use crate::protocol::Headers;
 use crate::protocol::forwarding::request_to_store;
 use crate::protocol::idempotency::IdempotencyKey;
@@ -34,12 +34,11 @@ pub(super) fn plan(
     isolate: Isolate,
 ) -> Result<AcceptPlan, Problem> {
     let body = announced_body(rule, &head)?;
-    let key = idempotency_key(rule, &head.headers)?;
+    let (key, sent_key) = idempotency_key(rule, &head.headers)?;
     let owner = owner(policy, &head.headers);
     let window = rule.idempotency_window;
     let key_hash = key
         .as_ref()
-        .filter(|_| rule.idempotency != Idempotency::Off)
         .map(|key| of_parts(&[owner.as_bytes(), key.as_str().as_bytes()]));
     let shards = policy.shards;
     let shard = match &key_hash {
@@ -71,7 +70,7 @@ pub(super) fn plan(
         method: head.method.clone(),
         target: target.as_str().to_owned(),
         headers: stored,
-        key: key.map(|key| key.to_header().to_owned()),
+        key: sent_key,
     };
     let call = AcceptCall {
         base,
@@ -115,26 +114,26 @@ fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
     if !head.has_body {
         return Ok(Announced::Nothing);
     }
-    if matches!(head.method.as_str(), "GET" | "HEAD") {
-        return Err(Problem::new(ProblemCode::BadRequest).detail(
+    let refused = matches!(head.method.as_str(), "GET" | "HEAD").then(|| {
+        Problem::new(ProblemCode::BadRequest).detail(
             "A deferred GET or HEAD cannot have a body: it means nothing there (RFC 9110 section 9.3.1).",
-        ));
-    }
+        )
+    });
     let Some(text) = head.headers.get("content-length") else {
-        return Ok(Announced::Unknown);
+        return refused.map_or(Ok(Announced::Unknown), Err);
     };
-    let len: u64 = text
-        .trim()
-        .parse()
-        .map_err(|_| Problem::new(ProblemCode::BadRequest).field("Content-Length"))?;
+    let len: u64 = text.trim().parse().map_err(|_| {
+        Problem::new(ProblemCode::BadRequest)
+            .detail(format!("{} is no length in bytes.", quoted(text)))
+            .field("Content-Length")
+    })?;
+    if len == 0 {
+        return Ok(Announced::Nothing);
+    }
     if len > rule.body_limit {
         return Err(too_large(rule.body_limit));
     }
-    Ok(if len == 0 {
-        Announced::Nothing
-    } else {
-        Announced::Length(len)
-    })
+    refused.map_or(Ok(Announced::Length(len)), Err)
 }
 
 /// The problem of a body over the rule's limit.
@@ -145,16 +144,27 @@ pub fn too_large(limit: u64) -> Problem {
     ))
 }
 
-fn idempotency_key(rule: &Rule, headers: &Headers) -> Result<Option<IdempotencyKey>, Problem> {
+/// The key, where it is ours to read, and what the origin gets of it.
+fn idempotency_key(
+    rule: &Rule,
+    headers: &Headers,
+) -> Result<(Option<IdempotencyKey>, Option<String>), Problem> {
     const FIELD: &str = "Idempotency-Key";
     let Some(value) = headers.joined("idempotency-key") else {
         if rule.idempotency == Idempotency::Required {
             return Err(Problem::new(ProblemCode::IdempotencyKeyRequired).field(FIELD));
         }
-        return Ok(None);
+        return Ok((None, None));
     };
+    if rule.idempotency == Idempotency::Off {
+        // It is between client and origin, which may have a syntax of their own.
+        return Ok((None, Some(value.into_owned())));
+    }
     match IdempotencyKey::parse(&value) {
-        Ok(key) => Ok(Some(key)),
+        Ok(key) => {
+            let sent = key.to_header().to_owned();
+            Ok((Some(key), Some(sent)))
+        }
         Err(error) => Err(Problem::new(ProblemCode::IdempotencyKeyInvalid)
             .detail(format!("The Idempotency-Key cannot be used: {error}."))
             .field(FIELD)),
@@ -177,18 +187,38 @@ fn priority(rule: &Rule, headers: &Headers) -> Priority {
     chosen.map_or(rule.priority, to_priority)
 }
 
+/// What a client sent, as an error message shows it: enough to recognise it.
+fn quoted(value: &str) -> String {
+    const SHOWN: usize = 60;
+    let shown: String = value.chars().take(SHOWN).collect();
+    let more = if value.chars().nth(SHOWN).is_some() {
+        "…"
+    } else {
+        ""
+    };
+    format!("\"{shown}{more}\"")
+}
+
 /// Delay and deadline of the job, from now: the rule's, or what the client asks for within them.
 fn times(rule: &Rule, headers: &Headers, now: UnixMillis) -> Result<(Millis, Millis), Problem> {
     let deadline = moment(headers, DEADLINE, rule.client_deadline, now)?.unwrap_or(rule.deadline);
     if deadline > rule.deadline || deadline.0 == 0 {
+        let longest = duration_text(rule.deadline);
         return Err(Problem::new(ProblemCode::BadRequest)
-            .detail("The deadline must lie in the future and within the route's own.")
+            .detail(format!(
+                "The deadline is to be {} from now; this route takes one in the future, of {longest} at most.",
+                duration_text(deadline)
+            ))
             .field(DEADLINE));
     }
     let delay = moment(headers, NOT_BEFORE, rule.client_delay, now)?.unwrap_or_default();
     if delay >= deadline {
         return Err(Problem::new(ProblemCode::BadRequest)
-            .detail("The job would only be allowed to begin at its deadline or later.")
+            .detail(format!(
+                "The job is to begin in {}, but has to end within {}.",
+                duration_text(delay),
+                duration_text(deadline)
+            ))
             .field(NOT_BEFORE));
     }
     Ok((delay, deadline))
@@ -223,7 +253,10 @@ fn moment(
         });
     span.map(Some).ok_or_else(|| {
         Problem::new(ProblemCode::BadRequest)
-            .detail("Expected a number of seconds, an RFC 3339 timestamp or an HTTP-date.")
+            .detail(format!(
+                "{} is neither a number of seconds nor an RFC 3339 timestamp nor an HTTP-date.",
+                quoted(text)
+            ))
             .field(name)
     })
 }

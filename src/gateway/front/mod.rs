@@ -4,6 +4,7 @@ mod accept;
 mod placement;
 
 use crate::job::{JobId, Millis, UnixMillis};
+use crate::policy::limits::MAX_SHARDS;
 use crate::policy::{Defer, Forwarding, Policy};
 use crate::protocol::Headers;
 use crate::protocol::cors;
@@ -143,22 +144,25 @@ fn try_decide(
     if let Some(path) = route::parse(&policy.mount, target.path()) {
         return job_resource(policy, &head, path, target.query());
     }
+    if let Some(method) = preflight_method(policy, &head) {
+        let allowed = cors::preflight(&policy.cors_origins, &head.headers)
+            .filter(|_| policy.may_defer(method, target.path()));
+        // Other pages may do what the origin lets them.
+        return Ok(match allowed {
+            Some(headers) => Action::Reply(Reply::new(204).headers(headers)),
+            None => pass_through(policy, &head, target, false),
+        });
+    }
     let mut field = |name: &str| head.headers.joined(name).map(std::borrow::Cow::into_owned);
-    let method = preflight_method(policy, &head).unwrap_or(&head.method);
     let rule = policy
-        .decide(method, target.path(), &mut field)
+        .decide(&head.method, target.path(), &mut field)
         .filter(|rule| rule.defer != Defer::Never);
     let Some(rule) = rule else {
         return Ok(pass_through(policy, &head, target, false));
     };
-    if method != head.method
-        && let Some(headers) = cors::preflight(&policy.cors_origins, &head.headers)
-    {
-        return Ok(Action::Reply(Reply::new(204).headers(headers)));
-    }
     let prefer = Prefer::parse(head.headers.get_all("prefer"));
     let defers = rule.defer == Defer::Always || prefer.respond_async;
-    if !defers || is_websocket(&head.headers) {
+    if !defers || is_websocket(&head) {
         return Ok(pass_through(policy, &head, target, true));
     }
     let plan = accept::plan(policy, rule, head, &target, prefer, now, isolate)
@@ -198,7 +202,10 @@ fn job_resource(
     if endpoint == Endpoint::Redrive {
         authorize_operator(policy, &head.headers)?;
     }
-    let id = JobId::parse(text).ok_or_else(not_found)?;
+    // A forged id must not bring a shard into being that no configuration can have.
+    let id = JobId::parse(text)
+        .filter(|id| id.shard < MAX_SHARDS)
+        .ok_or_else(not_found)?;
     let view = ViewCall {
         id: text.to_owned(),
         base: base(policy, head),
@@ -208,9 +215,12 @@ fn job_resource(
             View::Status
         },
         head: head.method == "HEAD",
+        if_match: owned(&head.headers, "if-match"),
         if_none_match: owned(&head.headers, "if-none-match"),
-        range: owned(&head.headers, "range"),
+        // It means something with GET only (RFC 9110 section 14.2).
+        range: owned(&head.headers, "range").filter(|_| head.method == "GET"),
         if_range: owned(&head.headers, "if-range"),
+        held: false,
         include_attempts: has_parameter(query, "include", "attempts"),
     };
     let purge = has_parameter(query, "purge", "true");
@@ -276,7 +286,7 @@ fn authorize_operator(policy: &Policy, headers: &Headers) -> Result<(), Problem>
 }
 
 fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> Action {
-    let websocket = is_websocket(&head.headers);
+    let websocket = is_websocket(head);
     let mut edits = edits_to_origin(&head.headers, &forwarding(policy, head, websocket));
     // `Host` follows from the URL.
     edits.removed.retain(|name| name != "host");
@@ -295,10 +305,13 @@ fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> A
 /// its own, and an origin would answer in a coding that the client cannot read.
 const NO_CODING: &str = "identity";
 
-fn is_websocket(headers: &Headers) -> bool {
-    headers
-        .get("upgrade")
-        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+/// A WebSocket is opened by GET (RFC 6455 section 4.1), and cannot be answered later.
+fn is_websocket(head: &Head) -> bool {
+    head.method == "GET"
+        && head
+            .headers
+            .get("upgrade")
+            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
 fn forwarding<'a>(policy: &Policy, head: &'a Head, websocket: bool) -> ForwardingInfo<'a> {

@@ -10,6 +10,7 @@ use crate::shard::{
 use super::super::call::{AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall};
 use super::super::hash::{hex, of_parts, sha256_hex};
 use super::super::reply::Reply;
+use super::view::has_changed;
 use super::{Handled, Random, STORAGE_RETRY_AFTER, expired, not_found};
 
 /// Takes a group of requests in, in one commit. The replies come in the order of the calls.
@@ -101,6 +102,9 @@ pub(super) fn redrive<S: Sql>(
     let Some(id) = call.view.job_id(shard.number()) else {
         return Ok(not_found());
     };
+    if let Some(refusal) = has_changed(shard, &call.view, &id, now)? {
+        return Ok(refusal.into());
+    }
     let record = match shard.read(&id, now)? {
         Found::Nothing => return Ok(not_found()),
         Found::Expired => return Ok(expired()),

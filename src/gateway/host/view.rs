@@ -4,13 +4,15 @@ use serde_json::value::RawValue;
 
 use crate::job::{FailureCode, JobId, Record, Status, UnixMillis};
 use crate::protocol::Headers;
-use crate::protocol::conditional::if_none_match;
+use crate::protocol::conditional::{etag, if_match, if_none_match};
 use crate::protocol::document::{Document, failure_problem, retry_after};
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::range::{ByteRange, RangeOutcome, content_range, if_range};
 use crate::shard::{Found, Purged, Shard, ShardError, Sql};
 
-use super::super::call::{JobCall, OBJECT_HEADER, ResponseHead, SLICE_HEADER, View, ViewCall};
+use super::super::call::{
+    HELD_HEADER, JobCall, OBJECT_HEADER, ResponseHead, SLICE_HEADER, View, ViewCall,
+};
 use super::super::reply::{Content, Reply};
 use super::{Handled, Random, expired, not_found, permille};
 
@@ -41,10 +43,13 @@ pub(super) fn view<S: Sql>(
         Found::Expired => return Ok(expired()),
         Found::Job(record) => record,
     };
-    let reply = match call.view {
+    let mut reply = match call.view {
         View::Status => status(shard, call, &id, &record, now)?,
         View::Result => result(shard, call, &id, &record, now)?,
     };
+    if call.held {
+        reply.headers.push(HELD_HEADER, id.to_string());
+    }
     let reply = if call.head {
         reply.without_content()
     } else {
@@ -78,12 +83,19 @@ pub(super) fn cancel<S: Sql>(
     let Some(id) = call.job_id(shard.number()) else {
         return Ok(not_found());
     };
+    if let Some(refusal) = has_changed(shard, call, &id, now)? {
+        return Ok(refusal.into());
+    }
     let canceled = match shard.cancel(&id, now, permille(random))? {
         Found::Nothing => return Ok(not_found()),
         Found::Expired => return Ok(expired()),
         Found::Job(canceled) => canceled,
     };
-    let reply = status(shard, call, &id, &canceled.record, now)?;
+    let output = output(shard, &id, &canceled.record)?;
+    let document = document(call, &id, &canceled.record, output.as_deref());
+    let reply = Reply::new(200)
+        .headers(document.headers(now))
+        .text(document.to_json());
     Ok(Handled {
         sends: canceled.sends,
         ..reply.into()
@@ -98,6 +110,9 @@ pub(super) fn purge<S: Sql>(
     let Some(id) = call.job_id(shard.number()) else {
         return Ok(not_found());
     };
+    if let Some(refusal) = has_changed(shard, call, &id, now)? {
+        return Ok(refusal.into());
+    }
     Ok(match shard.purge(&id, now)? {
         Found::Nothing => not_found(),
         Found::Expired => expired(),
@@ -108,6 +123,42 @@ pub(super) fn purge<S: Sql>(
     })
 }
 
+/// The refusal of a request whose conditions the job's version does not meet (RFC 9110 sections 13.1.1
+/// and 13.1.2). Reads have their own answer to `If-None-Match`.
+pub(super) fn has_changed<S: Sql>(
+    shard: &Shard<S>,
+    call: &ViewCall,
+    id: &JobId,
+    now: UnixMillis,
+) -> Result<Option<Problem>, ShardError> {
+    if call.if_match.is_none() && call.if_none_match.is_none() {
+        return Ok(None);
+    }
+    // What is not there is refused as such.
+    let Found::Job(record) = shard.read(id, now)? else {
+        return Ok(None);
+    };
+    // The document has a tag with its attempts and one without; either names the version.
+    let tags = ["", "attempts"].map(|variant| etag(u64::from(record.version), variant));
+    let names = |value: &Option<String>, is_named: fn(&str, &str) -> bool| {
+        value
+            .as_deref()
+            .map(|value| tags.iter().any(|tag| is_named(value, tag)))
+    };
+    let field = if names(&call.if_match, if_match) == Some(false) {
+        "If-Match"
+    } else if names(&call.if_none_match, if_none_match) == Some(true) {
+        "If-None-Match"
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(precondition_failed(field)))
+}
+
+fn precondition_failed(field: &str) -> Problem {
+    Problem::new(ProblemCode::PreconditionFailed).field(field)
+}
+
 fn status<S: Sql>(
     shard: &Shard<S>,
     call: &ViewCall,
@@ -116,24 +167,40 @@ fn status<S: Sql>(
     now: UnixMillis,
 ) -> Result<Reply, ShardError> {
     let output = output(shard, id, record)?;
-    let document = Document {
-        id,
-        record,
-        base: &call.base,
-        output: output.as_deref(),
-        attempts: call.include_attempts,
-    };
-    let headers = document.headers(now);
-    let unchanged = call
+    let document = document(call, id, record, output.as_deref());
+    let tag = document.etag();
+    if call
+        .if_match
+        .as_deref()
+        .is_some_and(|value| !if_match(value, &tag))
+    {
+        return Ok(precondition_failed("If-Match").into());
+    }
+    let mut headers = document.headers(now);
+    if call
         .if_none_match
         .as_deref()
-        .is_some_and(|value| if_none_match(value, &document.etag()));
-    if unchanged {
-        let mut headers = headers;
+        .is_some_and(|value| if_none_match(value, &tag))
+    {
         headers.remove("content-type");
         return Ok(Reply::new(304).headers(headers));
     }
     Ok(Reply::new(200).headers(headers).text(document.to_json()))
+}
+
+fn document<'a>(
+    call: &'a ViewCall,
+    id: &'a JobId,
+    record: &'a Record,
+    output: Option<&'a RawValue>,
+) -> Document<'a> {
+    Document {
+        id,
+        record,
+        base: &call.base,
+        output,
+        attempts: call.include_attempts,
+    }
 }
 
 /// The result, where it is small JSON.
@@ -198,13 +265,7 @@ fn result<S: Sql>(
 }
 
 fn pending(call: &ViewCall, id: &JobId, record: &Record, now: UnixMillis) -> Reply {
-    let document = Document {
-        id,
-        record,
-        base: &call.base,
-        output: None,
-        attempts: call.include_attempts,
-    };
+    let document = document(call, id, record, None);
     let mut headers = document.headers(now);
     headers.remove("etag");
     headers.push("location", format!("{}/{id}/result", call.base));
@@ -231,6 +292,12 @@ fn replay(call: &ViewCall, head: ResponseHead, body: &Stored<'_>, len: u64) -> R
     }
     if head.length_unverified {
         headers.set("raincheck-length-unverified", "true");
+    }
+    if status == 200
+        && let Some(value) = &call.if_match
+        && !if_match(value, headers.get("etag").unwrap_or_default())
+    {
+        return precondition_failed("If-Match").into();
     }
     if status == 200
         && let (Some(value), Some(tag)) = (&call.if_none_match, headers.get("etag"))
