@@ -2,7 +2,7 @@
 
 use raincheck::gateway::consume::{Disposal, dead_letter, run_message};
 use raincheck::gateway::message::Message;
-use raincheck::job::Millis;
+use raincheck::job::{JobId, Millis};
 
 use super::script::{Reaction, after, respond};
 use super::world::{Fault, World};
@@ -217,6 +217,39 @@ fn one_bad_job_in_a_message_does_not_keep_the_others_from_running() {
     let disposal = world.block_on(run_message(&world, &world.policy, &message));
     assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 1));
     assert_eq!(world.status_of(&ids[1]), "succeeded");
+}
+
+/// A message about two jobs, while nothing can be written about the one of them.
+fn half_refused(refused: usize) -> (World, [JobId; 2], Disposal) {
+    let world = World::new().rule("");
+    let ids = [world.post("a").job(), world.post("b").job()];
+    let keys = ids.map(|id| id.key.0);
+    let text = format!("{{\"v\":1,\"shard\":0,\"jobs\":[{},{}]}}", keys[0], keys[1]);
+    let message = Message::parse(&text).unwrap();
+    let refuse = |what| world.with_shard(0, |shard| shard.sql().refused.set(what));
+    refuse(Some(("UPDATE", Some(keys[refused]))));
+    let disposal = world.block_on(run_message(&world, &world.policy, &message));
+    refuse(None);
+    (world, ids, disposal)
+}
+
+#[test]
+fn a_claim_that_the_database_refuses_takes_no_job_from_a_consumer_that_has_it() {
+    let (world, ids, disposal) = half_refused(1);
+    assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 1));
+    assert_eq!(world.status_of(&ids[0]), "succeeded");
+    assert_eq!(world.status_of(&ids[1]), "queued");
+    world.run();
+    assert_eq!(world.status_of(&ids[1]), "succeeded");
+}
+
+#[test]
+fn a_message_comes_again_when_the_database_refuses_its_first_claim() {
+    let (world, ids, disposal) = half_refused(0);
+    assert_eq!((disposal, world.times_sent()), (Disposal::Retry, 0));
+    world.run();
+    assert!(ids.iter().all(|id| world.status_of(id) == "succeeded"));
+    assert_eq!(world.times_sent(), 2);
 }
 
 #[test]

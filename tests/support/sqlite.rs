@@ -12,6 +12,8 @@ pub struct Sqlite {
     connection: Rc<rusqlite::Connection>,
     /// Statements to let through before one fails; `None` for no fault.
     pub fail_after: Rc<Cell<Option<u32>>>,
+    /// Statements that begin like this are refused, about one row if a key is given, otherwise all.
+    pub refused: Rc<Cell<Option<(&'static str, Option<u64>)>>>,
     /// Rows written so far, as the platform counts them (there are no indexes, so rows changed).
     pub rows_written: Rc<Cell<u64>>,
     /// The most rows that one statement has returned.
@@ -26,12 +28,22 @@ impl Sqlite {
         Self {
             connection: Rc::new(connection),
             fail_after: Rc::default(),
+            refused: Rc::default(),
             rows_written: Rc::default(),
             rows_at_once: Rc::default(),
         }
     }
 
-    fn fault(&self) -> Result<(), SqlError> {
+    fn fault(&self, statement: &str, params: &[Param<'_>]) -> Result<(), SqlError> {
+        if let Some((begin, key)) = self.refused.get() {
+            let about = match params.first() {
+                Some(Param::Int(n)) => Some(*n),
+                _ => None,
+            };
+            if statement.starts_with(begin) && (key.is_none() || key == about) {
+                return Err(SqlError("refused".to_owned()));
+            }
+        }
         match self.fail_after.get() {
             Some(0) => Err(SqlError("injected".to_owned())),
             Some(n) => {
@@ -64,7 +76,7 @@ impl rusqlite::ToSql for Bound<'_> {
 
 impl Sql for Sqlite {
     fn run(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
-        self.fault()?;
+        self.fault(statement, params)?;
         let error = |error: rusqlite::Error| SqlError(error.to_string());
         let mut prepared = self.connection.prepare_cached(statement).map_err(error)?;
         let columns = prepared.column_count();

@@ -10,7 +10,8 @@ use super::super::hash::sha256_hex;
 use super::super::reply::{Content, Reply};
 use super::{Handled, Random, permille};
 
-/// Grants what can be granted; the reply is one frame for each grant.
+/// Grants what can be granted; the reply is one frame for each grant. After an error no more is asked for:
+/// what has been granted is told all the same, because its leases stand; the alarm has the other jobs.
 pub(super) fn claim<S: Sql>(
     shard: &mut Shard<S>,
     claims: &[ClaimCall],
@@ -34,7 +35,11 @@ pub(super) fn claim<S: Sql>(
             }
             Ok((Claimed::Refused(_), more)) => sends.extend(more),
             Err(ShardError::Unreadable(what)) => fault = Some(what),
-            Err(error) => return Err(error),
+            Err(error) if frames.is_empty() => return Err(error),
+            Err(error) => {
+                fault = Some(error.to_string());
+                break;
+            }
         }
     }
     let mut reply = Reply::new(200);
