@@ -239,12 +239,100 @@ fn every_environment_must_be_complete_but_inherits_migrations() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// The demo's wrangler.toml with an environment `production` that has everything and this origin.
+fn with_production(origin: &str) -> String {
+    let (_, bindings) = GOOD.split_once("# The records").unwrap();
+    let (bindings, _) = bindings.split_once("[observability]").unwrap();
+    let bindings = bindings.replace("\n[[", "\n[[env.production.");
+    let vars = format!("[env.production.vars]\nRAINCHECK = \"\"\"origin = {origin}\"\"\"\n#");
+    format!("{GOOD}\n{vars}{bindings}")
+}
+
+#[test]
+fn the_environment_that_is_deployed_is_the_one_whose_origin_counts() {
+    let deploy = |test: &str, origin: &str, environment: &str| {
+        let args = ["check", "--deploy", "--env", environment];
+        run(test, &with_production(origin), &args)
+    };
+    let good = deploy("deploy-good", "'https://h'", "production");
+    assert_eq!(stderr(&good), "");
+    assert_eq!(
+        stdout(&good),
+        "wrangler.toml: env.production.no rules, everything passes through, to https://h, jobs under /jobs\n"
+    );
+    let top = deploy("deploy-top", "'https://h'", "");
+    assert_eq!(
+        stderr(&top),
+        "wrangler.toml: vars.RAINCHECK: origin: found \"http://127.0.0.1:8788\"; allowed: the address of \
+         your API; a deployed Worker cannot reach this machine\n"
+    );
+    for (number, origin) in [
+        "'http://127.0.0.1:8788'",
+        "'http://localhost/base'",
+        "'https://api.localhost:1'",
+        "'http://[::1]:8788'",
+        "{ url = 'http://127.3.2.1' } # the API",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let output = deploy(&format!("deploy-{number}"), origin, "production");
+        let said = stderr(&output);
+        let start = "wrangler.toml: env.production.vars.RAINCHECK: origin: found \"http";
+        assert!(said.starts_with(start), "{origin}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_check_before_a_dry_run_takes_any_origin_but_looks_at_one_environment_only() {
+    let text = with_production("'http://127.0.0.1:8788'");
+    let output = run("dry", &text, &["check", "--env", "production"]);
+    assert_eq!(stderr(&output), "");
+    let broken = text.replace(
+        "[env.production.vars]\nRAINCHECK",
+        "[env.production.vars]\nOTHER",
+    );
+    let output = run("dry-top", &broken, &["check", "--env", ""]);
+    assert_eq!(stderr(&output), "");
+    let output = run("dry-broken", &broken, &["check", "--env", "production"]);
+    assert!(stderr(&output).starts_with("wrangler.toml: env.production.vars.RAINCHECK: "));
+}
+
+#[test]
+fn an_environment_that_is_not_there_is_named_with_those_that_are() {
+    let text = with_production("'https://h'");
+    let output = run("unknown", &text, &["check", "--env", "prodution"]);
+    assert_eq!(
+        stderr(&output),
+        "wrangler.toml: env: found no \"prodution\"; allowed: \"production\"\n"
+    );
+    let output = run("none", GOOD, &["check", "--env", "production"]);
+    assert_eq!(
+        stderr(&output),
+        "wrangler.toml: env: found no \"production\"; allowed: none, the file has no environment\n"
+    );
+}
+
+#[test]
+fn the_consumer_for_local_runs_is_refused_in_a_deployment() {
+    let text = changed("[vars]\n", "[vars]\nRAINCHECK_CONSUMER = \"detached\"\n");
+    refused(
+        "consumer",
+        &text,
+        "wrangler.toml: vars.RAINCHECK_CONSUMER: found \"detached\"; allowed: nothing; it is for local runs \
+         and stands in .dev.vars",
+    );
+}
+
 #[test]
 fn the_command_looks_for_the_names_that_the_worker_uses() {
-    const COMMAND: &str = include_str!("../src/bin/raincheck.rs");
+    const COMMAND: &str = include_str!("../src/bin/raincheck/check.rs");
     const WORKER: &str = include_str!("../src/edge/bindings.rs");
     for name in [
         "RAINCHECK",
+        "RAINCHECK_CONSUMER",
         "SHARDS",
         "BUCKET",
         "ORIGIN",
@@ -273,9 +361,9 @@ fn files_that_cannot_be_used_are_named() {
 
 #[test]
 fn help_is_given_when_asked_for_and_when_needed() {
-    for args in [&["--help"][..], &["check", "--help"]] {
+    for args in [&["--help"][..], &["check", "--help"], &["local", "--help"]] {
         let output = run("help", "", args);
-        assert!(stdout(&output).starts_with("Usage: raincheck check [FILE]\n"));
+        assert!(stdout(&output).starts_with("Usage: raincheck check "));
         assert_eq!(output.status.code(), Some(0));
     }
     for args in [
@@ -283,6 +371,11 @@ fn help_is_given_when_asked_for_and_when_needed() {
         &["chekc"],
         &["check", "--fix"],
         &["check", "a", "b"],
+        &["check", "--env"],
+        &["check", "--origin", "https://h"],
+        &["local"],
+        &["local", "--origin"],
+        &["local", "--deploy", "--origin", "https://h"],
     ] {
         let output = run("usage", "", args);
         assert!(stderr(&output).starts_with("Usage: "), "{args:?}");

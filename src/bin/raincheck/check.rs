@@ -1,36 +1,19 @@
-//! `raincheck check [FILE]`: is this deployment's wrangler.toml in order?
+//! What must be in order before a deploy: the configuration, read exactly as the Worker reads it when
+//! it starts, and the bindings that the Worker uses.
 //!
-//! It reads the configuration exactly as the Worker does when it starts, and looks for the bindings
-//! that the Worker uses, at the top level and in every `[env.…]`. wrangler lets an environment
-//! inherit migrations, but no variable, binding or queue, so each must be complete.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command talks to the person who runs it"
-)]
-
-use std::process::ExitCode;
+//! wrangler lets an environment inherit migrations, but no variable, binding or queue, so each must
+//! be complete.
 
 use raincheck::job::Priority;
 use raincheck::policy::limits::{DEAD_LETTERS_SUFFIX, MAX_VARIABLE_BYTES};
 use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text};
 use toml::{Table, Value};
-
-const HELP: &str = "\
-Usage: raincheck check [FILE]
-
-Checks FILE (wrangler.toml by default): the configuration in the variable RAINCHECK and the
-bindings that the Worker needs, at the top level and in every environment. Prints one line per
-rule and ends with 0, or prints every mistake and ends with 1.
-
-docs/configuration.md describes every field of the configuration.
-";
-const DEFAULT_FILE: &str = "wrangler.toml";
-/// The status for arguments that make no sense.
-const USAGE: u8 = 2;
+use url::{Host, Url};
 
 /// The variable that holds the configuration.
 const VARIABLE: &str = "RAINCHECK";
+/// Lets the consumer work on after it has acknowledged its messages.
+const CONSUMER: &str = "RAINCHECK_CONSUMER";
 /// The Durable Object namespace of the shards, and the class behind it.
 const SHARDS: &str = "SHARDS";
 const SHARD_CLASS: &str = "ShardObject";
@@ -47,90 +30,97 @@ const fn producer(priority: Priority) -> &'static str {
     }
 }
 
-fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args.as_slice() {
-        ["-h" | "--help" | "help"] | ["check", "-h" | "--help"] => {
-            print!("{HELP}");
-            ExitCode::SUCCESS
-        }
-        ["check"] => check(DEFAULT_FILE),
-        ["check", file] if !file.starts_with('-') => check(file),
-        _ => {
-            eprint!("{HELP}");
-            ExitCode::from(USAGE)
-        }
-    }
+/// What to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// One environment by its name, `""` for the top level; all of them without.
+    pub environment: Option<&'a str>,
+    /// It is about to be deployed, so its origin must be within reach of Cloudflare.
+    pub deploy: bool,
 }
 
-fn check(file: &str) -> ExitCode {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("{file}: cannot be read: {error}");
-            return ExitCode::FAILURE;
-        }
+/// Looks at a wrangler.toml.
+pub fn check(wrangler: &Table, scope: Scope<'_>) -> Report {
+    let mut report = Report {
+        deploy: scope.deploy,
+        ..Report::default()
     };
-    let wrangler = match text.parse::<Table>() {
-        Ok(wrangler) => wrangler,
-        Err(error) => {
-            eprintln!("{file}: {error}");
-            return ExitCode::FAILURE;
+    let mut environments = environments(wrangler);
+    if let Some(name) = scope.environment {
+        let place = place(name);
+        environments.retain(|(at, _)| *at == place);
+        if environments.is_empty() {
+            let known = tables_of(wrangler, "env").map(|(name, _)| format!("{name:?}"));
+            let known: Vec<String> = known.collect();
+            let allowed = if known.is_empty() {
+                "none, the file has no environment".to_owned()
+            } else {
+                known.join(", ")
+            };
+            report.mistake("env", format!("no {name:?}"), allowed);
         }
-    };
-    let mut report = Report::default();
-    for (place, table) in environments(&wrangler) {
-        report.environment(&place, table, &wrangler);
     }
-    if report.mistakes.is_empty() {
-        for line in report.lines {
-            println!("{file}: {line}");
-        }
-        ExitCode::SUCCESS
-    } else {
-        for mistake in report.mistakes {
-            eprintln!("{file}: {mistake}");
-        }
-        ExitCode::FAILURE
+    for (place, table) in environments {
+        report.environment(&place, table, wrangler);
     }
+    report
 }
 
 /// The top level and every environment, each with what stands before its fields in messages.
-fn environments(wrangler: &Table) -> Vec<(String, &Table)> {
-    let mut all = vec![(String::new(), wrangler)];
-    let named = wrangler.get("env").and_then(Value::as_table);
-    for (name, value) in named.into_iter().flatten() {
-        if let Some(table) = value.as_table() {
-            all.push((format!("env.{name}."), table));
-        }
-    }
-    all
+pub fn environments(wrangler: &Table) -> Vec<(String, &Table)> {
+    let named = tables_of(wrangler, "env").map(|(name, table)| (place(name), table));
+    std::iter::once((place(""), wrangler))
+        .chain(named)
+        .collect()
 }
 
-#[derive(Default)]
-struct Report {
-    lines: Vec<String>,
-    mistakes: Vec<ConfigError>,
+/// What stands before the fields of an environment.
+fn place(environment: &str) -> String {
+    match environment {
+        "" => String::new(),
+        name => format!("env.{name}."),
+    }
+}
+
+/// The tables inside a table, with their names.
+fn tables_of<'a>(table: &'a Table, key: &str) -> impl Iterator<Item = (&'a str, &'a Table)> {
+    let inner = table.get(key).and_then(Value::as_table);
+    let all = inner.into_iter().flatten();
+    all.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// One line for each environment and each of its rules.
+    pub lines: Vec<String>,
+    /// Everything that is wrong.
+    pub mistakes: Vec<ConfigError>,
+    deploy: bool,
 }
 
 impl Report {
     fn environment(&mut self, place: &str, table: &Table, wrangler: &Table) {
-        if let Some(policy) = self.configuration(place, table) {
+        let text = self.variable(place, table);
+        if let Some(policy) = text.and_then(|text| self.policy(place, text)) {
             self.lines.push(format!("{place}{}", headline(&policy)));
             for rule in &policy.rules {
                 self.lines.push(format!("{place}{}", line(rule)));
             }
-            if policy.origin == Origin::Service {
-                self.service(place, table);
+            match &policy.origin {
+                Origin::Service => self.service(place, table),
+                Origin::Url(url) if self.deploy => self.within_reach(place, url),
+                Origin::Url(_) => {}
             }
         }
+        self.consumer(place, table);
         self.shards(place, table, wrangler);
         self.bucket(place, table);
         self.queues(place, table);
     }
 
-    fn configuration(&mut self, place: &str, table: &Table) -> Option<Policy> {
+    /// The text of the variable that holds the configuration.
+    pub fn variable<'a>(&mut self, place: &str, table: &'a Table) -> Option<&'a str> {
         let field = format!("{place}vars.{VARIABLE}");
         let value = table.get("vars").and_then(|vars| vars.get(VARIABLE));
         let Some(text) = value.and_then(Value::as_str) else {
@@ -144,20 +134,47 @@ impl Report {
         };
         if text.len() > MAX_VARIABLE_BYTES {
             self.mistake(
-                field.clone(),
+                field,
                 format!("a text of {} bytes", text.len()),
                 format!("{MAX_VARIABLE_BYTES} bytes, which is all that Cloudflare takes"),
             );
         }
+        Some(text)
+    }
+
+    /// The configuration in that text.
+    pub fn policy(&mut self, place: &str, text: &str) -> Option<Policy> {
         match Policy::parse(text) {
             Ok(policy) => Some(policy),
             Err(errors) => {
                 for error in errors.as_slice() {
-                    let field = format!("{field}: {}", error.field);
+                    let field = format!("{place}vars.{VARIABLE}: {}", error.field);
                     self.mistake(field, error.found.as_str(), error.allowed.as_str());
                 }
                 None
             }
+        }
+    }
+
+    fn within_reach(&mut self, place: &str, url: &str) {
+        if Url::parse(url).is_ok_and(|url| is_loopback(&url)) {
+            self.mistake(
+                format!("{place}vars.{VARIABLE}: origin"),
+                format!("{url:?}"),
+                "the address of your API; a deployed Worker cannot reach this machine",
+            );
+        }
+    }
+
+    /// On the platform it would acknowledge messages whose jobs may not survive.
+    fn consumer(&mut self, place: &str, table: &Table) {
+        let value = table.get("vars").and_then(|vars| vars.get(CONSUMER));
+        if let Some(value) = value {
+            self.mistake(
+                format!("{place}vars.{CONSUMER}"),
+                value.to_string(),
+                "nothing; it is for local runs and stands in .dev.vars",
+            );
         }
     }
 
@@ -281,7 +298,7 @@ impl Report {
 }
 
 /// The tables of an array at a path; none when anything on the way is absent or of another type.
-fn tables<'a>(table: &'a Table, path: &[&str]) -> Vec<&'a Table> {
+pub fn tables<'a>(table: &'a Table, path: &[&str]) -> Vec<&'a Table> {
     let Some((last, before)) = path.split_last() else {
         return Vec::new();
     };
@@ -296,12 +313,22 @@ fn tables<'a>(table: &'a Table, path: &[&str]) -> Vec<&'a Table> {
         .collect()
 }
 
-fn text<'a>(table: &'a Table, key: &str) -> &'a str {
+/// The text of a field; empty when there is none.
+pub fn text<'a>(table: &'a Table, key: &str) -> &'a str {
     table.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn is(table: &Table, key: &str, value: &str) -> bool {
     text(table, key) == value
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn headline(policy: &Policy) -> String {
