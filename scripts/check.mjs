@@ -14,5 +14,5 @@ with status 1 then. A deployment with such a configuration would answer 503.
 await main(async () => {
   const { positionals } = readArguments(HELP, {}, { allowPositionals: true });
   await checkPrerequisites();
-  await checkConfiguration(positionals[0]);
+  await checkConfiguration({ file: positionals[0] });
 });

@@ -2,6 +2,7 @@
 
 import { resources } from "./lib/configuration.mjs";
 import { ensureDependencies } from "./lib/node.mjs";
+import { checkPrerequisites } from "./lib/prerequisites.mjs";
 import { capture, run, shown } from "./lib/run.mjs";
 import { main, readArguments, step } from "./lib/ui.mjs";
 import { wrangler } from "./lib/wrangler.mjs";
@@ -12,12 +13,12 @@ npm run provision [-- --dry-run]: creates the queues and the bucket that wrangle
 What exists already is left alone, so it can be run again. Needs a Cloudflare account:
 run \`npx wrangler login\` first, or set CLOUDFLARE_API_TOKEN.
 
-  --dry-run   print the commands, run nothing
+  --dry-run   print the commands, create nothing
 `;
 
 /** The kinds of things, with the words that wrangler has for them. */
-function wanted() {
-  const { queues, buckets } = resources();
+async function wanted() {
+  const { queues, buckets } = await resources();
   return [
     ...queues.map((name) => ({ kind: "queue", words: ["queues"], name })),
     ...buckets.map((name) => ({ kind: "bucket", words: ["r2", "bucket"], name })),
@@ -26,12 +27,14 @@ function wanted() {
 
 await main(async () => {
   const { values } = readArguments(HELP, { "dry-run": { type: "boolean" } });
+  await checkPrerequisites();
+  const all = await wanted();
   if (values["dry-run"]) {
-    for (const { words, name } of wanted()) console.log(shown("npx", ["wrangler", ...words, "create", name]));
+    for (const { words, name } of all) console.log(shown("npx", ["wrangler", ...words, "create", name]));
     return;
   }
   await ensureDependencies();
-  for (const { kind, words, name } of wanted()) {
+  for (const { kind, words, name } of all) {
     if (capture(...wrangler(...words, "info", name)) !== undefined) {
       step(`The ${kind} ${name} is there`);
       continue;

@@ -1,8 +1,8 @@
 // `npm start`: Raincheck on this machine, in front of a demo origin or of your own API.
 
 import { startChild, stopAll, stopOnSignals } from "./lib/children.mjs";
-import { configurationFor, configuredOrigin } from "./lib/configuration.mjs";
-import { modernNode, toolEnvironment } from "./lib/node.mjs";
+import { localConfiguration } from "./lib/configuration.mjs";
+import { modernNode } from "./lib/node.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { HOST, freePort, isFree } from "./lib/ports.mjs";
 import { setUp } from "./lib/setup.mjs";
@@ -38,16 +38,14 @@ function readOptions() {
   return { port: readPort(values.port, "--port"), origin };
 }
 
-async function startDemo() {
-  const port = await freePort(DEMO_PORT);
+function startDemo(port) {
   step(`Starting the demo origin on http://${HOST}:${port}`);
-  const demo = startChild("demo origin", modernNode(), [inRoot("demo", "origin.mjs"), "--port", String(port)]);
-  return { demo, origin: `http://${HOST}:${port}` };
+  return startChild("demo origin", modernNode(), [inRoot("demo", "origin.mjs"), "--port", String(port)]);
 }
 
-function startWrangler(port, origin) {
+function startWrangler(port, variable) {
   // Only where it must be: while the file's own value is used, an edit of it takes effect at once.
-  const override = origin === configuredOrigin() ? [] : ["--var", `RAINCHECK:${configurationFor(origin)}`];
+  const override = variable === null ? [] : ["--var", `RAINCHECK:${variable}`];
   const [command, args, { env }] = wrangler(
     "dev",
     ...["--ip", HOST, "--port", String(port), "--inspector-port", "0"],
@@ -55,16 +53,17 @@ function startWrangler(port, origin) {
     ...override,
   );
   return startChild("local runtime", command, args, {
-    env: process.stdout.isTTY ? { ...env, FORCE_COLOR: "1" } : env,
+    // It would choose an environment, and here the top level runs.
+    env: { ...env, CLOUDFLARE_ENV: undefined, ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}) },
   });
 }
 
 /** Waits until the Worker itself answers: a path under its mount, which no origin sees. */
-async function waitUntilReady(url) {
+async function waitUntilReady(url, mount) {
   const deadline = performance.now() + READY_WITHIN_MS;
   while (performance.now() < deadline) {
     try {
-      const response = await fetch(`${url}/jobs/is-it-up`, { signal: AbortSignal.timeout(READY_WITHIN_MS) });
+      const response = await fetch(`${url}${mount}/is-it-up`, { signal: AbortSignal.timeout(READY_WITHIN_MS) });
       return { status: response.status, text: await response.text() };
     } catch {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -97,14 +96,18 @@ await main(async () => {
   }
   await setUp();
 
+  const demoPort = options.origin ? undefined : await freePort(DEMO_PORT);
+  const origin = options.origin ?? `http://${HOST}:${demoPort}`;
+  const { mount, variable } = await localConfiguration(origin);
+
   stopOnSignals();
   try {
-    const { demo, origin } = options.origin ? options : await startDemo();
-    const runtime = startWrangler(options.port, origin);
+    const demo = demoPort && startDemo(demoPort);
+    const runtime = startWrangler(options.port, variable);
     const failed = Promise.race([runtime, demo].filter(Boolean).map((child) => child.failed));
     step("Starting the local runtime");
     const url = `http://${HOST}:${options.port}`;
-    const answer = await Promise.race([waitUntilReady(url), failed]).catch((error) => {
+    const answer = await Promise.race([waitUntilReady(url, mount), failed]).catch((error) => {
       runtime.printKept();
       throw error;
     });

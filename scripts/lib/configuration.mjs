@@ -1,61 +1,50 @@
-// The little of wrangler.toml that the scripts must know, and its check.
+// What the scripts must know of wrangler.toml. The file itself is read by src/bin/raincheck, with
+// the parsers of TOML and of the configuration that the Worker has.
 
-import { readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 
 import { inRoot } from "./paths.mjs";
-import { run } from "./run.mjs";
-import { Problem } from "./ui.mjs";
+import { output, run } from "./run.mjs";
+import { step } from "./ui.mjs";
 
 const CONFIG_FILE = inRoot("wrangler.toml");
-const CONFIG_VARIABLE = /^RAINCHECK = '''\n([\s\S]*?)^'''$/m;
-const ORIGIN = /^origin = "([^"]*)"$/m;
+const REMEDY = "docs/configuration.md lists every field.";
 
-function source() {
-  return readFileSync(CONFIG_FILE, "utf8");
+/** The program as [command, first arguments]; cargo builds it when it is not current. */
+function raincheck(...args) {
+  const built = join(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "debug", "raincheck");
+  if (!existsSync(built)) step("Building the check of the configuration (once, about a minute)");
+  return ["cargo", ["run", "--quiet", "--bin", "raincheck", "--", ...args]];
 }
 
-/** Raincheck's own configuration: the text of the variable RAINCHECK. */
-export function configuration() {
-  const match = source().match(CONFIG_VARIABLE);
-  if (!match) {
-    throw new Problem(
-      "wrangler.toml has no RAINCHECK = ''' ... ''' under [vars].",
-      "See docs/configuration.md for what it holds.",
-    );
-  }
-  return match[1];
+/**
+ * Runs the same check that the Worker runs when it starts; a `Problem` when it finds something.
+ *
+ * `environment` is the one to look at, "" the top level; without it all are. `deploy` refuses
+ * an origin that a deployed Worker cannot reach.
+ */
+export async function checkConfiguration({ file = CONFIG_FILE, environment, deploy = false } = {}) {
+  const [command, args] = raincheck(
+    "check",
+    ...(environment === undefined ? [] : ["--env", environment]),
+    ...(deploy ? ["--deploy"] : []),
+    file,
+  );
+  await run(command, args, { remedy: REMEDY });
 }
 
-/** The origin's URL as configured; `undefined` when it is something else than a plain URL. */
-export function configuredOrigin() {
-  return configuration().match(ORIGIN)?.[1];
+/** The names of every queue and bucket that wrangler.toml mentions. */
+export async function resources(file = CONFIG_FILE) {
+  const [command, args] = raincheck("resources", file);
+  return JSON.parse(await output(command, args));
 }
 
-/** The configuration with another origin in it. */
-export function configurationFor(origin) {
-  const text = configuration();
-  if (!ORIGIN.test(text)) {
-    throw new Problem(
-      'The RAINCHECK variable in wrangler.toml has no line `origin = "..."` to put another origin into.',
-      "Change the origin there instead.",
-    );
-  }
-  return text.replace(ORIGIN, () => `origin = ${JSON.stringify(origin)}`);
-}
-
-/** Every queue and bucket that wrangler.toml names. */
-export function resources() {
-  const text = source().replace(CONFIG_VARIABLE, "");
-  const names = (pattern) => [...new Set([...text.matchAll(pattern)].map((match) => match[1]))];
-  return {
-    queues: names(/^\s*(?:queue|dead_letter_queue) = "([^"]+)"/gm),
-    buckets: names(/^\s*bucket_name = "([^"]+)"/gm),
-  };
-}
-
-/** Runs the same check that the Worker runs when it starts; a `Problem` when it finds something. */
-export async function checkConfiguration(file = CONFIG_FILE) {
-  await run("cargo", ["run", "--quiet", "--bin", "raincheck", "--", "check", file], {
-    remedy: "docs/configuration.md lists every field.",
-  });
+/**
+ * What a run on this machine in front of `origin` needs: `mount`, below which the Worker answers
+ * itself, and `variable`, the configuration with this origin, `null` when the file's own has it.
+ */
+export async function localConfiguration(origin, file = CONFIG_FILE) {
+  const [command, args] = raincheck("local", "--origin", origin, file);
+  return JSON.parse(await output(command, args, { remedy: REMEDY }));
 }

@@ -19,10 +19,23 @@ export async function run(command, args, { env = process.env, cwd = root, remedy
   if (code !== 0) throw new Problem(`\`${shown(command, args)}\` failed (${code}).`, remedy);
 }
 
-/** Runs a command with its output on ours and returns its exit status, or the signal that ended it. */
-export function status(command, args, { env = process.env, cwd = root } = {}) {
+/** Runs a command with its errors on ours and returns what it printed; a `Problem` when it fails. */
+export async function output(command, args, { env = process.env, cwd = root, remedy } = {}) {
+  let text = "";
+  const take = (chunk) => (text += chunk);
+  const code = await status(command, args, { env, cwd, take });
+  if (code !== 0) throw new Problem(`\`${shown(command, args)}\` failed (${code}).`, remedy);
+  return text;
+}
+
+/**
+ * Runs a command and returns its exit status, or the signal that ended it. Its output goes to
+ * ours, or piece by piece to `take`.
+ */
+export function status(command, args, { env = process.env, cwd = root, take } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", take ? "pipe" : "inherit", "inherit"] });
+    child.stdout?.setEncoding("utf8").on("data", take);
     // Ctrl-C reaches the whole process group by itself; a signal to us alone must be handed on.
     const forward = (signal) => child.kill(signal);
     process.on("SIGTERM", forward).on("SIGHUP", forward);
