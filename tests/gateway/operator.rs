@@ -189,6 +189,10 @@ fn holding_the_id_is_not_enough() {
         (refused.status, refused.problem().as_str()),
         (403, "forbidden")
     );
+    let problem = refused.json();
+    assert_eq!(problem["field"], "operator_token_sha256");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("operator_token_sha256"), "{detail}");
 }
 
 #[test]

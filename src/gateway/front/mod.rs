@@ -267,7 +267,8 @@ fn authorize_operator(policy: &Policy, headers: &Headers) -> Result<(), Problem>
     use subtle::ConstantTimeEq as _;
     let Some(expected) = &policy.operator_token_sha256 else {
         return Err(Problem::new(ProblemCode::Forbidden)
-            .detail("No operator credential is configured, so no job can be started again."));
+            .detail("No job can be started again: operator_token_sha256 is not configured.")
+            .field("operator_token_sha256"));
     };
     let token = headers
         .get("authorization")
