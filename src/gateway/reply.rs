@@ -58,7 +58,7 @@ impl Reply {
     }
 
     /// All of it as the value of one header field, where it is short and plain enough: status, name and
-    /// value of each field, nothing, the content, then [`PACKED_END`], with tabs between. Without that end
+    /// value of each field, nothing, the content, then a dot, with tabs between. Without that end
     /// the tabs of an empty content would be lost: a field's value has no white space around it.
     ///
     /// A reply that goes from a shard to a Worker and on to a client is so made and taken apart once

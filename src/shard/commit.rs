@@ -4,7 +4,7 @@ use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, wake};
 
 use super::attempt::ResultBody;
 use super::sql::{Param, Sql, SqlError};
-use super::{DOOMED, Send, Shard, ShardError, schema, write_record};
+use super::{DOOMED, Ended, Send, Shard, ShardError, schema, write_record};
 
 /// A committed step.
 pub(super) struct Committed {
@@ -34,7 +34,7 @@ impl<S: Sql> Shard<S> {
             self.schedule
                 .set(key, wake(&step.record, self.settings.patience));
             if step.record.status.is_terminal() {
-                self.ended.push(key);
+                self.ended.push(Ended::of(key, &step.record));
             }
             if dropped.is_some_and(|body| body.object.is_some()) {
                 self.sweep_noted(DOOMED);

@@ -103,7 +103,27 @@ pub struct Shard<S> {
     next_key: u64,
     schedule: Schedule,
     sweep_next: Option<UnixMillis>,
-    ended: Vec<RowKey>,
+    ended: Vec<Ended>,
+}
+
+/// A job that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its row.
+    pub key: RowKey,
+    /// Where it failed: what the log says of it.
+    pub failure: Option<String>,
+}
+
+impl Ended {
+    fn of(key: RowKey, record: &Record) -> Self {
+        let failure = record.failure.map(|failure| {
+            let Record { rule, attempt, .. } = record;
+            let code = failure.code.as_str();
+            format!("rule {rule}, {code}, attempts: {attempt}")
+        });
+        Self { key, failure }
+    }
 }
 
 impl<S: Sql> Shard<S> {
@@ -153,7 +173,7 @@ impl<S: Sql> Shard<S> {
     }
 
     /// The jobs that have ended since the last call: whoever waits for one is to be told.
-    pub fn take_ended(&mut self) -> Vec<RowKey> {
+    pub fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
     }
 

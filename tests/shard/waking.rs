@@ -301,12 +301,21 @@ fn an_eviction_before_each_alarm_does_not_make_a_stuck_job_be_sent_oftener() {
 fn whoever_waits_is_told_once_of_each_end() {
     let mut bench = Bench::new();
     let (succeeds, is_canceled, times_out) = (bench.job(), bench.job(), bench.job());
-    assert_eq!(bench.shard.take_ended(), []);
+    let ended = |bench: &mut Bench| -> Vec<_> {
+        let ended = bench.shard.take_ended().into_iter();
+        ended.map(|ended| (ended.key, ended.failure)).collect()
+    };
+    assert_eq!(ended(&mut bench), []);
     bench.succeed(succeeds);
-    assert_eq!(bench.shard.take_ended(), [succeeds.key]);
+    assert_eq!(ended(&mut bench), [(succeeds.key, None)]);
     bench.shard.cancel(&is_canceled, bench.now, 0).unwrap();
     bench.later(DEADLINE.0);
     bench.ring();
-    assert_eq!(bench.shard.take_ended(), [is_canceled.key, times_out.key]);
+    let why = "rule reports, deadline_exceeded, attempts: 0".to_owned();
+    assert_eq!(
+        ended(&mut bench),
+        [(is_canceled.key, None), (times_out.key, Some(why))],
+        "and the log of what failed"
+    );
     assert_eq!(bench.shard.take_ended(), []);
 }

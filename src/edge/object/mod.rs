@@ -22,7 +22,7 @@ use crate::gateway::host::{Handled, Waiting, handle};
 use crate::gateway::message::{batches, pack};
 use crate::job::{JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{Send, Shard, ShardError};
+use crate::shard::{Ended, Send, Shard, ShardError};
 
 use super::bindings::Bindings;
 use super::glue;
@@ -206,8 +206,11 @@ impl Inner {
             let inner = Rc::clone(self);
             self.wait_until(async move { inner.armed(set).await });
         }
-        if self.watched.get() {
-            for key in ended {
+        for Ended { key, failure } in ended {
+            if let Some(failure) = failure {
+                worker::console_warn!("a job failed: {failure}");
+            }
+            if self.watched.get() {
                 glue::tell_watchers(&self.state, &tag(key));
             }
         }
