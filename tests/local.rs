@@ -106,3 +106,15 @@ fn what_is_wrong_is_named() {
         assert!(output.stdout.is_empty());
     }
 }
+
+/// A receipt of a local run must not lead to the deployment.
+#[test]
+fn the_public_origin_of_the_deployment_is_not_that_of_a_local_run() {
+    for (name, origin) in [("public", "https://h"), ("public-own", URL)] {
+        let text = format!("public_origin = 'https://jobs.example'\norigin = '{origin}'\n{RULES}");
+        let answer = answer(&local(name, &text, URL));
+        let changed = Policy::parse(answer["variable"].as_str().unwrap()).unwrap();
+        assert_eq!(changed.public_origin, None, "{name}");
+        assert_eq!(changed.origin, Origin::Url(URL.to_owned()), "{name}");
+    }
+}

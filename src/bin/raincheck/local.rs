@@ -1,5 +1,5 @@
-//! What `npm start` must know: where the Worker itself answers, and the configuration with another
-//! origin in it.
+//! What `npm start` must know: where the Worker itself answers, and the configuration for a run on
+//! this machine.
 
 use serde_json::json;
 use toml::{Table, Value};
@@ -22,7 +22,8 @@ pub fn local(wrangler: &Table, origin: &str) -> Result<String, Report> {
     match policy {
         Some(policy) if report.mistakes.is_empty() => {
             let own = raincheck::policy::Policy::parse(text);
-            let is_own = own.is_ok_and(|own| own.origin == policy.origin);
+            let is_own =
+                own.is_ok_and(|own| own.origin == policy.origin && own.public_origin.is_none());
             let variable = changed.filter(|_| !is_own);
             Ok(json!({ "mount": policy.mount, "variable": variable }).to_string())
         }
@@ -35,5 +36,7 @@ pub fn local(wrangler: &Table, origin: &str) -> Result<String, Report> {
 fn with_origin(text: &str, origin: &str) -> Option<String> {
     let mut table = text.parse::<Table>().ok()?;
     table.insert("origin".to_owned(), Value::String(origin.to_owned()));
+    // The URLs of receipts are to lead to this run, and not to the deployment.
+    table.remove("public_origin");
     Some(table.to_string())
 }
