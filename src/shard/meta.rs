@@ -15,15 +15,20 @@ const META_VERSION: u8 = 1;
 const EXPIRY_SLACK_SHARE: u64 = 16;
 const EXPIRY_SLACK_MAX: Millis = Millis::from_secs(600);
 
-/// The settled mark is moved only when that saves the next start this many rows.
+/// A mark is moved only when that saves the next start this many rows: reading them costs as much as
+/// writing the mark.
 const SETTLED_STEP: u64 = 1024;
+
+/// Most keys among which a class is searched at once: a few milliseconds of SQLite. The rows of a class
+/// may be few among a million of others.
+const KEYS_PER_SEARCH: u64 = 4096;
 
 /// What is stored, and beside it what is derived from the rows.
 #[derive(Debug, Default)]
 pub(super) struct Meta {
     pub(super) stored: Option<Stored>,
-    /// For each class, when its oldest row should be looked at.
-    expiries: Vec<(u64, UnixMillis)>,
+    /// For each class that has or had rows, the search for what has expired.
+    searches: Vec<Search>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,50 @@ pub(super) struct Class {
     pub(super) retention: u64,
     /// No row of the class has a smaller key.
     pub(super) from: u64,
+}
+
+/// The search of a class for rows that have expired, page by page in the order of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Search {
+    /// The retention in milliseconds.
+    pub(super) retention: u64,
+    /// When it begins, or goes on; `None` when the class has no rows.
+    pub(super) at: Option<UnixMillis>,
+    /// Where its next page begins.
+    pub(super) from: u64,
+    /// The first row that it has passed by, and when the earliest of these is to be looked at.
+    pub(super) passed: Option<(u64, UnixMillis)>,
+}
+
+impl Search {
+    const fn new(class: Class) -> Self {
+        Self {
+            retention: class.retention,
+            at: None,
+            from: class.from,
+            passed: None,
+        }
+    }
+
+    /// Leaves a row where it is until it is to be looked at again.
+    pub(super) fn pass(&mut self, key: RowKey, again: UnixMillis) {
+        let passed = self.passed.map_or((key.0, again), |(first, at)| {
+            (first.min(key.0), at.min(again))
+        });
+        self.passed = Some(passed);
+    }
+
+    /// The class has been searched up to where nothing can have expired; above `end` it has no rows.
+    pub(super) fn finish(&mut self, end: u64) {
+        let passed = self.passed.take();
+        self.at = passed.map(|(_, at)| at);
+        self.from = passed.map_or(end, |(first, _)| first);
+    }
+
+    /// No row of the class has a smaller key.
+    fn mark(&self) -> u64 {
+        self.passed.map_or(self.from, |(first, _)| first)
+    }
 }
 
 impl Meta {
@@ -64,7 +113,7 @@ impl Meta {
         };
         Ok(Self {
             stored,
-            expiries: Vec::new(),
+            searches: Vec::new(),
         })
     }
 
@@ -102,19 +151,42 @@ impl Meta {
 
     /// When the next row should be looked at for expiry.
     pub(super) fn next_expiry(&self) -> Option<UnixMillis> {
-        self.expiries.iter().map(|(_, at)| *at).min()
+        self.searches.iter().filter_map(|search| search.at).min()
     }
 
-    /// Notes when a class has to be looked at; `None` when it has no rows left.
-    pub(super) fn set_expiry(&mut self, retention: u64, at: Option<UnixMillis>) {
-        self.expiries.retain(|(class, _)| *class != retention);
-        self.expiries.extend(at.map(|at| (retention, at)));
+    /// The search that has been due for longest.
+    pub(super) fn due_search(&self, now: UnixMillis) -> Option<Search> {
+        let due = self.searches.iter().filter(|search| {
+            let at = search.at;
+            at.is_some_and(|at| at <= now)
+        });
+        due.min_by_key(|search| search.at).copied()
     }
 
-    fn is_looked_at_by(&self, retention: u64, at: UnixMillis) -> bool {
-        let mut looks = self.expiries.iter();
-        looks.any(|(class, look)| *class == retention && *look <= at)
+    /// Puts a search in the place of the one of its class.
+    pub(super) fn set_search(&mut self, search: Search) {
+        self.searches
+            .retain(|other| other.retention != search.retention);
+        self.searches.push(search);
     }
+
+    /// The search of a class; a class that has none yet is searched from its mark on.
+    fn search(&self, retention: u64) -> Option<Search> {
+        let of_class = |search: &&Search| search.retention == retention;
+        let known = self.searches.iter().find(of_class).copied();
+        let mut classes = self.classes().iter();
+        known.or_else(|| {
+            let class = classes.find(|class| class.retention == retention);
+            class.copied().map(Search::new)
+        })
+    }
+}
+
+/// Some jobs of a class, in the order of their keys.
+pub(super) struct Page {
+    pub(super) jobs: Vec<(RowKey, Result<Record, ShardError>)>,
+    /// The page says nothing of jobs from this key on.
+    pub(super) end: u64,
 }
 
 /// When a class should be looked at, given its oldest row.
@@ -158,56 +230,67 @@ impl<S: Sql> Shard<S> {
     /// is for a row from a moment when the clock ran ahead; this one must not wait for that.
     pub(super) fn expect_expiry(&mut self, retention: Millis, record: &Record) {
         let at = look_at(&self.settings, retention.0, record);
-        if !self.meta.is_looked_at_by(retention.0, at) {
-            self.meta.set_expiry(retention.0, Some(at));
+        if let Some(mut search) = self.meta.search(retention.0) {
+            search.at = Some(search.at.map_or(at, |sooner| sooner.min(at)));
+            self.meta.set_search(search);
         }
     }
 
-    /// At start: finds the oldest row of each class.
+    /// Jobs of a class from a key on, at most so many; and the key from which on they were not looked for.
+    pub(super) fn jobs_of_class(&self, search: Search, most: u64) -> Result<Page, SqlError> {
+        let end = search.from.saturating_add(KEYS_PER_SEARCH);
+        let params = [search.from, end, search.retention, most].map(Param::Int);
+        let rows = self.sql.run(schema::JOBS_OF_CLASS, &params)?;
+        let jobs: Vec<_> = rows
+            .iter()
+            .filter_map(|row| match row.as_slice() {
+                [key, state] => Some((RowKey(key.int()?), read_record(state))),
+                _ => None,
+            })
+            .collect();
+        let full = u64::try_from(jobs.len()).is_ok_and(|count| count >= most);
+        let last = jobs.last().filter(|_| full).map(|(key, _)| key.0);
+        Ok(Page {
+            end: last.map_or(end, |last| last.saturating_add(1)),
+            jobs,
+        })
+    }
+
+    /// At start: finds the oldest row of each class, or leaves it to the first alarm to find it.
     pub(super) fn load_expiries(&mut self) -> Result<(), ShardError> {
         for class in self.meta.classes().to_vec() {
-            let rows = self.sql.run(
-                schema::JOBS_OF_CLASS,
-                &[
-                    Param::Int(class.from),
-                    Param::Int(class.retention),
-                    Param::Int(1),
-                ],
-            )?;
-            if let Some([_, state]) = rows.first().map(Vec::as_slice) {
-                let at = read_record(state).map_or(UnixMillis(0), |oldest| {
-                    look_at(&self.settings, class.retention, &oldest)
-                });
-                self.meta.set_expiry(class.retention, Some(at));
+            let mut search = Search::new(class);
+            let page = self.jobs_of_class(search, 1)?;
+            if let Some((key, oldest)) = page.jobs.first() {
+                search.from = key.0;
+                search.at = Some(oldest.as_ref().map_or(UnixMillis(0), |oldest| {
+                    look_at(&self.settings, class.retention, oldest)
+                }));
+            } else if page.end < self.next_key {
+                search.from = page.end;
+                search.at = Some(UnixMillis(0));
             }
+            self.meta.set_search(search);
         }
         Ok(())
     }
 
-    /// Moves the marks forward where that saves work: `emptied` are classes with the smallest key
-    /// that they may still hold.
-    pub(super) fn move_marks(&mut self, emptied: &[Class]) -> Result<(), SqlError> {
+    /// Moves the marks forward where that saves work.
+    pub(super) fn move_marks(&mut self) -> Result<(), SqlError> {
         let Some(mut stored) = self.meta.stored.clone() else {
             return Ok(());
         };
         let settled = self.schedule.first_key().map_or(self.next_key, |key| key.0);
-        let worth_it = settled.saturating_sub(stored.settled) >= SETTLED_STEP
-            || emptied.iter().any(|moved| {
-                stored.classes.iter().any(|class| {
-                    class.retention == moved.retention
-                        && moved.from.saturating_sub(class.from) >= SETTLED_STEP
-                })
-            });
-        if !worth_it {
-            return Ok(());
-        }
+        let mut saved = settled.saturating_sub(stored.settled);
         stored.settled = settled.max(stored.settled);
-        for moved in emptied {
-            for class in &mut stored.classes {
-                if class.retention == moved.retention {
-                    class.from = class.from.max(moved.from);
-                }
+        for class in &mut stored.classes {
+            if let Some(search) = self.meta.search(class.retention) {
+                saved = saved.max(search.mark().saturating_sub(class.from));
+                class.from = class.from.max(search.mark());
             }
+        }
+        if saved < SETTLED_STEP {
+            return Ok(());
         }
         self.write_meta(stored)
     }

@@ -149,6 +149,8 @@ impl<S: Sql> Shard<S> {
         };
         shard.load_schedule()?;
         shard.load_expiries()?;
+        // A mark that cannot be written, because the database is full, only saves less.
+        let _ = shard.move_marks();
         Ok(shard)
     }
 

@@ -33,9 +33,10 @@ pub const KEY_LAST: &str = "SELECT max(key) FROM jobs";
 /// Active jobs from a key on, a page at a time.
 pub const JOBS_ACTIVE: &str =
     "SELECT key, state FROM jobs WHERE key >= ? AND active = 1 ORDER BY key LIMIT ?";
-/// Jobs of one retention class from a key on, a page at a time.
+/// Jobs of one retention class in a range of keys. The range bounds the rows that are read, the limit
+/// only those that are returned.
 pub const JOBS_OF_CLASS: &str =
-    "SELECT key, state FROM jobs WHERE key >= ? AND class = ? ORDER BY key LIMIT ?";
+    "SELECT key, state FROM jobs WHERE key >= ? AND key < ? AND class = ? ORDER BY key LIMIT ?";
 
 /// Adds jobs, as many as [`jobs_insert`] is asked for; these are the values of one.
 const JOB_VALUES: &str = "(?, 1, ?, ?, ?, ?, ?)";

@@ -2,7 +2,7 @@
 
 use crate::job::{Event, Millis, Record, RowKey, Status, UnixMillis};
 
-use super::meta::{Class, look_at};
+use super::meta::look_at;
 use super::sql::{Param, Sql, SqlError};
 use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
 
@@ -173,82 +173,41 @@ impl<S: Sql> Shard<S> {
         Ok(())
     }
 
-    /// Deletes rows whose expiry and tombstone have passed, class by class in the order of keys.
+    /// Deletes rows whose expiry and tombstone have passed: a page of the class that has been due for
+    /// longest. What is left has the alarm ring again at once.
     fn expire(&mut self, now: UnixMillis) -> Result<usize, ShardError> {
-        if self.meta.next_expiry().is_none_or(|next| next > now) {
+        let Some(mut search) = self.meta.due_search(now) else {
             return Ok(0);
-        }
-        let mut deleted: usize = 0;
-        let mut marks = Vec::new();
-        for class in self.meta.classes().to_vec() {
-            let (gone, mark) = self.expire_class(class, now)?;
-            deleted = deleted.saturating_add(gone);
-            marks.push(mark);
-        }
-        self.move_marks(&marks)?;
-        Ok(deleted)
-    }
-
-    fn expire_class(
-        &mut self,
-        class: Class,
-        now: UnixMillis,
-    ) -> Result<(usize, Class), ShardError> {
+        };
         let most = u64::try_from(JOBS_PER_TICK).unwrap_or(u64::MAX);
-        let rows = self.sql.run(
-            schema::JOBS_OF_CLASS,
-            &[
-                Param::Int(class.from),
-                Param::Int(class.retention),
-                Param::Int(most),
-            ],
-        )?;
+        let page = self.jobs_of_class(search, most)?;
         let mut gone = Vec::new();
-        let mut next = None;
-        let mut from = self.next_key;
-        let mut unreadable = false;
-        for row in &rows {
-            let [key, state] = row.as_slice() else {
-                continue;
-            };
-            let key = RowKey(key.int().unwrap_or_default());
-            let Ok(record) = read_record(state) else {
-                from = from.min(key.0);
-                unreadable = true;
+        let mut over = page.end >= self.next_key;
+        for (key, record) in page.jobs {
+            let Ok(record) = record else {
+                search.pass(key, now.plus(UNREADABLE_AGAIN));
                 continue;
             };
             if now >= record.expires.plus(self.settings.tombstone) {
                 gone.push((key, record));
-            } else if next.is_none() {
-                from = from.min(key.0);
-                next = Some(look_at(&self.settings, class.retention, &record));
-                // A row from a moment when the clock ran ahead must not shield those behind it.
-                if record.created <= now {
-                    break;
-                }
-            } else if record.created <= now {
-                next = next.map(|at| at.min(look_at(&self.settings, class.retention, &record)));
+                continue;
+            }
+            search.pass(key, look_at(&self.settings, search.retention, &record));
+            // A row from a moment when the clock ran ahead must not shield those behind it.
+            if record.created <= now {
+                over = true;
                 break;
             }
         }
-        let stuck = unreadable && gone.is_empty();
-        if rows.len() >= JOBS_PER_TICK && next.is_none() && !stuck {
-            next = Some(now);
-            from = from.min(gone.last().map_or(class.from, |(key, _)| key.0));
-        }
-        if unreadable {
-            let again = now.plus(UNREADABLE_AGAIN);
-            next = Some(next.map_or(again, |at| at.min(again)));
+        if over {
+            search.finish(self.next_key);
+        } else {
+            (search.from, search.at) = (page.end, Some(now));
         }
         self.erase(&gone)?;
-        self.meta.set_expiry(class.retention, next);
-        Ok((
-            gone.len(),
-            Class {
-                retention: class.retention,
-                from,
-            },
-        ))
+        self.meta.set_search(search);
+        self.move_marks()?;
+        Ok(gone.len())
     }
 
     /// Deletes rows with their keys, and notes their objects for deletion, in one commit.

@@ -164,6 +164,38 @@ fn the_settled_mark_moves_rarely_and_then_spares_the_next_start_the_old_rows() {
 }
 
 #[test]
+fn a_start_that_finds_many_ended_jobs_writes_one_note_and_spares_them_the_next_one() {
+    let mut bench = Bench::new();
+    let count = 2_000;
+    for _ in 0..count {
+        let id = bench.accept(long());
+        bench.shard.cancel(&id, bench.now, 0).unwrap();
+    }
+    for notes in [1, 0] {
+        bench.sql.rows_written.set(0);
+        bench.reopen();
+        assert_eq!(bench.sql.rows_written.get(), notes);
+    }
+    let ended = "UPDATE jobs SET active = 1, state = '{' WHERE key <= 2000";
+    bench.sql.run(ended, &[]).unwrap();
+    bench.reopen();
+    assert_eq!(bench.shard.active(), 0, "what has ended is not read");
+    assert!(bench.job().key.0 > count);
+}
+
+#[test]
+fn a_start_whose_note_is_refused_serves_all_the_same() {
+    let mut bench = Bench::new();
+    let group: Vec<Accept> = (0..2_000).map(|_| long()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    let ended = "UPDATE jobs SET active = 0 WHERE key < 2000";
+    bench.sql.run(ended, &[]).unwrap();
+    bench.sql.refused.set(Some(("INSERT", None)));
+    bench.reopen();
+    assert_eq!(bench.shard.active(), 1);
+}
+
+#[test]
 fn a_mark_that_would_spare_little_is_not_moved() {
     let mut bench = Bench::new();
     bench.accept(long());

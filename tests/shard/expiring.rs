@@ -1,7 +1,7 @@
 //! From retention to oblivion: 410, then 404, then nothing.
 
 use raincheck::job::{JobId, Millis, Status, UnixMillis};
-use raincheck::shard::{Accept, Found, Purged};
+use raincheck::shard::{Accept, Found, Purged, Sql as _};
 
 use super::support::jobs::{DEADLINE, RETENTION, at};
 use super::{Bench, SETTINGS, SLACK, request, with_body, with_key};
@@ -212,6 +212,72 @@ fn a_job_after_many_that_are_forgotten_lives_as_long_as_they_did() {
     bench.later(RETENTION.0 * 2);
     bench.ring();
     assert_eq!(bench.count("jobs"), 0, "and so does its expiry");
+}
+
+/// A shard whose jobs have ended: two of a short retention, and between them many of a long one.
+fn rare_among_many() -> Bench {
+    let mut bench = Bench::new();
+    bench.job();
+    let long = of_class(RETENTION.0 * 10);
+    for _ in 0..12 {
+        let group: Vec<Accept> = (0..1_000).map(|_| long.clone()).collect();
+        bench.shard.accept(&group, bench.now).unwrap();
+    }
+    bench.job();
+    bench.sql.run("UPDATE jobs SET active = 0", &[]).unwrap();
+    bench.reopen();
+    bench
+}
+
+#[test]
+fn an_alarm_does_not_read_all_rows_to_find_the_few_of_a_class() {
+    let mut bench = rare_among_many();
+    bench.sql.steps_at_once.set(0);
+    assert_eq!(bench.count("jobs WHERE class < 0"), 0);
+    let all = bench.sql.steps_at_once.replace(0);
+    bench.later(RETENTION.0 * 2);
+    bench.ring();
+    assert_eq!(bench.count("jobs WHERE key IN (1, 12002)"), 0);
+    let most = bench.sql.steps_at_once.replace(0);
+    assert!(
+        most * 3 < all * 2,
+        "{most} steps; to look at every row takes {all}"
+    );
+    bench.later(RETENTION.0 * 10);
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 0);
+}
+
+#[test]
+fn a_start_does_not_read_all_rows_to_find_a_class_that_has_none_left() {
+    let mut bench = rare_among_many();
+    let short = "DELETE FROM jobs WHERE key IN (1, 12002)";
+    bench.sql.run(short, &[]).unwrap();
+    assert_eq!(bench.count("jobs WHERE class < 0"), 0);
+    let all = bench.sql.steps_at_once.replace(0);
+    bench.reopen();
+    bench.ring();
+    let most = bench.sql.steps_at_once.replace(0);
+    assert!(
+        most * 3 < all * 2,
+        "{most} steps; to look at every row takes {all}"
+    );
+    let next = at(RETENTION.0 * 10).plus(SETTINGS.tombstone);
+    assert!(bench.shard.wake_at().unwrap() >= next);
+}
+
+#[test]
+fn an_alarm_for_one_class_looks_at_no_other() {
+    let mut bench = Bench::new();
+    let long = bench.accept(of_class(RETENTION.0 * 10));
+    bench.succeed(long);
+    let short = bench.job();
+    bench.succeed(short);
+    bench.later(RETENTION.0 * 2);
+    let looks = "SELECT key, state FROM jobs WHERE key >=";
+    bench.sql.refused.set(Some((looks, Some(long.key.0))));
+    bench.ring();
+    assert_eq!(bench.count("jobs"), 1);
 }
 
 /// A job that succeeded when the clock ran ahead, and one from after it went back.

@@ -6,6 +6,9 @@ use std::rc::Rc;
 use raincheck::shard::{Param, Sql, SqlError, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
+/// The beginning of a statement, and the key that it is about.
+pub type Refused = (&'static str, Option<u64>);
+
 /// A database that clones of this handle share.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
@@ -13,11 +16,13 @@ pub struct Sqlite {
     /// Statements to let through before one fails; `None` for no fault.
     pub fail_after: Rc<Cell<Option<u32>>>,
     /// Statements that begin like this are refused, about one row if a key is given, otherwise all.
-    pub refused: Rc<Cell<Option<(&'static str, Option<u64>)>>>,
+    pub refused: Rc<Cell<Option<Refused>>>,
     /// Rows written so far, as the platform counts them (there are no indexes, so rows changed).
     pub rows_written: Rc<Cell<u64>>,
     /// The most rows that one statement has returned.
     pub rows_at_once: Rc<Cell<usize>>,
+    /// The most steps that one statement has taken: they grow with the rows that it read.
+    pub steps_at_once: Rc<Cell<i32>>,
 }
 
 impl Sqlite {
@@ -31,6 +36,7 @@ impl Sqlite {
             refused: Rc::default(),
             rows_written: Rc::default(),
             rows_at_once: Rc::default(),
+            steps_at_once: Rc::default(),
         }
     }
 
@@ -83,8 +89,11 @@ impl Sql for Sqlite {
         let bound = rusqlite::params_from_iter(params.iter().map(|param| Bound(*param)));
         if columns == 0 {
             let changed = prepared.execute(bound).map_err(error)?;
-            self.rows_written
-                .set(self.rows_written.get() + changed as u64);
+            // After a CREATE, SQLite tells the number of the statement before.
+            if !statement.starts_with("CREATE") {
+                self.rows_written
+                    .set(self.rows_written.get() + changed as u64);
+            }
             return Ok(Vec::new());
         }
         let mut rows = prepared.query(bound).map_err(error)?;
@@ -100,6 +109,9 @@ impl Sql for Sqlite {
         }
         self.rows_at_once
             .set(self.rows_at_once.get().max(read.len()));
+        drop(rows);
+        let steps = prepared.reset_status(rusqlite::StatementStatus::VmStep);
+        self.steps_at_once.set(self.steps_at_once.get().max(steps));
         Ok(read)
     }
 
