@@ -80,11 +80,11 @@ fn an_expired_row_that_cannot_be_read_is_looked_at_again() {
     shard.cancel(&id, NOW, 0).expect("it is canceled");
     rewrite(&sql, "\"v\":1", "\"v\":2");
     let later = NOW.plus(DAY);
-    assert_eq!(shard.tick(later, 0).expect("it goes on").expired, 0);
+    assert_eq!(shard.expire(later).expect("it goes on"), 0);
     let again = shard.wake_at().expect("an alarm stands");
     assert!(again > later, "not at once");
     rewrite(&sql, "\"v\":2", "\"v\":1");
-    assert_eq!(shard.tick(again, 0).expect("it goes on").expired, 1);
+    assert_eq!(shard.expire(again).expect("it goes on"), 1);
     assert_eq!(shard.wake_at(), None);
 }
 
@@ -96,7 +96,7 @@ fn a_shard_that_an_alarm_opened_before_its_first_job_knows_its_number() {
         .intend("requests/5/x", None, NOW)
         .expect("it is noted");
     let mut again = open_as(&sql, None);
-    again.tick(NOW.plus(HOUR), 0).expect("it rings");
+    again.tick(NOW.plus(HOUR), 0);
     let id = accept(&mut again, NOW.plus(HOUR));
     assert_eq!(id.shard, 5, "an id that names another shard finds nothing");
 }

@@ -163,6 +163,15 @@ impl Meta {
         due.min_by_key(|search| search.at).copied()
     }
 
+    /// The search failed where it stands: it goes on later.
+    pub(super) fn put_off(&mut self, search: Search, at: UnixMillis) {
+        let known = self.search(search.retention).unwrap_or(search);
+        self.set_search(Search {
+            at: Some(at),
+            ..known
+        });
+    }
+
     /// Puts a search in the place of the one of its class.
     pub(super) fn set_search(&mut self, search: Search) {
         self.searches

@@ -2,9 +2,9 @@
 
 use crate::job::{Event, Millis, Record, RowKey, Status, UnixMillis};
 
-use super::meta::look_at;
+use super::meta::{Search, look_at};
 use super::sql::{Param, Sql, SqlError};
-use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
+use super::{DOOMED, Ended, Send, Shard, ShardError, read_record, schema};
 
 /// Most jobs that one alarm looks at, and most rows of a class that it expires: a few milliseconds
 /// of SQLite, so that requests are not kept waiting. What is left has the alarm ring again at once.
@@ -22,17 +22,17 @@ const SWEEP_LATE: Millis = Millis::from_secs(300);
 /// that build is on its way to every machine; until then each look is an alarm.
 const UNREADABLE_AGAIN: Millis = Millis::from_secs(600);
 
-/// What is to be done after an alarm.
+/// What is to be done after a tick.
 #[derive(Clone, Debug, Default)]
 pub struct Tick {
     /// Messages to send.
     pub sends: Vec<Send>,
     /// Objects to delete; when that is done, tell [`Shard::swept`].
     pub sweeps: Vec<Sweep>,
-    /// Rows deleted.
-    pub expired: usize,
     /// Rows that could not be read; they are left alone, and looked at again later.
     pub unreadable: usize,
+    /// What the database refused first. What it was about is put off; everything else is done.
+    pub fault: Option<ShardError>,
 }
 
 /// An object to delete from the bucket.
@@ -42,26 +42,44 @@ pub struct Sweep {
     pub object: String,
 }
 
+impl Tick {
+    fn note(&mut self, error: ShardError) {
+        if matches!(error, ShardError::Unreadable(_)) {
+            // A newer build's row.
+            self.unreadable = self.unreadable.saturating_add(1);
+        } else {
+            self.fault.get_or_insert(error);
+        }
+    }
+}
+
 impl<S: Sql> Shard<S> {
-    /// Does what is due: settles jobs whose time has come, sends lost messages again, names the
-    /// objects to delete, deletes expired rows.
-    pub fn tick(&mut self, now: UnixMillis, random_permille: u16) -> Result<Tick, ShardError> {
+    /// Does what is due, except [`Self::expire`]: settles jobs whose time has come, sends lost messages
+    /// again, names the objects to delete.
+    ///
+    /// A job whose change is refused stays as it was, in its row and in the memory, and stops no other:
+    /// it is looked at again later.
+    pub fn tick(&mut self, now: UnixMillis, random_permille: u16) -> Tick {
         let mut tick = Tick::default();
         for key in self.schedule.due(now, JOBS_PER_TICK) {
             match self.wake(key, now, random_permille) {
                 Ok(sends) => tick.sends.extend(sends),
-                Err(ShardError::Unreadable(_)) => {
-                    // A newer build's row: it must not stop the others, nor ring without end.
-                    tick.unreadable = tick.unreadable.saturating_add(1);
+                Err(error) => {
+                    // It must not stop the others, nor ring without end.
                     let (patience, never) = (self.settings.patience, UnixMillis(u64::MAX));
                     self.schedule.resent(key, now, Millis(0), patience, never);
+                    tick.note(error);
                 }
-                Err(error) => return Err(error),
             }
         }
-        tick.expired = self.expire(now)?;
-        tick.sweeps = self.due_sweeps(now)?;
-        Ok(tick)
+        match self.due_sweeps(now) {
+            Ok(sweeps) => tick.sweeps = sweeps,
+            Err(error) => {
+                self.sweep_later(now);
+                tick.note(error.into());
+            }
+        }
+        tick
     }
 
     /// The objects were deleted (deleting one that does not exist counts).
@@ -70,7 +88,7 @@ impl<S: Sql> Shard<S> {
             self.sql
                 .run(schema::SWEEP_DELETE, &[Param::Text(&sweep.object)])?;
         }
-        self.load_sweep_next()
+        Ok(self.load_sweep_next()?)
     }
 
     /// The objects could not be deleted: leave them for a later alarm.
@@ -104,7 +122,7 @@ impl<S: Sql> Shard<S> {
         Ok(done.sends)
     }
 
-    fn due_sweeps(&mut self, now: UnixMillis) -> Result<Vec<Sweep>, ShardError> {
+    fn due_sweeps(&mut self, now: UnixMillis) -> Result<Vec<Sweep>, SqlError> {
         if self.sweep_next.is_none_or(|next| next > now) {
             return Ok(Vec::new());
         }
@@ -167,18 +185,29 @@ impl<S: Sql> Shard<S> {
         Ok(record.map(|record| objects_of(&record).any(|kept| kept == object)))
     }
 
-    fn load_sweep_next(&mut self) -> Result<(), ShardError> {
+    fn load_sweep_next(&mut self) -> Result<(), SqlError> {
         let rows = self.sql.run(schema::SWEEP_NEXT, &[])?;
         self.sweep_next = super::first_int(&rows).map(UnixMillis);
         Ok(())
     }
 
-    /// Deletes rows whose expiry and tombstone have passed: a page of the class that has been due for
-    /// longest. What is left has the alarm ring again at once.
-    fn expire(&mut self, now: UnixMillis) -> Result<usize, ShardError> {
-        let Some(mut search) = self.meta.due_search(now) else {
+    /// Deletes rows whose expiry and tombstone have passed, and tells how many: a page of the class that
+    /// has been due for longest. What is left has the alarm ring again at once. A class whose page is
+    /// refused is put off.
+    ///
+    /// To be committed before [`Self::tick`]: it makes room in a database that is full.
+    pub fn expire(&mut self, now: UnixMillis) -> Result<usize, ShardError> {
+        let Some(search) = self.meta.due_search(now) else {
             return Ok(0);
         };
+        let expired = self.expire_page(search, now);
+        if expired.is_err() {
+            self.meta.put_off(search, now.plus(self.settings.patience));
+        }
+        expired
+    }
+
+    fn expire_page(&mut self, mut search: Search, now: UnixMillis) -> Result<usize, ShardError> {
         let most = u64::try_from(JOBS_PER_TICK).unwrap_or(u64::MAX);
         let page = self.jobs_of_class(search, most)?;
         let mut gone = Vec::new();
@@ -217,11 +246,19 @@ impl<S: Sql> Shard<S> {
         }
         let sql = self.sql.clone();
         sql.atomically(&mut || {
+            // Rows first: in a database that is full, they make the room for the notes.
             jobs.iter()
-                .try_for_each(|(key, record)| self.erase_one(*key, record))
+                .try_for_each(|(key, record)| self.erase_one(*key, record))?;
+            jobs.iter()
+                .flat_map(|(_, record)| objects_of(record))
+                .try_for_each(|object| self.write_sweep(object, DOOMED, None))
         })?;
         for (key, record) in jobs {
             self.schedule.set(*key, None);
+            if !record.status.is_terminal() {
+                // No alarm came between its deadline and now.
+                self.ended.push(Ended::of(*key, record));
+            }
             if objects_of(record).next().is_some() {
                 self.sweep_noted(DOOMED);
             }
@@ -230,9 +267,6 @@ impl<S: Sql> Shard<S> {
     }
 
     fn erase_one(&self, key: RowKey, record: &Record) -> Result<(), SqlError> {
-        for object in objects_of(record) {
-            self.write_sweep(object, DOOMED, None)?;
-        }
         if let Some(idempotency) = &record.key {
             let params = [Param::Text(&idempotency.hash), Param::Int(key.0)];
             self.sql.run(schema::KEY_DELETE, &params)?;

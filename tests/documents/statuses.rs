@@ -329,7 +329,7 @@ x-content-type-options: nosniff
 fn the_deadline_is_told_by_the_alarm_and_then_by_the_document() {
     let mut desk = Desk::new();
     desk.later(DEADLINE.0);
-    desk.shard.tick(desk.now, 0).unwrap();
+    desk.shard.tick(desk.now, 0);
     let document = document(&mut desk);
     assert_eq!(
         (&document["status"], &document["error"]["code"]),

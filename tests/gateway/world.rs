@@ -241,7 +241,9 @@ impl World {
             while self.with_shard(number, due) {
                 rounds += 1;
                 assert!(rounds < 100, "the alarm rings without end");
-                let tick = self.with_shard(number, |shard| shard.tick(now, 0)).unwrap();
+                self.with_shard(number, |shard| shard.expire(now)).unwrap();
+                let tick = self.with_shard(number, |shard| shard.tick(now, 0));
+                assert_eq!(tick.fault, None);
                 for sweep in &tick.sweeps {
                     self.bucket.borrow_mut().remove(&sweep.object);
                 }

@@ -250,8 +250,12 @@ fn an_alarm_that_fails_anywhere_can_ring_again_and_gets_everything_done() {
     for n in 0..STATEMENTS_MAX {
         let mut bench = prepare();
         bench.sql.fail_after.set(Some(n));
-        let failed = bench.shard.tick(bench.now, 0).is_err();
+        let expired = bench.shard.expire(bench.now);
+        let failed = bench.shard.tick(bench.now, 0).fault.is_some() || expired.is_err();
         bench.sql.fail_after.set(None);
+        bench.ring();
+        // What was refused is put off.
+        bench.later(3_600_000);
         bench.ring();
         assert_eq!(
             [

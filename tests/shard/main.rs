@@ -16,6 +16,7 @@ mod cost;
 mod expiring;
 mod faults;
 mod objects;
+mod ringing;
 mod unreadable;
 mod waking;
 
@@ -143,7 +144,14 @@ impl Bench {
     }
 
     fn tick(&mut self) -> Tick {
-        self.shard.tick(self.now, 0).unwrap()
+        self.expire();
+        let tick = self.shard.tick(self.now, 0);
+        assert_eq!(tick.fault, None);
+        tick
+    }
+
+    fn expire(&mut self) -> usize {
+        self.shard.expire(self.now).unwrap()
     }
 
     /// Lets the alarm ring until nothing is due, as the object does.

@@ -319,3 +319,14 @@ fn whoever_waits_is_told_once_of_each_end() {
     );
     assert_eq!(bench.shard.take_ended(), []);
 }
+
+#[test]
+fn whoever_waits_for_a_job_that_no_alarm_came_to_end_is_told_when_it_is_forgotten() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    bench.later(365 * 86_400_000);
+    bench.ring();
+    let ended = bench.shard.take_ended();
+    let keys: Vec<_> = ended.iter().map(|ended| ended.key).collect();
+    assert_eq!((keys, bench.count("jobs")), (vec![id.key], 0));
+}

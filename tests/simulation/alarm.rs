@@ -107,5 +107,10 @@ impl Alarmed for ShardHost {
         self.stored_alarm.set(None);
     }
 
+    // Each turn is a commit here.
+    async fn committed(&self) {}
+
+    fn refused(&self, _error: &ShardError) {}
+
     fn unreadable(&self, _rows: usize) {}
 }

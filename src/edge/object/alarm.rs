@@ -88,6 +88,16 @@ impl Alarmed for Inner {
         }
     }
 
+    async fn committed(&self) {
+        if let Ok(promise) = self.storage.sync() {
+            let _ = JsFuture::from(promise).await;
+        }
+    }
+
+    fn refused(&self, error: &ShardError) {
+        worker::console_error!("shard: {error}");
+    }
+
     fn unreadable(&self, rows: usize) {
         worker::console_error!("{rows} rows of another build were left alone");
     }

@@ -47,8 +47,14 @@ pub trait Alarmed {
     /// Leaves no alarm standing.
     async fn clear_alarm(&self);
 
+    /// Waits until what was done so far is committed, so that nothing that fails later takes it back.
+    async fn committed(&self);
+
     /// So many rows could not be read, and were left alone.
     fn unreadable(&self, rows: usize);
+
+    /// The database refused something, which is put off. For the log.
+    fn refused(&self, error: &ShardError);
 }
 
 /// When an alarm that is wanted `at` a time is set to ring.
@@ -63,14 +69,16 @@ pub fn sooner(wake: Option<UnixMillis>, standing: Option<UnixMillis>) -> Option<
     wake.filter(|at| standing.is_none_or(|standing| *at < standing))
 }
 
-/// What happens when the alarm rings: returns the messages to send. After an error the alarm rings again.
+/// What happens when the alarm rings: returns the messages to send. After an error, which is that the
+/// database cannot be opened, the alarm rings again.
 pub async fn ring<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
     // First of all the next alarm, so that nothing below can leave the shard without one.
     object.set_alarm(object.now().plus(ALARM_AGAIN)).await;
     object.open().await?;
     let mut sends = Vec::new();
     for _ in 0..TICKS_PER_ALARM {
-        sends.extend(tick(object).await?);
+        expire(object).await;
+        sends.extend(tick(object).await);
         if object.wake_at().is_none_or(|at| at > object.now()) {
             break;
         }
@@ -83,23 +91,37 @@ pub async fn ring<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
     Ok(sends)
 }
 
-async fn tick<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
+/// Expires before anything else, and commits that alone: a database that is full refuses what makes rows
+/// grow, and may take the whole turn back with it.
+async fn expire<A: Alarmed>(object: &A) {
+    let now = object.now();
+    match object.turn(|shard| shard.expire(now)) {
+        None | Some(Ok(0)) => return,
+        Some(Ok(_)) => {}
+        Some(Err(error)) => object.refused(&error),
+    }
+    object.committed().await;
+}
+
+async fn tick<A: Alarmed>(object: &A) -> Vec<Send> {
     let jitter = permille(&mut |bytes| object.random(bytes));
     let now = object.now();
     let Some(ticked) = object.turn(|shard| shard.tick(now, jitter)) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
-    let ticked = ticked?;
     if ticked.unreadable > 0 {
         object.unreadable(ticked.unreadable);
     }
-    if !ticked.sweeps.is_empty() {
-        sweep(object, &ticked.sweeps).await?;
+    if let Some(error) = &ticked.fault {
+        object.refused(error);
     }
-    Ok(ticked.sends)
+    if !ticked.sweeps.is_empty() {
+        sweep(object, &ticked.sweeps).await;
+    }
+    ticked.sends
 }
 
-async fn sweep<A: Alarmed>(object: &A, sweeps: &[Sweep]) -> Result<(), ShardError> {
+async fn sweep<A: Alarmed>(object: &A, sweeps: &[Sweep]) {
     let keys: Vec<String> = sweeps.iter().map(|sweep| sweep.object.clone()).collect();
     let deleted = object.delete(&keys).await.is_ok();
     let now = object.now();
@@ -110,5 +132,8 @@ async fn sweep<A: Alarmed>(object: &A, sweeps: &[Sweep]) -> Result<(), ShardErro
         shard.sweep_later(now);
         Ok(())
     });
-    noted.unwrap_or(Ok(()))
+    if let Some(Err(error)) = noted {
+        object.refused(&error);
+        object.turn(|shard| shard.sweep_later(now));
+    }
 }

@@ -1,0 +1,210 @@
+//! What the alarm makes of a database that refuses: nothing stops what does not need it.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use raincheck::gateway::host::alarm::{Alarmed, ring};
+use raincheck::gateway::ports::Unavailable;
+use raincheck::job::{JobId, Millis, RowKey, Status, UnixMillis};
+use raincheck::shard::{Accept, Payload, Send, Shard, ShardError, Sql as _};
+
+use super::support::jobs::{EMPTY_SHA256, LEASE, RETENTION};
+use super::support::sqlite::Sqlite;
+use super::{Bench, request, with_object};
+
+/// An object whose turns are one transaction until it waits for the commit.
+struct Object {
+    shard: RefCell<Shard<Sqlite>>,
+    sql: Sqlite,
+    now: UnixMillis,
+    alarm: Cell<Option<UnixMillis>>,
+    refused: RefCell<Vec<String>>,
+}
+
+impl Object {
+    fn run(&self, statement: &str) {
+        self.sql.run(statement, &[]).unwrap();
+    }
+}
+
+impl Alarmed for Object {
+    type Sql = Sqlite;
+
+    fn now(&self) -> UnixMillis {
+        self.now
+    }
+
+    fn random(&self, _bytes: &mut [u8]) {}
+
+    async fn open(&self) -> Result<(), ShardError> {
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<UnixMillis> {
+        self.shard.borrow().wake_at()
+    }
+
+    fn turn<T>(&self, act: impl FnOnce(&mut Shard<Sqlite>) -> T) -> Option<T> {
+        Some(act(&mut self.shard.borrow_mut()))
+    }
+
+    async fn delete(&self, _objects: &[String]) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn set_alarm(&self, at: UnixMillis) {
+        self.alarm.set(Some(at));
+    }
+
+    async fn clear_alarm(&self) {
+        self.alarm.set(None);
+    }
+
+    async fn committed(&self) {
+        self.run("COMMIT");
+        self.run("BEGIN");
+    }
+
+    fn unreadable(&self, _rows: usize) {}
+
+    fn refused(&self, error: &ShardError) {
+        self.refused.borrow_mut().push(error.to_string());
+    }
+}
+
+/// Lets the alarm of a bench ring once.
+fn rung(bench: Bench) -> (Object, Vec<Send>) {
+    let object = Object {
+        shard: RefCell::new(bench.shard),
+        sql: bench.sql,
+        now: bench.now,
+        alarm: Cell::new(None),
+        refused: RefCell::default(),
+    };
+    object.run("BEGIN");
+    let polled = {
+        let ringing = pin!(ring(&object));
+        ringing.poll(&mut Context::from_waker(Waker::noop()))
+    };
+    match polled {
+        Poll::Ready(sends) => (object, sends.unwrap()),
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+/// Three jobs whose consumer is lost, and that may be repeated.
+fn three_lapsed() -> (Bench, [JobId; 3]) {
+    let mut bench = Bench::new();
+    let mut accept = request();
+    accept.plan.repeatable = true;
+    let ids = [0; 3].map(|_| bench.accept(accept.clone()));
+    for id in ids {
+        bench.claim(id);
+    }
+    bench.later(LEASE.0);
+    (bench, ids)
+}
+
+fn keys(sends: &[Send]) -> Vec<RowKey> {
+    sends.iter().map(|send| send.key).collect()
+}
+
+#[test]
+fn a_job_whose_change_is_refused_stops_no_other_and_is_looked_at_again() {
+    let (mut bench, [first, middle, last]) = three_lapsed();
+    let refusal = Some(("UPDATE", Some(middle.key.0)));
+    bench.sql.refused.set(refusal);
+    let tick = bench.shard.tick(bench.now, 0);
+    assert_eq!(keys(&tick.sends), [first.key, last.key]);
+    assert!(tick.fault.is_some());
+    assert_eq!(bench.record(middle).status, Status::Running);
+    assert!(bench.shard.wake_at().unwrap() > bench.now, "not at once");
+    bench.sql.refused.set(None);
+    bench.now = bench.now.plus(Millis(60_000));
+    assert!(keys(&bench.tick().sends).contains(&middle.key));
+    assert_eq!(bench.record(middle).status, Status::Queued);
+}
+
+#[test]
+fn an_alarm_sends_what_could_be_done_and_tells_what_was_refused() {
+    let (bench, [first, middle, last]) = three_lapsed();
+    bench.sql.refused.set(Some(("UPDATE", Some(middle.key.0))));
+    let now = bench.now;
+    let (object, sends) = rung(bench);
+    assert_eq!(keys(&sends), [first.key, last.key]);
+    assert_eq!(*object.refused.borrow(), ["database: refused"]);
+    assert!(object.alarm.get().unwrap() > now);
+}
+
+#[test]
+fn what_has_expired_is_gone_though_the_jobs_of_the_same_alarm_are_taken_back() {
+    let mut bench = Bench::new();
+    let old = bench.job();
+    bench.succeed(old);
+    bench.later(RETENTION.0 * 2);
+    let id = bench.job();
+    bench.claim(id);
+    bench.later(LEASE.0);
+    let (object, _) = rung(bench);
+    // The database was full: it takes back all that was not committed.
+    object.run("ROLLBACK");
+    let rows = object.sql.run("SELECT key, active FROM jobs", &[]).unwrap();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (row[0].int(), row[1].int()))
+        .collect();
+    assert_eq!(rows, [(Some(id.key.0), Some(1))]);
+}
+
+#[test]
+fn an_expiry_that_is_refused_is_put_off_and_stops_nothing() {
+    let (mut bench, ids) = three_lapsed();
+    bench.later(RETENTION.0 * 2);
+    bench.sql.refused.set(Some(("DELETE", None)));
+    let now = bench.now;
+    let (object, _) = rung(bench);
+    let ended = object.shard.borrow_mut().take_ended();
+    let ended: Vec<_> = ended.iter().map(|ended| ended.key).collect();
+    assert_eq!(ended, ids.map(|id| id.key));
+    assert_eq!(*object.refused.borrow(), ["database: refused"]);
+    assert!(object.alarm.get().unwrap() > now);
+    object.sql.refused.set(None);
+    let again = object.alarm.get().unwrap();
+    assert_eq!(object.shard.borrow_mut().expire(again), Ok(3));
+}
+
+#[test]
+fn a_shard_that_is_full_gets_its_room_back_by_expiry() {
+    let mut bench = Bench::new();
+    bench.sql.run("PRAGMA max_page_count = 100", &[]).unwrap();
+    let large = Accept {
+        payload: Payload::Inline {
+            bytes: vec![b'x'; 3_000],
+            sha256: EMPTY_SHA256.to_owned(),
+        },
+        ..request()
+    };
+    // Long names, so that the notes about the objects of expired rows need pages of their own.
+    let mut count = 0;
+    loop {
+        let object = format!("requests/3/{count}/{}", "x".repeat(500));
+        let group = [with_object(&object)];
+        if bench.shard.intend(&object, None, bench.now).is_err()
+            || bench.shard.accept(&group, bench.now).is_err()
+            || bench
+                .shard
+                .accept(std::slice::from_ref(&large), bench.now)
+                .is_err()
+        {
+            break;
+        }
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
+    bench.later(RETENTION.0 * 2);
+    assert!(bench.shard.expire(bench.now).unwrap() > 2 * 20);
+    assert_eq!(bench.count("jobs"), 0);
+    assert!(bench.count("sweeps WHERE due = 0") >= count);
+    bench.shard.accept(&[large], bench.now).unwrap();
+}
