@@ -6,13 +6,26 @@ import worker, { ShardObject as Shard } from "../../build/index.js";
 const QUEUES = ["QUEUE_HIGH", "QUEUE_NORMAL", "QUEUE_LOW"];
 const DEAD_LETTERS = "raincheck-dead";
 
+/** So often in a row at most: after each loss the shard waits twice as long before it sends again. */
+const LOSSES_MAX = 3;
+
+/** How often in a row the message about each job was lost. */
+const losses = new Map();
+
+function isLost(text) {
+  const { shard, jobs } = JSON.parse(text);
+  const names = jobs.map((job) => `${shard} ${job}`);
+  const lost = Math.random() < 0.3 && names.every((name) => (losses.get(name) ?? 0) < LOSSES_MAX);
+  for (const name of names) losses.set(name, lost ? (losses.get(name) ?? 0) + 1 : 0);
+  return lost;
+}
+
 /** Loses three messages in ten and sends another three in ten three times. */
 function unreliable(queue) {
   return {
-    async send(...message) {
-      const luck = Math.random();
-      const times = luck < 0.3 ? 0 : luck < 0.6 ? 3 : 1;
-      for (let sent = 0; sent < times; sent += 1) await queue.send(...message);
+    async send(text, ...how) {
+      const times = isLost(text) ? 0 : Math.random() < 3 / 7 ? 3 : 1;
+      for (let sent = 0; sent < times; sent += 1) await queue.send(text, ...how);
     },
     async sendBatch(messages, ...options) {
       for (const { body, ...how } of messages) await this.send(body, { ...options[0], ...how });
