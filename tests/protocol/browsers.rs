@@ -18,7 +18,7 @@ fn a_preflight_from_a_configured_origin_is_answered() {
     assert_eq!(
         answer.get("access-control-allow-headers"),
         Some(
-            "Authorization, Content-Type, Prefer, Idempotency-Key, If-None-Match, Last-Event-ID, traceparent, Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline"
+            "Authorization, Content-Type, Prefer, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent, Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline"
         )
     );
     assert_eq!(answer.get("vary"), Some("Origin"));
