@@ -6,9 +6,9 @@
 
 use raincheck::job::Priority;
 use raincheck::policy::limits::{DEAD_LETTERS_SUFFIX, MAX_VARIABLE_BYTES};
-use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text};
+use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text, is_loopback};
 use toml::{Table, Value};
-use url::{Host, Url};
+use url::Url;
 
 /// The variable that holds the configuration.
 const VARIABLE: &str = "RAINCHECK";
@@ -320,15 +320,6 @@ pub fn text<'a>(table: &'a Table, key: &str) -> &'a str {
 
 fn is(table: &Table, key: &str, value: &str) -> bool {
     text(table, key) == value
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 fn headline(policy: &Policy) -> String {

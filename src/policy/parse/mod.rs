@@ -5,6 +5,8 @@ mod origin;
 mod rule;
 mod words;
 
+pub use origin::is_loopback;
+
 use std::collections::BTreeSet;
 
 use toml::{Table, Value};

@@ -154,7 +154,10 @@ fn refuse_plain_http(fields: &mut Fields, key: &str, url: &Url, allow_http: bool
     None
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL names this machine: a loopback address, or `localhost` and names below it (RFC 6761
+/// section 6.3). A deployed Worker reaches nothing there.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
