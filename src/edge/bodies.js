@@ -65,7 +65,7 @@ export async function store(bucket, key, body, announced, limit) {
     else await storeStream(bucket, key, source, announced);
     return `${source.length} ${await source.hash()}`;
   } catch (error) {
-    await source.cancel();
+    await source.giveUp();
     await bucket.delete(key).catch(() => {});
     if (error instanceof Refused) return error.message;
     console.warn("bucket:", error);
@@ -121,8 +121,9 @@ class Source {
     return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
-  async cancel() {
-    await this.#reader.cancel().catch(() => {});
+  /** Leaves the rest to whom the body belongs: see `discard`. */
+  async giveUp() {
+    this.#reader.releaseLock();
     await this.#hasher.abort().catch(() => {});
   }
 }
@@ -198,4 +199,36 @@ export async function open(bucket, key, first, count) {
 
 export function remove(bucket, keys) {
   return bucket.delete(keys);
+}
+
+/** Most that is read of a body that nobody wants: more than the usual body that is over a limit. */
+const DISCARD_BYTES = 16 * 1024 * 1024;
+
+/** Longest that the answer waits for a client that sends such a body slowly. */
+const DISCARD_MILLIS = 5_000;
+
+/**
+ * Reads what is left of a request's body and throws it away, before an answer that did without. Many
+ * clients look for an answer only when they have sent everything, and the runtime closes the connection
+ * under one that goes on sending (RFC 9112 section 9.6): the answer would be lost.
+ */
+export async function discard(request) {
+  const { body } = request;
+  if (body === null || body.locked) return;
+  if (Number(request.headers.get("content-length")) > DISCARD_BYTES) return;
+  const reader = body.getReader({ mode: "byob" });
+  const timer = setTimeout(() => reader.cancel().catch(() => {}), DISCARD_MILLIS);
+  try {
+    let buffer = new Uint8Array(READ_BYTES);
+    for (let left = DISCARD_BYTES; left > 0; ) {
+      const { value, done } = await reader.read(buffer);
+      if (done) return;
+      left -= value.byteLength;
+      buffer = reused(value);
+    }
+  } catch {
+    // It broke off, so nobody is there to wait for.
+  } finally {
+    clearTimeout(timer);
+  }
 }

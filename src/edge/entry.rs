@@ -35,11 +35,12 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
     let bindings = Bindings::new(env);
     let policy = match bindings.policy() {
         Ok(policy) => policy,
-        Err(errors) => return resolved(misconfigured(&errors)).into(),
+        Err(errors) => return refused(request, misconfigured(&errors)).into(),
     };
     let Some(head) = read_head(&request) else {
-        return resolved(Problem::new(ProblemCode::BadRequest).into()).into();
+        return refused(request, Problem::new(ProblemCode::BadRequest).into()).into();
     };
+    let has_body = head.has_body;
     let needs_cors = needs_cors(&policy);
     let origin = head
         .headers
@@ -54,7 +55,11 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
     {
         return pass_through(&platform, &request, pass).into();
     }
-    if !needs_cors && let Some(answer) = by_shard_alone(&platform, &request, &mut action) {
+    let ignores_body = has_body && !matches!(action, Action::Accept(_));
+    if !needs_cors
+        && !ignores_body
+        && let Some(answer) = by_shard_alone(&platform, &request, &mut action)
+    {
         return answer.into();
     }
     Pending {
@@ -81,7 +86,11 @@ impl Pending {
     /// Takes the steps.
     pub fn run(self) -> Promise {
         future_to_promise(async move {
+            let passes = matches!(self.action, Action::PassThrough(_));
             let answer = serve_request(&self.platform, &self.request, self.action).await;
+            if !passes {
+                let _ = JsFuture::from(glue::discard(&self.request)).await;
+            }
             Ok(with_cors(&self.platform.policy, self.origin.as_deref(), answer).into())
         })
     }
@@ -137,8 +146,12 @@ pub fn shard_unavailable(safe_to_repeat: bool) -> Response {
     response(serve::shard_unavailable(safe_to_repeat))
 }
 
-fn resolved(reply: Reply) -> Promise {
-    Promise::resolve(&response(reply)).unchecked_into()
+/// An answer to a request whose body nobody reads.
+fn refused(request: Request, reply: Reply) -> Promise {
+    future_to_promise(async move {
+        let _ = JsFuture::from(glue::discard(&request)).await;
+        Ok(response(reply).into())
+    })
 }
 
 async fn serve_request(platform: &Platform, request: &Request, action: Action) -> Response {

@@ -113,6 +113,8 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(super) fn remove(bucket: &JsValue, keys: Array) -> Result<Promise, JsValue>;
+
+    pub(super) fn discard(request: &Request) -> Promise;
 }
 
 /// What a JavaScript exception says, for the log.

@@ -221,28 +221,48 @@ async fn a_body_at_the_limit_is_taken_and_one_over_it_is_not() {
         };
         let case = Case::new();
         Job::accepted(with(&case, 1000)).await.succeeded().await;
-        for length in [1001, 70_000] {
+        for length in [1001, 70_000, 3_000_000] {
             let case = Case::new();
             let reply = send(with(&case, length)).await;
             assert_problem(&reply, 413, "payload_too_large");
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             assert!(case.seen().is_empty(), "chunked {chunked}, {length}");
         }
-        // The runtime closes under a client that goes on sending, and the development server's own
-        // proxy is such a client: it then loses the answer, or makes one up.
-        let case = Case::new();
-        let reply = with(&case, 3_000_000)
-            .try_send(Gateway::shared().address)
-            .await;
-        let answer = reply
-            .ok()
-            .filter(|reply| !reply.text().starts_with("Error: Network"));
-        if let Some(answer) = answer {
-            assert_problem(&answer, 413, "payload_too_large");
-        }
-        assert!(case.seen().is_empty(), "chunked {chunked}, three megabytes");
     }
     assert_still_works().await;
+}
+
+/// The runtime closes the connection under a client that goes on sending, which then loses the answer
+/// more often than not: hence several of each.
+#[tokio::test]
+async fn a_client_that_sends_everything_before_it_reads_gets_its_refusal() {
+    let long = format!("/always/{}", "x".repeat(20_000));
+    for (target, status) in [
+        ("/limited/echo", 413),
+        ("/keyed/echo", 400),
+        (long.as_str(), 414),
+        ("/jobs/unknown", 405),
+        ("/jobs/unknown/cancel", 404),
+    ] {
+        for chunked in [false, true, false, true, false, true] {
+            let request = Request::new("POST", target).body(pattern::bytes(1, 1_500_000));
+            let request = if chunked { request.chunked() } else { request };
+            let reply = send(request).await;
+            assert_eq!(reply.status, status, "{target}, chunked {chunked}: {reply}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_gets_its_refusal_too() {
+    let request = Request::new("POST", &Case::new().target("/limited/echo"))
+        .field("Content-Length", "1500000");
+    let mut exchange = Exchange::open(&request, Gateway::shared().address)
+        .await
+        .unwrap();
+    exchange.write(&pattern::bytes(1, 1000)).await.unwrap();
+    let reply = exchange.read_head().await.unwrap();
+    assert_eq!(reply.status, 413);
 }
 
 #[tokio::test]

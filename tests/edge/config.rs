@@ -21,6 +21,10 @@ async fn a_refused_configuration_is_a_problem_that_names_the_field() {
         );
         assert!(case.seen().is_empty());
     }
+    for _ in 0..6 {
+        let large = Request::post("/always/echo").body(vec![b'x'; 1_500_000]);
+        assert_problem(&gateway.send(large).await, 503, "misconfigured");
+    }
     let reply = gateway.send(Request::new("HEAD", "/pass/echo")).await;
     assert_eq!(reply.status, 503);
     let reply = gateway.send(Request::get("/pass/echo")).await;
