@@ -24,14 +24,13 @@ function unpack(packed) {
   const lines = packed.split("\n");
   const fields = {};
   for (let i = 0; i + 1 < lines.length; i += 2) {
-    if (lines[i] in fields) return unpackOneByOne(lines);
+    if (lines[i] in fields) return appended(new Headers(), lines);
     fields[lines[i]] = lines[i + 1];
   }
   return fields;
 }
 
-function unpackOneByOne(lines) {
-  const headers = new Headers();
+function appended(headers, lines) {
   for (let i = 0; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
   return headers;
 }
@@ -47,8 +46,7 @@ export function amend(response, packed, body) {
   // Made of the response itself, it also keeps whether its body is already encoded.
   const amended = new Response(response.body, response);
   for (const name of [...amended.headers.keys()]) amended.headers.delete(name);
-  const lines = packed.split("\n");
-  for (let i = 0; i + 1 < lines.length; i += 2) amended.headers.append(lines[i], lines[i + 1]);
+  appended(amended.headers, packed.split("\n"));
   return amended;
 }
 

@@ -15,7 +15,7 @@ use crate::gateway::ports::{
 };
 use crate::gateway::{Content, Reply};
 use crate::job::{BodyRef, Millis, UnixMillis};
-use crate::policy::{Origin, Policy};
+use crate::policy::{Origin, Policy, is_loopback};
 use crate::protocol::Headers;
 use crate::protocol::target::{Target, join};
 
@@ -369,13 +369,8 @@ fn loopback(policy: &Policy) -> Option<(String, u16)> {
     let Origin::Url(base) = &policy.origin else {
         return None;
     };
-    let url = ::url::Url::parse(base).ok()?;
-    let is_loopback = match url.host()? {
-        ::url::Host::Domain(name) => name == "localhost",
-        ::url::Host::Ipv4(address) => address.is_loopback(),
-        ::url::Host::Ipv6(address) => address.is_loopback(),
-    };
-    Some((url.host_str()?.to_owned(), url.port_or_known_default()?)).filter(|_| is_loopback)
+    let url = ::url::Url::parse(base).ok().filter(is_loopback)?;
+    Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
 /// The URL at the origin. A service binding needs one too; its host means nothing.
