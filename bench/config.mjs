@@ -64,8 +64,8 @@ function bundleModules(directory, { bundle, workers, counted }) {
   return embed(both, directory, "main", "counted.js");
 }
 
-function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retention = DEFAULT_RETENTION }) {
-  const settings = { SHARDS: shards, RETENTION: retention, PATIENCE: drop ? NO_REPAIR : PATIENCE };
+function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retention = DEFAULT_RETENTION, patience = PATIENCE }) {
+  const settings = { SHARDS: shards, RETENTION: retention, PATIENCE: drop ? NO_REPAIR : patience };
   const filled = readFileSync(parts.settings, "utf8").replace(/@([A-Z]+)@/g, (_, name) => settings[name]);
   writeFileSync(join(directory, "raincheck.toml"), filled);
   const queueService = (queue) =>

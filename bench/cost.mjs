@@ -7,6 +7,13 @@ const TURN_MS = 60; // Jobs that come closer together than 50 ms go to one shard
 const LOOKED_AT = 8; // Jobs whose end and expiry are looked at, one by one.
 const RETENTION_SECS = 60; // Longer than all of them take on a busy machine. Rows that expire within a sixteenth of it share an alarm.
 const EXPIRY_SECS_MAX = 120;
+
+// Jobs that share nothing, one at a time in one shard: further apart than the patience, after which an alarm looks whether
+// the job was claimed, and than a sixteenth of the retention.
+const LONE_JOBS = 8;
+const LONE_PATIENCE_SECS = 2;
+const LONE_RETENTION_SECS = 30;
+const LONE_PAUSE_MS = 3_000;
 const POLL_MS = 500;
 const QUIET_POLLS = 10; // Nothing changed for this long after the retention: expiry has done its work.
 
@@ -24,6 +31,10 @@ const BILLED = [
 ];
 
 const COST_SUBJECT = { name: "cost", ours: true, counted: true, retention: `${RETENTION_SECS}s` };
+
+const LONE_SUBJECT = {
+  name: "lone", ours: true, counted: true, shards: 1, retention: `${LONE_RETENTION_SECS}s`, patience: `${LONE_PATIENCE_SECS}s`,
+};
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const json = async (url) => (await fetch(url)).json();
@@ -58,7 +69,7 @@ function minus(after, before) {
 }
 
 /** Waits until every record is gone and the counters stand still. */
-async function expired(runtime, documents) {
+async function expired(runtime, documents, retentionSecs) {
   let last = "";
   let quiet = 0;
   for (let waited = 0; waited < EXPIRY_SECS_MAX * 1000; waited += POLL_MS) {
@@ -66,7 +77,7 @@ async function expired(runtime, documents) {
     const now = JSON.stringify(await countsOf(runtime));
     quiet = now === last ? quiet + 1 : 0;
     last = now;
-    if (quiet >= QUIET_POLLS && waited >= RETENTION_SECS * 1000) {
+    if (quiet >= QUIET_POLLS && waited >= retentionSecs * 1000) {
       await expectGone(runtime, documents);
       return JSON.parse(now);
     }
@@ -82,16 +93,12 @@ async function expectGone(runtime, documents) {
   }
 }
 
+/** Operations of jobs that come closely together. */
 export async function countCost(bench) {
   const runtime = await bench.start(COST_SUBJECT);
   try {
     bench.progress(`counting operations of ${JOBS} jobs`);
-    const cold = await bench.peer.counts();
-    for (let job = 0; job < WARM_JOBS; job += 1) {
-      await acceptMany(runtime, 1);
-      await pause(TURN_MS);
-    }
-    await drained(runtime, bench.peer, cold, WARM_JOBS);
+    await oneByOne(bench, runtime, WARM_JOBS, TURN_MS);
     const idle = await bench.peer.counts();
     const before = await countsOf(runtime);
     const documents = await acceptMany(runtime, JOBS);
@@ -100,13 +107,44 @@ export async function countCost(bench) {
     await expectSucceeded(runtime, documents.slice(0, LOOKED_AT));
     bench.progress("waiting for the records to expire");
     const read = await countsOf(runtime);
-    const after = await expired(runtime, documents.slice(0, LOOKED_AT));
+    const after = await expired(runtime, documents.slice(0, LOOKED_AT), RETENTION_SECS);
     return { jobs: JOBS, work: minus(worked, before), expiredJobs: JOBS + WARM_JOBS, expiry: minus(after, read) };
   } catch (error) {
     throw await runtime.explain("cost", error);
   } finally {
     await runtime.stop();
   }
+}
+
+/** Operations of jobs of which each is alone. */
+export async function countLoneCost(bench) {
+  const runtime = await bench.start(LONE_SUBJECT);
+  try {
+    bench.progress(`counting operations of ${LONE_JOBS} jobs, each alone`);
+    const tables = await oneByOne(bench, runtime, 1, LONE_PAUSE_MS);
+    await expired(runtime, tables, LONE_RETENTION_SECS);
+    const before = await countsOf(runtime);
+    const documents = await oneByOne(bench, runtime, LONE_JOBS, LONE_PAUSE_MS);
+    const worked = await countsOf(runtime);
+    const after = await expired(runtime, documents, LONE_RETENTION_SECS);
+    return { jobs: LONE_JOBS, work: minus(worked, before), expiredJobs: LONE_JOBS, expiry: minus(after, worked) };
+  } catch (error) {
+    throw await runtime.explain("lone cost", error);
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** So many jobs with a pause after each; waits until they are done. */
+async function oneByOne(bench, runtime, jobs, pauseMs) {
+  const idle = await bench.peer.counts();
+  const documents = [];
+  for (let job = 0; job < jobs; job += 1) {
+    documents.push(...(await acceptMany(runtime, 1)));
+    await pause(pauseMs);
+  }
+  await drained(runtime, bench.peer, idle, jobs);
+  return documents;
 }
 
 /** Operations and dollars per job from the counted totals. */

@@ -5,7 +5,7 @@ import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
 
 import { socketsOf, writeConfig } from "./config.mjs";
-import { countCost, priceOf } from "./cost.mjs";
+import { countCost, countLoneCost, priceOf } from "./cost.mjs";
 import { wholeJobs } from "./jobs.mjs";
 import { recordRuns } from "./records.mjs";
 import { bundleSize, costTable, jobsTable, ratioTable, ratios, recordsTable, sizeTable, summarize, timedTable } from "./report.mjs";
@@ -73,6 +73,9 @@ async function ownParts(bench, results) {
     results.cost = await countCost(bench);
     results.price = priceOf(results.cost);
     print("Billed operations per job", costTable(results.cost, results.price));
+    results.loneCost = await countLoneCost(bench);
+    results.lonePrice = priceOf(results.loneCost);
+    print("Billed operations of a job that is alone", costTable(results.loneCost, results.lonePrice));
   }
   if (bench.wants("size")) {
     results.size = bundleSize(bench.bundle);

@@ -122,8 +122,8 @@ export class ShardObject extends DurableObject {
     );
   }
 
-  alarm() {
-    return guarded(() => this.#current().alarm());
+  alarm(info) {
+    return guarded(() => this.#current().alarm(info?.isRetry === true));
   }
 
   // Those who wait by a WebSocket have nothing to say.

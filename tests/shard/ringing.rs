@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use raincheck::gateway::host::alarm::{Alarmed, ring};
 use raincheck::gateway::ports::Unavailable;
 use raincheck::job::{JobId, Millis, RowKey, Status, UnixMillis};
-use raincheck::shard::{Accept, Payload, Send, Shard, ShardError, Sql as _};
+use raincheck::shard::{Accept, Payload, Send, Shard, ShardError, Sql as _, SqlError};
 
 use super::support::jobs::{EMPTY_SHA256, LEASE, RETENTION};
 use super::support::sqlite::Sqlite;
@@ -19,7 +19,17 @@ struct Object {
     sql: Sqlite,
     now: UnixMillis,
     alarm: Cell<Option<UnixMillis>>,
+    alarms_set: Cell<u32>,
     refused: RefCell<Vec<String>>,
+    /// It dies, or its database cannot be opened.
+    opens: Opens,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Opens {
+    Well,
+    Never,
+    WithAnError,
 }
 
 impl Object {
@@ -38,7 +48,11 @@ impl Alarmed for Object {
     fn random(&self, _bytes: &mut [u8]) {}
 
     async fn open(&self) -> Result<(), ShardError> {
-        Ok(())
+        match self.opens {
+            Opens::Well => Ok(()),
+            Opens::Never => std::future::pending().await,
+            Opens::WithAnError => Err(ShardError::Sql(SqlError("broken".to_owned()))),
+        }
     }
 
     fn wake_at(&self) -> Option<UnixMillis> {
@@ -53,8 +67,13 @@ impl Alarmed for Object {
         Ok(())
     }
 
+    fn standing(&self) -> Option<UnixMillis> {
+        self.alarm.get()
+    }
+
     async fn set_alarm(&self, at: UnixMillis) {
         self.alarm.set(Some(at));
+        self.alarms_set.set(self.alarms_set.get() + 1);
     }
 
     async fn clear_alarm(&self) {
@@ -73,21 +92,29 @@ impl Alarmed for Object {
     }
 }
 
-/// Lets the alarm of a bench ring once.
-fn rung(bench: Bench) -> (Object, Vec<Send>) {
+fn object(bench: Bench, opens: Opens) -> Object {
     let object = Object {
         shard: RefCell::new(bench.shard),
         sql: bench.sql,
         now: bench.now,
         alarm: Cell::new(None),
+        alarms_set: Cell::new(0),
         refused: RefCell::default(),
+        opens,
     };
     object.run("BEGIN");
-    let polled = {
-        let ringing = pin!(ring(&object));
-        ringing.poll(&mut Context::from_waker(Waker::noop()))
-    };
-    match polled {
+    object
+}
+
+fn ringing(object: &Object, is_retry: bool) -> Poll<Result<Vec<Send>, ShardError>> {
+    let ringing = pin!(ring(object, is_retry));
+    ringing.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Lets the alarm of a bench ring once.
+fn rung(bench: Bench) -> (Object, Vec<Send>) {
+    let object = object(bench, Opens::Well);
+    match ringing(&object, false) {
         Poll::Ready(sends) => (object, sends.unwrap()),
         Poll::Pending => panic!("nothing here waits"),
     }
@@ -108,6 +135,43 @@ fn three_lapsed() -> (Bench, [JobId; 3]) {
 
 fn keys(sends: &[Send]) -> Vec<RowKey> {
     sends.iter().map(|send| send.key).collect()
+}
+
+/// The platform rings an alarm that failed a few times, and then no more.
+#[test]
+fn an_alarm_that_failed_before_sets_the_next_before_anything_can_fail_again() {
+    let (bench, _) = three_lapsed();
+    let now = bench.now;
+    let object = object(bench, Opens::Never);
+    assert!(ringing(&object, true).is_pending());
+    assert!(object.alarm.get().unwrap() > now);
+}
+
+#[test]
+fn an_alarm_whose_database_cannot_be_opened_rings_again() {
+    let (bench, _) = three_lapsed();
+    let now = bench.now;
+    let object = object(bench, Opens::WithAnError);
+    assert!(matches!(ringing(&object, false), Poll::Ready(Err(_))));
+    assert!(object.alarm.get().unwrap() > now);
+}
+
+/// Each alarm that is set is billed as a row.
+#[test]
+fn an_alarm_sets_one_alarm_and_none_where_nothing_is_left_to_do() {
+    let (bench, _) = three_lapsed();
+    let (object, _) = rung(bench);
+    assert_eq!(object.alarms_set.get(), 1);
+
+    let (object, _) = rung(Bench::new());
+    assert_eq!((object.alarms_set.get(), object.alarm.get()), (0, None));
+}
+
+#[test]
+fn an_alarm_that_was_set_meanwhile_goes_where_nothing_is_left_to_do() {
+    let object = object(Bench::new(), Opens::Well);
+    assert!(matches!(ringing(&object, true), Poll::Ready(Ok(_))));
+    assert_eq!((object.alarms_set.get(), object.alarm.get()), (1, None));
 }
 
 #[test]

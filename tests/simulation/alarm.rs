@@ -43,28 +43,46 @@ impl ShardHost {
         let at = not_at_once(at, self.world().now());
         self.alarm.set(Some(at));
         self.stored_alarm.set(Some(at.0));
+        self.failed.set(false);
+        self.replaced.set(self.ringing.get());
     }
 
-    /// The alarm rings.
+    /// The alarm rings, and stands until its handler has ended, so that the platform rings it again if
+    /// that does not come to be.
     pub fn ring(self: &Rc<Self>) {
         let world = self.world();
         world.log(Event::Rang { shard: self.number });
+        let is_retry = self.failed.replace(true);
         if self.perhaps_crash(&world) == Crash::Before {
             return;
         }
         self.ringing.set(true);
         let host = Rc::clone(self);
         world.executor.spawn(self.pid.get(), async move {
-            // Taken when the handler begins to run; until then the platform would ring again.
-            host.ringing.set(false);
             host.alarm.set(None);
-            match ring(&*host).await {
+            match ring(&*host, is_retry).await {
                 Ok(sends) => host.after(&sends),
                 Err(error) => {
-                    host.failed(error);
+                    host.closed_by(error);
                 }
             }
+            host.rang();
         });
+    }
+
+    /// The handler has ended: its alarm is gone, unless another was set meanwhile.
+    fn rang(&self) {
+        self.ringing.set(false);
+        self.failed.set(false);
+        if !self.replaced.replace(false) {
+            self.stored_alarm.set(None);
+        }
+    }
+
+    /// What the platform says of the alarm: none while its handler runs, unless another was set.
+    pub(super) fn told_alarm(&self) -> Option<UnixMillis> {
+        let stands = !self.ringing.get() || self.replaced.get();
+        self.stored_alarm.get().filter(|_| stands).map(UnixMillis)
     }
 }
 
@@ -98,6 +116,10 @@ impl Alarmed for ShardHost {
             .await
     }
 
+    fn standing(&self) -> Option<UnixMillis> {
+        self.alarm.get()
+    }
+
     async fn set_alarm(&self, at: UnixMillis) {
         self.arm(at);
     }
@@ -105,6 +127,7 @@ impl Alarmed for ShardHost {
     async fn clear_alarm(&self) {
         self.alarm.set(None);
         self.stored_alarm.set(None);
+        self.replaced.set(false);
     }
 
     // Each turn is a commit here.

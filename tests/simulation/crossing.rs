@@ -196,7 +196,8 @@ impl ShardHost {
     pub fn state(&self) -> u64 {
         let memory = format!("{:?}", self.shard.borrow());
         let alarms = (self.alarm.get().map(|at| at.0), self.stored_alarm.get());
-        digest(&(self.sql.digest(), alarms, self.ringing.get(), memory))
+        let rings = (self.ringing.get(), self.replaced.get(), self.failed.get());
+        digest(&(self.sql.digest(), alarms, rings, memory))
     }
 }
 

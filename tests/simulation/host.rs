@@ -51,7 +51,12 @@ pub struct ShardHost {
     pub(super) alarm: Cell<Option<UnixMillis>>,
     group: RefCell<Vec<Waiting<Caller>>>,
     arriving: Cell<usize>,
+    /// The alarm's handler runs.
     pub(super) ringing: Cell<bool>,
+    /// Another alarm was set while it runs.
+    pub(super) replaced: Cell<bool>,
+    /// The alarm that stands rang before, and its handler did not get to its end.
+    pub(super) failed: Cell<bool>,
 }
 
 impl ShardHost {
@@ -67,6 +72,8 @@ impl ShardHost {
             group: RefCell::default(),
             arriving: Cell::new(0),
             ringing: Cell::new(false),
+            replaced: Cell::new(false),
+            failed: Cell::new(false),
         });
         host.start(world);
         host
@@ -83,6 +90,7 @@ impl ShardHost {
         self.group.borrow_mut().clear();
         self.arriving.set(0);
         self.ringing.set(false);
+        self.replaced.set(false);
         let pid = world.executor.process();
         self.pid.set(pid);
         let host = Rc::downgrade(self);
@@ -147,7 +155,7 @@ impl ShardHost {
             return Problem::new(ProblemCode::BodyIncomplete).into();
         };
         if let Err(error) = self.opened(Some(envelope.shard)) {
-            return self.failed(error);
+            return self.closed_by(error);
         }
         let handled = if envelope.call.shares_commit() {
             self.in_group(envelope.call, body).await
@@ -192,17 +200,12 @@ impl ShardHost {
             tombstone: policy.tombstone,
             orphan_grace: ORPHAN_GRACE,
         };
-        self.alarm.set(
-            self.stored_alarm
-                .get()
-                .filter(|_| !self.ringing.get())
-                .map(UnixMillis),
-        );
+        self.alarm.set(self.told_alarm());
         *self.shard.borrow_mut() = Some(Shard::open(self.sql.clone(), number, settings)?);
         Ok(())
     }
 
-    pub(super) fn failed(&self, error: ShardError) -> Reply {
+    pub(super) fn closed_by(&self, error: ShardError) -> Reply {
         *self.shard.borrow_mut() = None;
         Handled::from(error).reply
     }

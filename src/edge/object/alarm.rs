@@ -36,9 +36,9 @@ impl Inner {
         }
     }
 
-    pub(super) async fn ring(self: Rc<Self>) {
+    pub(super) async fn ring(self: Rc<Self>, is_retry: bool) {
         self.alarm.set(None);
-        match ring(&*self).await {
+        match ring(&*self, is_retry).await {
             Ok(sends) => self.follow_up(&sends),
             Err(error) => {
                 self.failed(error);
@@ -75,6 +75,10 @@ impl Alarmed for Inner {
             Some(platform) => platform.delete(objects).await,
             None => Err(Unavailable),
         }
+    }
+
+    fn standing(&self) -> Option<UnixMillis> {
+        self.alarm.get()
     }
 
     async fn set_alarm(&self, at: UnixMillis) {

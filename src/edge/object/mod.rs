@@ -115,12 +115,12 @@ impl ShardObject {
         None
     }
 
-    /// Called by the runtime when the alarm rings. Never fails: an alarm that does is given up
-    /// after a few tries.
-    pub fn alarm(&self) -> Promise {
+    /// Called by the runtime when the alarm rings, `is_retry` after one that failed. Never fails: an
+    /// alarm that does is given up after a few tries.
+    pub fn alarm(&self, is_retry: bool) -> Promise {
         let inner = Rc::clone(&self.inner);
         future_to_promise(async move {
-            inner.ring().await;
+            inner.ring(is_retry).await;
             Ok(JsValue::UNDEFINED)
         })
     }

@@ -10,7 +10,7 @@ use super::permille;
 /// requests come in between.
 const TICKS_PER_ALARM: usize = 8;
 
-/// If an alarm does not get to its end, it rings again after this long.
+/// An alarm that failed before, or cannot open the database, rings again after this long.
 const ALARM_AGAIN: Millis = Millis(30_000);
 
 /// The shortest time between two alarms of one shard. It bounds what a mistake could cost.
@@ -39,6 +39,10 @@ pub trait Alarmed {
 
     /// Deletes objects from the bucket. One that is not there counts as deleted.
     async fn delete(&self, objects: &[String]) -> Result<(), Unavailable>;
+
+    /// When the alarm that was set last rings. `None` while none stands: so it is in an alarm until
+    /// somebody sets the next.
+    fn standing(&self) -> Option<UnixMillis>;
 
     /// Sets the alarm, in place of any that stands. One that could not be set is none that stands, so
     /// the next call sets it: see [`sooner`].
@@ -71,10 +75,20 @@ pub fn sooner(wake: Option<UnixMillis>, standing: Option<UnixMillis>) -> Option<
 
 /// What happens when the alarm rings: returns the messages to send. After an error, which is that the
 /// database cannot be opened, the alarm rings again.
-pub async fn ring<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
-    // First of all the next alarm, so that nothing below can leave the shard without one.
-    object.set_alarm(object.now().plus(ALARM_AGAIN)).await;
-    object.open().await?;
+///
+/// An alarm that does not get to its end is rung again by the platform, but not for ever
+/// ([six times](https://developers.cloudflare.com/durable-objects/api/alarms/)); with `is_retry` it is one
+/// of these. Only then is the next alarm set before anything else, since each that is set is billed as
+/// a row.
+pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<Send>, ShardError> {
+    let again = || object.set_alarm(object.now().plus(ALARM_AGAIN));
+    if is_retry {
+        again().await;
+    }
+    if let Err(error) = object.open().await {
+        again().await;
+        return Err(error);
+    }
     let mut sends = Vec::new();
     for _ in 0..TICKS_PER_ALARM {
         expire(object).await;
@@ -83,12 +97,18 @@ pub async fn ring<A: Alarmed>(object: &A) -> Result<Vec<Send>, ShardError> {
             break;
         }
     }
-    // The alarm that is wanted in place of the safe one.
-    match object.wake_at() {
-        Some(at) => object.set_alarm(at).await,
-        None => object.clear_alarm().await,
-    }
+    set_next(object).await;
     Ok(sends)
+}
+
+/// The alarm that is wanted, in place of one that was set meanwhile.
+async fn set_next<A: Alarmed>(object: &A) {
+    let wanted = object.wake_at().map(|at| not_at_once(at, object.now()));
+    match (wanted, object.standing()) {
+        (wanted, standing) if wanted == standing => {}
+        (Some(at), _) => object.set_alarm(at).await,
+        (None, _) => object.clear_alarm().await,
+    }
 }
 
 /// Expires before anything else, and commits that alone: a database that is full refuses what makes rows
