@@ -25,6 +25,9 @@ const NATIVE = ["test"];
 const ALL = ["test", "--no-fail-fast", "--features", "edge-tests"];
 const EDGE = ["test", "--features", "edge-tests", "--test", "edge"];
 
+/** What the simulation sees, a minute or two on two cores; `cargo test` alone has a few seconds' worth. */
+const HISTORIES = "20000";
+
 /** The scripts' own tests and those of the demo origin. */
 async function runScriptTests() {
   const files = readdirSync(inRoot("tests", "scripts")).map((name) => inRoot("tests", "scripts", name));
@@ -53,7 +56,7 @@ await main(async () => {
     const onlyEdge = values.edge && !values.native;
     if (!onlyEdge) await runScriptTests();
     const [what, args] = onlyEdge ? ["edge tests", EDGE] : ["all tests", ALL];
-    await runTests(what, [...args, ...positionals], edgeEnvironment());
+    await runTests(what, [...args, ...positionals], { RAINCHECK_HISTORIES: HISTORIES, ...edgeEnvironment() });
   }
   step(`Passed in ${elapsed(start)}`);
 });
