@@ -34,7 +34,9 @@ await main(async () => {
   try {
     await bench();
   } catch (error) {
-    throw error instanceof Problem ? error : new Problem(error.message);
+    if (error instanceof Problem) throw error;
+    const isUsage = error.code?.startsWith("ERR_PARSE_ARGS");
+    throw new Problem(error.message, isUsage ? "Run it with --help for what it understands." : undefined);
   }
 });
 process.exit(0); // Connections that fetch keeps open would hold us for seconds.

@@ -34,6 +34,7 @@ await main(async () => {
     return;
   }
   await ensureDependencies();
+  step("Asking Cloudflare for each of them");
   for (const { kind, words, name } of all) {
     if (capture(...wrangler(...words, "info", name)) !== undefined) {
       step(`The ${kind} ${name} is there`);

@@ -27,7 +27,8 @@ function checkNode() {
 }
 
 function checkRust() {
-  if (capture("cargo", ["--version"]) === undefined) {
+  // Where rust-toolchain.toml names what is not there yet, rustup fetches it now, for a minute or so, and says so.
+  if (capture("cargo", ["--version"], { errors: "inherit" }) === undefined) {
     throw new Problem(
       "Rust is not installed: `cargo --version` does not run.",
       "Install stable Rust from https://rustup.rs, open a new shell and run this again.",

@@ -33,9 +33,14 @@ export async function output(command, args, { env = process.env, cwd = root, rem
  * ours, or piece by piece to `take`.
  */
 export function status(command, args, { env = process.env, cwd = root, take } = {}) {
+  const child = spawn(command, args, { cwd, env, stdio: ["ignore", take ? "pipe" : "inherit", "inherit"] });
+  child.stdout?.setEncoding("utf8").on("data", take);
+  return ended(command, child);
+}
+
+/** Waits for the end of a child: its exit status, or the signal that ended it. */
+export function ended(command, child) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", take ? "pipe" : "inherit", "inherit"] });
-    child.stdout?.setEncoding("utf8").on("data", take);
     // Ctrl-C reaches the whole process group by itself; a signal to us alone must be handed on.
     const forward = (signal) => child.kill(signal);
     process.on("SIGTERM", forward).on("SIGHUP", forward);
@@ -45,8 +50,11 @@ export function status(command, args, { env = process.env, cwd = root, take } = 
   });
 }
 
-/** Runs a command quietly: what it printed when it succeeded, `undefined` when it failed or is not there. */
-export function capture(command, args, { env = process.env, cwd = root } = {}) {
-  const done = spawnSync(command, args, { cwd, env, encoding: "utf8" });
+/**
+ * Runs a command: what it printed when it succeeded, `undefined` when it failed or is not there. Its errors are
+ * dropped, or go to ours where `errors` is "inherit".
+ */
+export function capture(command, args, { env = process.env, cwd = root, errors = "ignore" } = {}) {
+  const done = spawnSync(command, args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", errors] });
   return done.status === 0 ? done.stdout.trim() : undefined;
 }
