@@ -11,31 +11,49 @@ import { wrangler } from "./lib/wrangler.mjs";
 
 const DEFAULT_PORT = "8787";
 const DEMO_PORT = 8788;
+const DEFAULT_STATE = ".wrangler/state";
 /** wrangler is ready within three seconds on an idle machine; a busy one may need longer. */
 const READY_WITHIN_MS = 90_000;
 const POLL_MS = 150;
+/** Below the mount; no job has such an id. */
+const PROBE = "is-it-up";
 
 const HELP = `
 npm start [-- OPTIONS]: builds what is missing and runs Raincheck on this machine.
 
   --port N       listen on 127.0.0.1:N (default ${DEFAULT_PORT})
   --origin URL   put it in front of this API; without it a demo origin is started
+  --state DIR    keep the jobs there (default ${DEFAULT_STATE})
   --help         this text
 
-The rules are those of wrangler.toml. Jobs are kept in .wrangler/state and survive a
-restart. Ctrl-C stops everything.
+The rules are those of wrangler.toml. Jobs survive a restart. Ctrl-C stops everything.
 `;
 
 function readOptions() {
   const { values } = readArguments(HELP, {
     port: { type: "string", default: DEFAULT_PORT },
     origin: { type: "string" },
+    state: { type: "string", default: DEFAULT_STATE },
   });
+  const port = readPort(values.port, "--port");
   const { origin } = values;
   if (origin !== undefined && !(URL.canParse(origin) && /^https?:$/.test(new URL(origin).protocol))) {
     throw new Problem(`--origin is ${JSON.stringify(origin)}, not a URL.`, "Give one like https://api.example.com.");
   }
-  return { port: readPort(values.port, "--port"), origin };
+  if (origin !== undefined && isHere(new URL(origin), port)) {
+    throw new Problem(
+      `--origin is ${JSON.stringify(origin)}, where Raincheck itself is to listen: each request would come back to it.`,
+      `Give the address of your API or, if that listens on ${port}, another --port to Raincheck.`,
+    );
+  }
+  return { port, origin, state: values.state };
+}
+
+/** Whether a request to `url` comes to `port` on this machine, by whichever name of it. */
+function isHere({ protocol, hostname, port }, ours) {
+  const host = hostname.replace(/\.$/, "");
+  const isLocal = /^(127\.[\d.]+|0\.0\.0\.0|\[::1?\]|(.+\.)?localhost)$/.test(host);
+  return isLocal && Number(port || (protocol === "https:" ? 443 : 80)) === ours;
 }
 
 function startDemo(port) {
@@ -43,12 +61,13 @@ function startDemo(port) {
   return startChild("demo origin", modernNode(), [inRoot("demo", "origin.mjs"), "--port", String(port)]);
 }
 
-function startWrangler(port, variable) {
+function startWrangler({ port, state }, variable) {
   // Only where it must be: while the file's own value is used, an edit of it takes effect at once.
   const override = variable === null ? [] : ["--var", `RAINCHECK:${variable}`];
   const [command, args, { env }] = wrangler(
     "dev",
     ...["--ip", HOST, "--port", String(port), "--inspector-port", "0"],
+    ...["--persist-to", state],
     "--show-interactive-dev-session=false",
     ...override,
   );
@@ -63,7 +82,7 @@ async function waitUntilReady(url, mount) {
   const deadline = performance.now() + READY_WITHIN_MS;
   while (performance.now() < deadline) {
     try {
-      const response = await fetch(`${url}${mount}/is-it-up`, { signal: AbortSignal.timeout(READY_WITHIN_MS) });
+      const response = await fetch(`${url}${mount}/${PROBE}`, { signal: AbortSignal.timeout(READY_WITHIN_MS) });
       return { status: response.status, text: await response.text() };
     } catch {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -74,15 +93,14 @@ async function waitUntilReady(url, mount) {
 
 function greet(url, origin, isDemo) {
   const example = isDemo
-    ? `Post a request that takes five seconds, and get a receipt at once:
+    ? `Post a request that takes five seconds, and get a receipt at once; then get what its
+Location names, the result, once there is one:
 
-  curl -i -X POST '${url}/reports?seconds=5' -H 'content-type: application/json' -d '{"month":"2026-10"}'
-
-Then get what its Location names: the result, once there is one.`
+  curl -i -X POST '${url}/reports?seconds=5' -H 'content-type: application/json' -d '{"month":"2026-10"}'`
     : `Requests that a rule in wrangler.toml names become jobs; all others go straight through:
 
   curl -i '${url}/'`;
-  console.log(`\nRaincheck is at ${url}, in front of ${origin}.\n\n${example}\n\nCtrl-C stops it.\n`);
+  console.log(`\nRaincheck is at ${url}, in front of ${origin}. Ctrl-C stops it.\n\n${example}\n`);
 }
 
 await main(async () => {
@@ -103,7 +121,7 @@ await main(async () => {
   stopOnSignals();
   try {
     const demo = demoPort && startDemo(demoPort);
-    const runtime = startWrangler(options.port, variable);
+    const runtime = startWrangler(options, variable);
     const failed = Promise.race([runtime, demo].filter(Boolean).map((child) => child.failed));
     step("Starting the local runtime");
     const url = `http://${HOST}:${options.port}`;
@@ -114,7 +132,8 @@ await main(async () => {
     if (answer.status >= 500) {
       throw new Problem(`Raincheck answers ${answer.status}:\n${answer.text}`, "Check wrangler.toml: npm run check");
     }
-    runtime.show();
+    // The runtime may tell of our own question only now.
+    runtime.show((line) => line.includes(`${mount}/${PROBE}`));
     demo?.show();
     step(`Ready after ${elapsed(begun)}`);
     greet(url, origin, demo !== undefined);

@@ -59,28 +59,30 @@ export function stopOnSignals() {
 }
 
 /**
- * Starts a program. Until `child.show()` its output is kept back; when it ends before we
- * stop it, what was kept is printed and we end with a `Problem`.
+ * Starts a program. Until `child.show(isHidden)` its output is kept back, and from then on the lines
+ * that are hidden; when it ends before we stop it, what was kept is printed and we end with a `Problem`.
  */
 export function startChild(name, command, args, { env = process.env } = {}) {
   const child = spawn(command, args, { cwd: root, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
 
   let kept = [];
+  let isHidden = () => false;
   const take = (target) => (chunk) => {
     if (stopping) return;
     if (kept) kept.push([target, chunk]);
-    else target.write(chunk);
+    else target.write(chunk.split(/^/m).filter((line) => !isHidden(line)).join(""));
   };
-  child.stdout.on("data", take(process.stdout));
-  child.stderr.on("data", take(process.stderr));
+  child.stdout.setEncoding("utf8").on("data", take(process.stdout));
+  child.stderr.setEncoding("utf8").on("data", take(process.stderr));
 
   child.printKept = () => {
     for (const [target, chunk] of kept ?? []) target.write(chunk);
     kept = undefined;
   };
-  child.show = () => {
+  child.show = (hidden = () => false) => {
     kept = undefined;
+    isHidden = hidden;
   };
   child.failed = new Promise((_, reject) => {
     const fail = (why) => {
