@@ -251,7 +251,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-fn signal(process: &str, name: &str) {
+/// Sends a signal to a process or, with a minus before its id, to a group.
+pub fn signal(process: &str, name: &str) {
     let _ = Command::new("kill")
         .args(["-s", name, "--", process])
         .stderr(Stdio::null())

@@ -31,6 +31,7 @@ mod wire;
 mod bad_input;
 mod cancel;
 mod choices;
+mod commands;
 mod config;
 mod cors;
 mod expiry;

@@ -1,0 +1,257 @@
+//! `npm start` and `npm run deploy -- --dry-run` as one types them.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::client::Reply;
+use crate::gateway::{node, repository, signal};
+use crate::job::Job;
+
+/// Longest wait for a line: on a fresh clone the start builds first.
+const LINE_MAX: Duration = Duration::from_mins(10);
+
+/// Nothing comes after the last line for so long.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Longest wait for the end after Ctrl-C.
+const END_MAX: Duration = Duration::from_mins(1);
+
+/// What a deployment may weigh, gzipped.
+const BUNDLE_MAX: u64 = 1024 * 1024;
+
+/// A running `npm start`. It ends with the value, and with the test run.
+struct Started {
+    leader: Child,
+    lines: Receiver<String>,
+    address: SocketAddr,
+}
+
+impl Started {
+    fn new() -> Self {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let name = format!("raincheck-start-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut command = Command::new(node());
+        command.arg(repository().join("tests/edge/leader.mjs"));
+        command.arg("--gently").arg(&directory);
+        command.args(["npm", "start", "--", "--port"]);
+        command.arg(address.port().to_string());
+        command.arg("--state").arg(directory.join("state"));
+        command.current_dir(repository()).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut leader = command.spawn().unwrap();
+        let output = BufReader::new(leader.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                // What comes after the test has to go somewhere, too.
+                let _ = sender.send(line);
+            }
+        });
+        Self {
+            leader,
+            lines,
+            address,
+        }
+    }
+
+    /// Reads lines up to the first that satisfies `wanted`, and returns it.
+    fn line(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut seen = Vec::new();
+        loop {
+            let Ok(line) = self.lines.recv_timeout(LINE_MAX) else {
+                panic!("it ended or hangs after\n{}", seen.join("\n"));
+            };
+            if wanted(&line) {
+                return line;
+            }
+            seen.push(line);
+        }
+    }
+
+    /// Everything that it says before it falls silent, without empty lines.
+    fn rest(&self) -> Vec<String> {
+        let lines = std::iter::from_fn(|| self.lines.recv_timeout(SILENCE).ok());
+        lines.filter(|line| !line.is_empty()).collect()
+    }
+
+    /// Waits for its end.
+    fn end(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.leader.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < END_MAX, "it does not end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        drop(self.leader.stdin.take());
+        let _ = self.leader.wait();
+    }
+}
+
+/// A process as `ps` has it.
+struct Process {
+    id: u32,
+    parent: u32,
+    state: String,
+    program: String,
+}
+
+fn processes() -> Vec<Process> {
+    let listed = Command::new("ps")
+        .args(["-A", "-o", "pid=,ppid=,stat=,comm="])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout);
+    let process = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some(Process {
+            id: words.next()?.parse().ok()?,
+            parent: words.next()?.parse().ok()?,
+            state: words.next()?.to_owned(),
+            program: words.collect::<Vec<_>>().join(" "),
+        })
+    };
+    text.lines().filter_map(process).collect()
+}
+
+/// All that `ancestor` has started, directly or not.
+fn started_by(ancestor: u32) -> Vec<Process> {
+    let mut family = vec![ancestor];
+    let mut others = processes();
+    let mut found = Vec::new();
+    loop {
+        let (children, rest): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|process| family.contains(&process.parent));
+        if children.is_empty() {
+            return found;
+        }
+        family.extend(children.iter().map(|child| child.id));
+        found.extend(children);
+        others = rest;
+    }
+}
+
+/// Runs a line of the shell and reads what `curl -i` printed.
+fn receipt(line: &str) -> Reply {
+    let output = Command::new("sh")
+        .args(["-c", line.trim()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{line}: {text}");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+    let field = |line: &str| {
+        let (name, value) = line.split_once(": ").unwrap();
+        (name.to_ascii_lowercase(), value.to_owned())
+    };
+    Reply {
+        status: status.parse().unwrap(),
+        fields: lines.map(field).collect(),
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn npm_start_ends_with_a_command_that_works_and_ctrl_c_leaves_nothing_behind() {
+    let mut started = Started::new();
+    let group = started.line(|line| line.starts_with("leader: group "));
+    let url = format!("http://{}", started.address);
+    let place = started.line(|line| line.starts_with(&format!("Raincheck is at {url}, ")));
+    let demo = place.split("http://").nth(2).unwrap();
+    let demo: SocketAddr = demo.split(". ").next().unwrap().parse().unwrap();
+
+    let curl = started.line(|line| line.trim_start().starts_with("curl "));
+    assert_eq!(started.rest(), [""; 0], "the command is not the last line");
+    let job = Job::of(started.address, &receipt(&curl));
+    job.until_status("succeeded").await;
+
+    let family = started_by(started.leader.id());
+    for program in ["node", "workerd"] {
+        let runs = |process: &Process| process.program.contains(program);
+        assert!(family.iter().any(runs), "{program} does not run");
+    }
+    for address in [started.address, demo] {
+        assert!(TcpStream::connect(address).is_ok(), "{address} is closed");
+    }
+    // As a terminal does it: to the whole foreground group.
+    let group = group.rsplit(' ').next().unwrap();
+    signal(&format!("-{group}"), "INT");
+    let status = started.end();
+    assert!(status.success(), "Ctrl-C is not a failure: {status}");
+    for address in [started.address, demo] {
+        assert!(TcpStream::connect(address).is_err(), "{address} is open");
+    }
+    let left: Vec<_> = processes()
+        .into_iter()
+        .filter(|process| family.iter().any(|member| member.id == process.id))
+        // A zombie has ended.
+        .filter(|process| !process.state.starts_with('Z'))
+        .map(|process| format!("{} {}", process.id, process.program))
+        .collect();
+    assert_eq!(left, [""; 0], "processes that are left");
+}
+
+/// What these files weigh together, each gzipped.
+fn gzipped(files: &[PathBuf]) -> u64 {
+    const WEIGH: &str = "process.argv.slice(1).reduce((sum, file) => \
+        sum + zlib.gzipSync(fs.readFileSync(file)).length, 0)";
+    let output = Command::new(node())
+        .args(["-p", WEIGH])
+        .args(files)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.trim().parse().unwrap()
+}
+
+#[test]
+fn a_dry_run_of_deploy_leaves_a_bundle_that_is_small_enough() {
+    let bundle = repository().join("dist");
+    let _ = std::fs::remove_dir_all(&bundle);
+    let output = Command::new("npm")
+        .args(["run", "deploy", "--", "--dry-run"])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(said.contains("--dry-run: exiting now."), "{said}");
+    let files = ["index.js", "index_bg.wasm"].map(|name| bundle.join(name));
+    for file in &files {
+        assert!(file.is_file(), "{} is missing", file.display());
+    }
+    let weight = gzipped(&files);
+    assert!((1..=BUNDLE_MAX).contains(&weight), "{weight} bytes gzipped");
+    assert!(imports_only(&files[0], "./index_bg.wasm"));
+}
+
+/// Whether a module imports that file and else only what the runtime has.
+fn imports_only(module: &Path, file: &str) -> bool {
+    let text = std::fs::read_to_string(module).unwrap();
+    let imports = text
+        .split("from\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
+    let imports: Vec<_> = imports
+        .filter(|name| !name.starts_with("cloudflare:"))
+        .collect();
+    imports == [file]
+}
