@@ -328,7 +328,10 @@ fn the_consumer_for_local_runs_is_refused_in_a_deployment() {
 
 #[test]
 fn the_command_looks_for_the_names_that_the_worker_uses() {
-    const COMMAND: &str = include_str!("../src/bin/raincheck/check.rs");
+    const COMMAND: &str = concat!(
+        include_str!("../src/bin/raincheck/check.rs"),
+        include_str!("../src/bin/raincheck/behind.rs")
+    );
     const WORKER: &str = include_str!("../src/edge/bindings.rs");
     for name in [
         "RAINCHECK",

@@ -96,15 +96,15 @@ impl Pending {
     }
 }
 
-/// Called by the Worker's entry when a request could not be passed through. Whether the origin acted
-/// is not known, and the method may be any, so the client is not told to try again.
+/// Called by the Worker's entry when a request could not be passed through; `varies` where a rule looked
+/// at it. Whether the origin acted is not known, and the method may be any, so the client is not told to
+/// try again.
 #[wasm_bindgen(js_name = originUnreachable)]
-pub fn origin_unreachable() -> Response {
-    response(
-        Problem::new(ProblemCode::OriginUnreachable)
-            .retryable(false)
-            .into(),
-    )
+pub fn origin_unreachable(varies: bool) -> Response {
+    let problem = Problem::new(ProblemCode::OriginUnreachable)
+        .detail("The origin did not answer; whether the request reached it is not known.")
+        .retryable(false);
+    response(if varies { problem.on_route() } else { problem }.into())
 }
 
 /// The common accepts and looks at a job: a call to a shard, whose answer is the client's as it is.
@@ -160,7 +160,7 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
         Action::PassThrough(pass) => {
             match JsFuture::from(pass_through(platform, request, &pass)).await {
                 Ok(answer) => answer.unchecked_into(),
-                Err(_) => origin_unreachable(),
+                Err(_) => origin_unreachable(pass.varies),
             }
         }
         Action::Ask {

@@ -174,6 +174,11 @@ export function tellWatchers(state, tag) {
 /** No answer came from the origin; the Worker's entry makes the problem of it. */
 class OriginUnreachable extends Error {
   name = "OriginUnreachable";
+
+  constructor(varies) {
+    super("the origin did not answer");
+    this.varies = varies;
+  }
 }
 
 /** A name that a field can have (RFC 9110 section 5.1); the runtime throws when it is asked for another. */
@@ -202,7 +207,7 @@ export async function passThrough(fetcher, request, plan, endsHere, varies) {
     response = await send(fetcher, ...onward(request, lines[0], headers));
   } catch (error) {
     console.warn("origin:", error);
-    throw new OriginUnreachable();
+    throw new OriginUnreachable(varies);
   }
   const named = response.headers.get("connection");
   const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(fieldsNamedBy(named));

@@ -14,7 +14,7 @@ const INTERNAL_ERROR =
   '{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/internal_error.md","title":"The gateway failed","status":500,"detail":"The gateway failed","error":{"code":"internal_error","message":"The gateway failed"},"retryable":false}';
 
 function failed(error) {
-  if (error?.name === "OriginUnreachable") return rust.originUnreachable();
+  if (error?.name === "OriginUnreachable") return rust.originUnreachable(error.varies);
   if (error?.name === "ShardUnavailable") return rust.shardUnavailable(error.safeToRepeat);
   console.error("Rust failed:", error);
   return new Response(INTERNAL_ERROR, {

@@ -16,12 +16,14 @@
 mod error;
 mod fields;
 pub mod limits;
+mod loops;
 mod parse;
 mod path;
 mod rule;
 mod units;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use loops::is_same_place;
 pub use parse::{FIELDS, is_loopback};
 pub use path::{PathPattern, canonical_path};
 pub use rule::{Defer, HeaderCondition, Idempotency, Rule};

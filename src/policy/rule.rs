@@ -67,7 +67,7 @@ pub struct HeaderCondition {
 pub struct Rule {
     /// Unique; `[a-z0-9-]`, 1 to 64 characters. It shows in status documents.
     pub name: String,
-    /// Exact method names, or the single entry `*` for every method but OPTIONS.
+    /// Exact method names, or the single entry `*` for every method but OPTIONS and TRACE.
     pub methods: Vec<String>,
     /// Compared with the request's canonical path ([`canonical_path`](super::canonical_path)).
     pub path: PathPattern,

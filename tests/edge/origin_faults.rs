@@ -338,7 +338,11 @@ async fn a_refused_connection_is_tried_again_and_then_unreachable() {
         .local_addr()
         .unwrap()
         .port();
-    let gateway = Gateway::start(&rules::plain(&format!("http://127.0.0.1:{port}")));
+    let preferred = "[[rules]]\nname = \"preferred\"\nmethods = [\"GET\"]\n\
+                     path = \"/preferred/{*rest}\"\ndefer = \"preferred\"\n\
+                     attempt_timeout = \"5s\"\ndeadline = \"60s\"\n";
+    let text = rules::plain(&format!("http://127.0.0.1:{port}"));
+    let gateway = Gateway::start(&format!("{text}{preferred}"));
     let case = Case::new();
     let job = Job::accepted_by(gateway.address, case.post("/always/echo")).await;
     let document = job.ended().await;
@@ -348,6 +352,9 @@ async fn a_refused_connection_is_tried_again_and_then_unreachable() {
     );
     assert_eq!(document["attempt"], 3, "{document:#}");
     assert_problem(&job.result().await, 502, "origin_unreachable");
-    let passed = gateway.send(case.get("/pass/echo")).await;
-    assert_problem(&passed, 502, "origin_unreachable");
+    for (target, vary) in [("/pass/echo", None), ("/preferred/echo", Some("Prefer"))] {
+        let passed = gateway.send(case.get(target)).await;
+        assert_problem(&passed, 502, "origin_unreachable");
+        assert_eq!(passed.field("vary"), vary, "{passed}");
+    }
 }

@@ -125,6 +125,12 @@ fn a_request_that_comes_from_ourselves_is_a_loop() {
             (508, "loop_detected"),
             "{via}"
         );
+        let of_rule = target == "/slow";
+        assert_eq!(
+            answer.field("vary"),
+            if of_rule { "Prefer" } else { "" },
+            "{target}"
+        );
     }
     let other = world
         .request("POST", "/other")
@@ -132,6 +138,25 @@ fn a_request_that_comes_from_ourselves_is_a_loop() {
         .send();
     assert_eq!(other.status, 299);
     assert_eq!(world.count("jobs"), 0);
+}
+
+#[test]
+fn a_gateway_whose_origin_is_itself_says_so_and_sends_nothing() {
+    let world = World::new()
+        .rule("")
+        .config("origin = \"http://localhost:8787\"");
+    for target in ["/slow", "/other", "/jobs/x"] {
+        let answer = world.request("POST", target).host("127.0.0.1:8787").send();
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (503, "misconfigured"),
+            "{target}"
+        );
+        assert_eq!(answer.json()["field"], "origin");
+    }
+    assert_eq!((world.count("jobs"), world.times_sent()), (0, 0));
+    let elsewhere = world.request("POST", "/other").host("127.0.0.1:1");
+    assert_ne!(elsewhere.send().status, 503);
 }
 
 #[test]

@@ -101,6 +101,12 @@ impl Request<'_> {
         self
     }
 
+    /// The host and port that the client names, in place of the usual one.
+    fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.head.host);
+        self
+    }
+
     /// A body whose length is announced.
     fn body(self, body: impl Into<Vec<u8>>) -> Self {
         let bytes = body.into();

@@ -39,7 +39,7 @@ const WORDS: &[(&str, &str)] = &[
     ),
     (
         "<METHODS>",
-        "an array of method names such as [\"POST\"], or [\"*\"] for all but OPTIONS",
+        "an array of method names such as [\"POST\"], or [\"*\"] for all but OPTIONS and TRACE",
     ),
     (
         "<HEADERS>",
@@ -83,6 +83,8 @@ public_origin = "https://h/base" => public_origin: found "https://h/base"; allow
 public_origin = "h.example" => public_origin: found "h.example"; allowed: <SITE>
 public_origin = "ftp://h" => public_origin: found "ftp://h"; allowed: <SITE>
 public_origin = "http://h.example" => public_origin: found "http://h.example/"; allowed: https, or http to a loopback address, or http anywhere with allow_http = true
+public_origin = "http://api.example.com." => public_origin: found "http://api.example.com./"; allowed: https, or http to a loopback address, or http anywhere with allow_http = true
+public_origin = "https://api.example.com." => origin: found "https://api.example.com", which is the public_origin; allowed: the address of the API behind, not of this gateway
 public_origin = "https://api.example.com:443" => origin: found "https://api.example.com", which is the public_origin; allowed: the address of the API behind, not of this gateway
 trusted_forwarded_host = "yes" => trusted_forwarded_host: found "yes"; allowed: <BOOL>
 forwarding = "all" => forwarding: found "all"; allowed: "none", "x-forwarded", "forwarded", "both"

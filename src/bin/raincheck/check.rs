@@ -6,9 +6,8 @@
 
 use raincheck::job::Priority;
 use raincheck::policy::limits::{DEAD_LETTERS_SUFFIX, MAX_VARIABLE_BYTES};
-use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text, is_loopback};
+use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text};
 use toml::{Table, Value};
-use url::Url;
 
 /// The variable that holds the configuration.
 const VARIABLE: &str = "RAINCHECK";
@@ -19,8 +18,6 @@ const SHARDS: &str = "SHARDS";
 const SHARD_CLASS: &str = "ShardObject";
 /// The bucket for large bodies.
 const BUCKET: &str = "BUCKET";
-/// The Worker behind, when the origin is a service binding.
-const SERVICE: &str = "ORIGIN";
 
 const fn producer(priority: Priority) -> &'static str {
     match priority {
@@ -82,6 +79,16 @@ fn place(environment: &str) -> String {
     }
 }
 
+/// The name under which an environment is deployed.
+fn name(place: &str, table: &Table, wrangler: &Table) -> String {
+    let top = text(wrangler, "name");
+    let environment = place.trim_start_matches("env.").trim_end_matches('.');
+    match table.get("name").and_then(Value::as_str) {
+        Some(own) => own.to_owned(),
+        None => format!("{top}-{environment}"),
+    }
+}
+
 /// The tables inside a table, with their names.
 fn tables_of<'a>(table: &'a Table, key: &str) -> impl Iterator<Item = (&'a str, &'a Table)> {
     let inner = table.get(key).and_then(Value::as_table);
@@ -96,7 +103,7 @@ pub struct Report {
     pub lines: Vec<String>,
     /// Everything that is wrong.
     pub mistakes: Vec<ConfigError>,
-    deploy: bool,
+    pub(super) deploy: bool,
 }
 
 impl Report {
@@ -107,11 +114,8 @@ impl Report {
             for rule in &policy.rules {
                 self.lines.push(format!("{place}{}", line(rule)));
             }
-            match &policy.origin {
-                Origin::Service => self.service(place, table),
-                Origin::Url(url) if self.deploy => self.within_reach(place, url),
-                Origin::Url(_) => {}
-            }
+            let own_name = name(place, table, wrangler);
+            self.behind(place, &policy.origin, table, &own_name);
         }
         self.consumer(place, table);
         self.shards(place, table, wrangler);
@@ -153,16 +157,6 @@ impl Report {
                 }
                 None
             }
-        }
-    }
-
-    fn within_reach(&mut self, place: &str, url: &str) {
-        if Url::parse(url).is_ok_and(|url| is_loopback(&url)) {
-            self.mistake(
-                format!("{place}vars.{VARIABLE}: origin"),
-                format!("{url:?}"),
-                "the address of your API; a deployed Worker cannot reach this machine",
-            );
         }
     }
 
@@ -221,17 +215,6 @@ impl Report {
         }
     }
 
-    fn service(&mut self, place: &str, table: &Table) {
-        let services = tables(table, &["services"]);
-        if !services.into_iter().any(|it| is(it, "binding", SERVICE)) {
-            self.mistake(
-                format!("{place}services"),
-                format!("none bound as {SERVICE:?}"),
-                format!("one with binding = {SERVICE:?}, because the origin is a service"),
-            );
-        }
-    }
-
     /// Each priority needs a queue of its own that this Worker consumes, and whose messages end in
     /// the dead-letter queue instead of being deleted; that queue needs a consumer as well.
     fn queues(&mut self, place: &str, table: &Table) {
@@ -283,7 +266,7 @@ impl Report {
         }
     }
 
-    fn mistake(
+    pub(super) fn mistake(
         &mut self,
         field: impl Into<String>,
         found: impl Into<String>,
@@ -318,7 +301,7 @@ pub fn text<'a>(table: &'a Table, key: &str) -> &'a str {
     table.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn is(table: &Table, key: &str, value: &str) -> bool {
+pub(super) fn is(table: &Table, key: &str, value: &str) -> bool {
     text(table, key) == value
 }
 

@@ -5,6 +5,7 @@
     reason = "a command talks to the person who runs it"
 )]
 
+mod behind;
 mod check;
 mod local;
 mod resources;

@@ -134,13 +134,26 @@ fn try_decide(
     now: UnixMillis,
     isolate: Isolate,
 ) -> Result<Action, Problem> {
-    if is_loop(&head.headers) {
-        return Err(Problem::new(ProblemCode::LoopDetected).detail(
-            "The request's Via names this gateway: the configured origin leads back to it.",
-        ));
+    if policy.leads_back_to(&head.host) {
+        return Err(Problem::new(ProblemCode::Misconfigured)
+            .detail(format!(
+                "origin: found {}, which is this gateway; allowed: the address of the API behind",
+                head.host
+            ))
+            .field("origin"));
     }
     let target = Target::parse(&head.target)
         .map_err(|error| Problem::new(error.code()).detail(error.to_string()))?;
+    if is_loop(&head.headers) {
+        let problem = Problem::new(ProblemCode::LoopDetected).detail(
+            "The request's Via names this gateway: the configured origin leads back to it.",
+        );
+        return Err(if policy.may_defer(&head.method, target.path()) {
+            problem.on_route()
+        } else {
+            problem
+        });
+    }
     if let Some(path) = route::parse(&policy.mount, target.path()) {
         return job_resource(policy, &head, path, target.query());
     }

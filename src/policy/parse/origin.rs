@@ -3,8 +3,8 @@
 use toml::Value;
 use url::{Host, Url};
 
-use crate::policy::Origin;
 use crate::policy::fields::{Fields, shown_text};
+use crate::policy::{Origin, is_same_place};
 
 /// The fields of the table form of `origin`.
 pub(super) const FIELDS: &[&str] = &["url", "service"];
@@ -107,8 +107,8 @@ pub(super) fn refuse_loop(
     let (Some(Origin::Url(origin)), Some(public)) = (origin, public_origin) else {
         return;
     };
-    let same = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *public);
-    if same {
+    let urls = Url::parse(origin).ok().zip(Url::parse(public).ok());
+    if urls.is_some_and(|(origin, public)| is_same_place(&origin, &public)) {
         let found = format!("{}, which is the public_origin", shown_text(origin));
         fields.refuse(
             "origin",

@@ -160,7 +160,7 @@ fn name(fields: &mut Fields, names: &mut BTreeSet<String>) -> Option<String> {
 
 fn methods(fields: &mut Fields) -> Vec<String> {
     const ALLOWED: &str =
-        "an array of method names such as [\"POST\"], or [\"*\"] for all but OPTIONS";
+        "an array of method names such as [\"POST\"], or [\"*\"] for all but OPTIONS and TRACE";
     let Some(methods) = fields.texts("methods", ALLOWED) else {
         return vec!["POST".to_owned()];
     };
