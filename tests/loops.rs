@@ -19,8 +19,8 @@ fn said(test: &str, origin: &str, top: &str, end: &str) -> String {
     let (before, rest) = GOOD.split_once("[vars]\n").unwrap();
     let (_, after) = rest.split_once("'''\n\n").unwrap();
     let vars = format!("[vars]\nRAINCHECK = '''\norigin = {origin}\n'''\n");
-    let text = format!("{top}\n{before}{vars}{after}\n{end}\n");
-    std::fs::write(directory.join("wrangler.toml"), text).unwrap();
+    let file = format!("{top}\n{before}{vars}{after}\n{end}\n");
+    std::fs::write(directory.join("wrangler.toml"), file).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_raincheck"))
         .arg("check")
         .current_dir(directory)

@@ -112,3 +112,22 @@ fn functions_are_measured() {
     };
     assert_eq!(functions(&source), [(1, 3), (5, 4)]);
 }
+
+/// What nobody names makes the build longer, and is one more thing to keep up to date.
+#[test]
+fn every_dependency_is_used() {
+    let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+    for (table, folders) in [
+        ("dependencies", &["src"][..]),
+        ("dev-dependencies", &["src", "tests"][..]),
+    ] {
+        let sources: Vec<_> = folders.iter().flat_map(|folder| below(folder)).collect();
+        for name in manifest[table].as_table().unwrap().keys() {
+            let path = format!("{}::", name.replace('-', "_"));
+            assert!(
+                sources.iter().any(|source| source.text.contains(&path)),
+                "{name} of [{table}] is in no source"
+            );
+        }
+    }
+}
