@@ -61,8 +61,14 @@ fn script(name: &str, args: &[&str]) -> Command {
     command
 }
 
+/// Runs a command where no program is found, so that one that begins all the same ends at once. The
+/// benchmark alone asks for the length of a clock tick when it is loaded.
 fn run(name: &str, args: &[&str]) -> Output {
-    script(name, args).output().unwrap()
+    let mut command = script(name, args);
+    if name != "bench" {
+        command.env("PATH", "");
+    }
+    command.output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
