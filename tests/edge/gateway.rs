@@ -23,6 +23,12 @@ use crate::rules;
 /// The file that takes the output of node and workerd.
 const LOG: &str = "wrangler.log";
 
+/// The name of the Worker beside the gateway, for bindings.
+pub const BESIDE: &str = "beside";
+
+/// Its configuration.
+const BESIDE_CONFIGURATION: &str = "beside.json";
+
 /// Longest time until the gateway answers. It takes about four seconds on an idle machine.
 const READY_MAX: Duration = Duration::from_mins(2);
 
@@ -45,6 +51,8 @@ const QUIET: [(&str, &str); 6] = [
 pub struct Setup {
     /// Changes the Worker's configuration.
     pub change: Option<fn(&mut Value)>,
+    /// The module of a Worker that runs beside it and is called [`BESIDE`].
+    pub beside: Option<&'static str>,
     /// The command that runs node, with its first arguments.
     pub under: Vec<String>,
 }
@@ -77,6 +85,16 @@ impl Gateway {
             change(&mut wrangler);
         }
         fs::write(directory.join("wrangler.json"), wrangler.to_string()).unwrap();
+        if let Some(module) = setup.beside {
+            let beside = json!({
+                "name": BESIDE,
+                "main": repository().join(module),
+                "compatibility_date": wrangler["compatibility_date"],
+                // What wrangler would put around it turns an exception into a response.
+                "no_bundle": true,
+            });
+            fs::write(directory.join(BESIDE_CONFIGURATION), beside.to_string()).unwrap();
+        }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         show_log_on_panic(directory.join(LOG));
         let mut gateway = Self {
@@ -123,6 +141,9 @@ impl Gateway {
         command.arg(&self.directory).args(&self.under);
         command.arg(node()).arg(wrangler);
         command.args(["dev", "--config", "wrangler.json", "--persist-to", "state"]);
+        if self.directory.join(BESIDE_CONFIGURATION).exists() {
+            command.args(["--config", BESIDE_CONFIGURATION]);
+        }
         command.args(["--ip", "127.0.0.1", "--port"]);
         command.arg(self.address.port().to_string());
         command.args(["--inspector-port", "0"]);

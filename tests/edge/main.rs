@@ -50,5 +50,7 @@ mod redrive;
 mod replay;
 mod restart;
 mod result;
+mod service;
+mod slow;
 mod soak;
 mod status;
