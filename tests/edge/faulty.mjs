@@ -33,9 +33,45 @@ function unreliable(queue) {
   };
 }
 
+/** Messages that are none, or another build's: the Worker drops each. */
+const BAD = [
+  { body: "", contentType: "text" },
+  { body: "not JSON", contentType: "text" },
+  { body: "{}", contentType: "text" },
+  { body: "null", contentType: "text" },
+  { body: '{"v":2,"shard":0,"jobs":[1]}', contentType: "text" },
+  { body: '{"v":1,"shard":65536,"jobs":[1]}', contentType: "text" },
+  { body: '{"v":1,"shard":0,"jobs":["1"]}', contentType: "text" },
+  { body: "[".repeat(100_000), contentType: "text" },
+  { body: { v: 1, shard: 0, jobs: [] }, contentType: "json" },
+  { body: null, contentType: "json" },
+  { body: new Uint8Array([0, 255]), contentType: "bytes" },
+  { body: new Date(0), contentType: "v8" },
+];
+
+/** Messages about no job, or about none that there is: nothing comes of them. */
+const IDLE = [
+  { body: '{"v":1,"shard":0,"jobs":[]}', contentType: "text" },
+  { body: '{"v":1,"shard":0,"jobs":[0,1,18446744073709551615]}', contentType: "text" },
+  { body: '{"v":1,"shard":65535,"jobs":[1]}', contentType: "text" },
+];
+
+/** Puts such messages before and after each call's own, and says how many. */
+function strewn(queue) {
+  const sendBatch = (messages) => {
+    const all = [...BAD, ...IDLE, ...messages, ...IDLE, ...BAD];
+    console.log(`strewn: ${2 * BAD.length} bad among ${all.length}`);
+    return queue.sendBatch(all);
+  };
+  return { send: (body, how) => sendBatch([{ body, ...how }]), sendBatch };
+}
+
+const FAULTY_QUEUES = { "unreliable-queues": unreliable, "bad-messages": strewn };
+
 function faulty(env) {
-  if (env.RAINCHECK_FAULT !== "unreliable-queues") return env;
-  const queues = QUEUES.map((name) => [name, unreliable(env[name])]);
+  const fault = FAULTY_QUEUES[env.RAINCHECK_FAULT];
+  if (fault === undefined) return env;
+  const queues = QUEUES.map((name) => [name, fault(env[name])]);
   return { ...env, ...Object.fromEntries(queues) };
 }
 

@@ -1,10 +1,12 @@
 //! Queues that lose and repeat messages, and messages that a queue gives up on.
 
+use std::time::{Duration, Instant};
+
 use chrono::DateTime;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::gateway::{Setup, with_faulty_platform};
+use crate::gateway::{Gateway, Setup, with_faulty_platform};
 use crate::job::Case;
 use crate::origin::Origin;
 use crate::store::Store;
@@ -13,6 +15,9 @@ use super::{LONG, accepted, assert_attempts, set, start, succeeds};
 
 /// Of their first messages about 300 are lost, and 300 come three times.
 const JOBS: usize = 1000;
+
+/// Longest wait for messages that are only thrown away.
+const TAKEN_WITHIN: Duration = Duration::from_mins(1);
 
 /// `claim_patience` of the first test.
 const PATIENCE_MS: i64 = 1000;
@@ -96,4 +101,89 @@ async fn a_job_whose_message_became_a_dead_letter_still_ends() {
         records[0]["dead_letters"].as_u64() >= Some(1),
         "{records:#?}"
     );
+}
+
+/// As it is deployed: a batch brings several messages, and ends with its last job.
+fn attached(wrangler: &mut Value) {
+    let vars = wrangler["vars"].as_object_mut().unwrap();
+    vars.remove("RAINCHECK_CONSUMER");
+    for consumer in wrangler["queues"]["consumers"].as_array_mut().unwrap() {
+        consumer["max_batch_size"] = json!(100);
+        consumer["max_batch_timeout"] = json!(1);
+        // What is put back comes again within the test.
+        consumer["retry_delay"] = json!(0);
+    }
+}
+
+#[tokio::test]
+async fn bad_messages_are_dropped_one_by_one_and_the_good_ones_beside_them_run() {
+    let setup = Setup {
+        change: Some(|wrangler| {
+            with_faulty_platform(wrangler);
+            set(wrangler, "RAINCHECK_FAULT", "bad-messages");
+            attached(wrangler);
+        }),
+        ..Setup::default()
+    };
+    // With such a patience no message is sent again in time.
+    let gateway = start(Origin::shared().address, "20m", LONG, setup);
+    let cases: Vec<Case> = (0..20).map(|_| Case::new()).collect();
+    let jobs = cases
+        .iter()
+        .map(|case| accepted(&gateway, case, "/once/echo?ms=500&", 100));
+    let mut spans = Vec::new();
+    for job in join_all(jobs).await {
+        let document = succeeds(&job, 100).await;
+        assert_eq!(document["attempt"], 1, "{document:#}");
+        spans.push((time(&document, "started"), time(&document, "finished")));
+    }
+    spans.sort_unstable();
+    let overlap = |pair: &[(i64, i64)]| pair[1].0 < pair[0].1;
+    assert!(
+        spans.windows(2).any(overlap),
+        "one after the other: {spans:?}"
+    );
+    for case in &cases {
+        assert_attempts(case, 1);
+    }
+    assert_each_was_dropped(&gateway).await;
+    for trouble in ["Uncaught", "Rust failed", "gave up", "shard-"] {
+        assert!(!gateway.log().contains(trouble), "{trouble}");
+    }
+}
+
+/// All messages were acknowledged the first time, and there is a word about each bad one.
+async fn assert_each_was_dropped(gateway: &Gateway) {
+    let start = Instant::now();
+    loop {
+        let log = gateway.log();
+        let numbers = |before: &str| -> Vec<usize> {
+            log.lines()
+                .filter_map(|line| line.split_once(before)?.1.split([' ', '/']).next())
+                .map(|number| number.parse().unwrap())
+                .collect()
+        };
+        let bad: usize = numbers("strewn: ").iter().sum();
+        let all: usize = numbers("bad among ").iter().sum();
+        // The runtime notes of each batch how many were acknowledged, and of how many.
+        let batches: Vec<&str> = log
+            .lines()
+            .filter_map(|line| {
+                line.split_once("QUEUE raincheck-normal ")?
+                    .1
+                    .split(' ')
+                    .next()
+            })
+            .collect();
+        let whole = |batch: &&str| batch.split_once('/').is_some_and(|(done, of)| done == of);
+        assert!(batches.iter().all(whole), "{batches:?}");
+        let taken: usize = numbers("QUEUE raincheck-normal ").iter().sum();
+        assert!(taken <= all, "{taken} of {all}");
+        if taken == all {
+            assert!(bad > 0 && log.matches("was dropped").count() >= bad);
+            return;
+        }
+        assert!(start.elapsed() < TAKEN_WITHIN, "{taken} of {all}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
