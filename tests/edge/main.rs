@@ -28,6 +28,7 @@ mod rules;
 mod store;
 mod wire;
 
+mod bad_heads;
 mod bad_input;
 mod cancel;
 mod choices;
