@@ -275,85 +275,77 @@ fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Respons
 #[event(queue)]
 async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> worker::Result<()> {
     let bindings = Bindings::from(env);
-    let messages: Vec<RawMessage> = batch.raw_iter().collect();
     let Ok(policy) = bindings.policy() else {
         // Nothing is lost: the messages come again, and so do those that the shards send.
-        messages.iter().for_each(MessageExt::retry);
+        batch.raw_iter().for_each(|raw| raw.retry());
         return Ok(());
     };
+    let messages: Vec<(RawMessage, Message)> = batch.raw_iter().filter_map(parsed).collect();
     let detached = bindings.is_detached();
     let platform = Rc::new(Platform { bindings, policy });
     if batch.queue().ends_with(DEAD_LETTERS_SUFFIX) {
-        join_all(messages.iter().map(|message| bury(&platform, message))).await;
+        let buried = messages.iter().map(|(raw, it)| bury(&platform, raw, it));
+        join_all(buried).await;
         return Ok(());
     }
     if detached {
-        for message in messages {
+        // Such a batch is acknowledged when the handler returns.
+        for (_, message) in messages {
             let platform = Rc::clone(&platform);
-            context.wait_until(async move { run(&platform, &message, true).await });
+            context.wait_until(async move {
+                consume::run_message(&*platform, &platform.policy, &message).await;
+            });
         }
         return Ok(());
     }
     // Each job holds one of the connections that an invocation may have waiting, so as many messages
     // run at a time as have that many jobs between them.
-    let largest = messages
-        .iter()
-        .filter_map(parse)
-        .map(|message| message.jobs.len())
-        .max();
+    let largest = messages.iter().map(|(_, message)| message.jobs.len()).max();
     let at_a_time = JOBS_PER_MESSAGE
         .checked_div(largest.unwrap_or(1))
         .unwrap_or(1)
         .max(1);
     let last_begin = now().plus(BEGIN_WITHIN);
     futures_util::stream::iter(messages)
-        .for_each_concurrent(at_a_time, |message| {
+        .for_each_concurrent(at_a_time, |(raw, message)| {
             let platform = Rc::clone(&platform);
             async move {
                 if now() > last_begin {
-                    return message.retry();
+                    return raw.retry();
                 }
-                run(&platform, &message, false).await;
+                let done = consume::run_message(&*platform, &platform.policy, &message).await;
+                settle(&raw, done);
             }
         })
         .await;
     Ok(())
 }
 
-/// Runs the jobs of one message. Never fails: what cannot be done now is left to the message, which
-/// comes again, or to the shard.
-async fn run(platform: &Platform, raw: &RawMessage, detached: bool) {
-    let Some(message) = parse(raw) else {
-        return raw.ack();
-    };
-    match consume::run_message(platform, &platform.policy, &message).await {
-        // A detached batch is acknowledged when the handler returns.
-        _ if detached => {}
+/// Tells the queue. What could not be done now is left to the message, which comes again, or to the
+/// shard.
+fn settle(raw: &RawMessage, done: Disposal) {
+    match done {
         Disposal::Acknowledge => raw.ack(),
         Disposal::Retry => raw.retry(),
     }
 }
 
-async fn bury(platform: &Platform, raw: &RawMessage) {
-    let Some(message) = parse(raw) else {
-        return raw.ack();
-    };
+async fn bury(platform: &Platform, raw: &RawMessage, message: &Message) {
     let shard = message.shard;
     worker::console_warn!("a queue gave up on a message of shard {shard}");
-    match consume::dead_letter(platform, &message).await {
-        Disposal::Acknowledge => raw.ack(),
-        Disposal::Retry => raw.retry(),
-    }
+    settle(raw, consume::dead_letter(platform, message).await);
 }
 
-/// A message that is none is acknowledged: nobody could ever do anything with it.
-fn parse(raw: &RawMessage) -> Option<Message> {
+/// A message with what it says. One that is none is acknowledged: nobody could ever do anything with it.
+fn parsed(raw: RawMessage) -> Option<(RawMessage, Message)> {
     let message = raw
         .body()
         .as_string()
         .and_then(|text| Message::parse(&text));
-    if message.is_none() {
+    let Some(message) = message else {
         worker::console_error!("a queue message that is not Raincheck's was dropped");
-    }
-    message
+        raw.ack();
+        return None;
+    };
+    Some((raw, message))
 }
