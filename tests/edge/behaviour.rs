@@ -222,26 +222,27 @@ async fn interim(to: &mut Conversation, call: &Call) -> io::Result<End> {
     answer(to, call, 200, "").await
 }
 
-/// Sends what HTTP does not allow.
+/// Sends what HTTP does not allow, and says that it closes: a request that comes on a connection which is
+/// just being closed would be lost.
 async fn odd(to: &mut Conversation, call: &Call) -> io::Result<End> {
-    let response = match call.text("kind") {
+    let (status, fields) = match call.text("kind") {
         "huge" => {
             let value = "x".repeat(usize::try_from(call.number("bytes")).unwrap_or_default());
-            format!("HTTP/1.1 200 OK\r\nX-Huge: {value}\r\nContent-Length: 2\r\n\r\nok")
+            ("200 OK".to_owned(), format!("X-Huge: {value}\r\n"))
         }
-        "lengths" => {
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\nokok".to_owned()
-        }
-        "nul" => "HTTP/1.1 200 OK\r\nX-Nul: a\0b\r\nContent-Length: 2\r\n\r\nok".to_owned(),
-        "gzip" => {
-            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok".to_owned()
-        }
-        _ => format!(
-            "HTTP/1.1 {} Odd\r\nContent-Length: 2\r\n\r\nok",
-            call.number("code")
-        ),
+        "lengths" => ("200 OK".to_owned(), "Content-Length: 4\r\n".to_owned()),
+        "nul" => ("200 OK".to_owned(), "X-Nul: a\0b\r\n".to_owned()),
+        "gzip" => ("200 OK".to_owned(), "Content-Encoding: gzip\r\n".to_owned()),
+        _ => (format!("{} Odd", call.number("code")), String::new()),
     };
-    to.send(response).await?;
+    let framing = "Connection: close\r\nContent-Length: 2\r\n";
+    let body = if call.text("kind") == "lengths" {
+        "okok"
+    } else {
+        "ok"
+    };
+    to.send(format!("HTTP/1.1 {status}\r\n{framing}{fields}\r\n{body}"))
+        .await?;
     Ok(End::Close)
 }
 
