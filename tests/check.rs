@@ -6,29 +6,15 @@
     reason = "a test may fail loudly"
 )]
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+#[path = "support/command.rs"]
+mod command;
 
-const GOOD: &str = include_str!("../wrangler.toml");
+use std::process::Output;
 
-/// Runs the command with these arguments, in a directory where wrangler.toml holds `content`.
-fn run(test: &str, content: &str, args: &[&str]) -> Output {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
-    std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join("wrangler.toml"), content).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_raincheck"))
-        .args(args)
-        .current_dir(directory)
-        .output()
-        .unwrap()
-}
+use command::{GOOD, run, stderr, with_configuration, with_production};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// The one change between a good file and a bad one, and what is said about it.
@@ -48,13 +34,6 @@ fn changed(from: &str, to: &str) -> String {
 
 const SMALL: &str = "[vars]\nRAINCHECK = '''\norigin = 'https://h'\n[[rules]]\nname = 'never'\nmethods = ['*']\n\
     path = '/health'\ndefer = 'never'\n[[rules]]\nname = 'slow'\npath = '/{*rest}'\n'''\n";
-
-/// The project's own wrangler.toml with another configuration in it.
-fn with_configuration(vars: &str) -> String {
-    let (before, rest) = GOOD.split_once("[vars]\n").unwrap();
-    let (_, after) = rest.split_once("'''\n\n").unwrap();
-    format!("{before}{vars}\n{after}")
-}
 
 #[test]
 fn the_projects_own_configuration_is_in_order() {
@@ -239,20 +218,11 @@ fn every_environment_must_be_complete_but_inherits_migrations() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// The demo's wrangler.toml with an environment `production` that has everything and this origin.
-fn with_production(origin: &str) -> String {
-    let (_, bindings) = GOOD.split_once("# The records").unwrap();
-    let (bindings, _) = bindings.split_once("[observability]").unwrap();
-    let bindings = bindings.replace("\n[[", "\n[[env.production.");
-    let vars = format!("[env.production.vars]\nRAINCHECK = \"\"\"origin = {origin}\"\"\"\n#");
-    format!("{GOOD}\n{vars}{bindings}")
-}
-
 #[test]
 fn the_environment_that_is_deployed_is_the_one_whose_origin_counts() {
     let deploy = |test: &str, origin: &str, environment: &str| {
         let args = ["check", "--deploy", "--env", environment];
-        run(test, &with_production(origin), &args)
+        run(test, &with_production(&format!("origin = {origin}")), &args)
     };
     let good = deploy("deploy-good", "'https://h'", "production");
     assert_eq!(stderr(&good), "");
@@ -287,7 +257,7 @@ fn the_environment_that_is_deployed_is_the_one_whose_origin_counts() {
 
 #[test]
 fn a_check_before_a_dry_run_takes_any_origin_but_looks_at_one_environment_only() {
-    let text = with_production("'http://127.0.0.1:8788'");
+    let text = with_production("origin = 'http://127.0.0.1:8788'");
     let output = run("dry", &text, &["check", "--env", "production"]);
     assert_eq!(stderr(&output), "");
     let broken = text.replace(

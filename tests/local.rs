@@ -5,10 +5,14 @@
     reason = "a test may fail loudly"
 )]
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+#[path = "support/command.rs"]
+mod command;
+
+use std::process::Output;
 
 use raincheck::policy::{Origin, Policy};
+
+use command::run;
 
 const URL: &str = "http://127.0.0.1:9";
 
@@ -29,16 +33,10 @@ const RULES: &str = "\n[[rules]]\nname = 'r'\npath = '/r'\nheaders = [{ name = '
     [rules.backoff]\ninitial = '2s'\nfactor = 1.5\n[[rules]]\nname = 'a'\npath = '/a'\n";
 
 fn local(test: &str, configuration: &str, origin: &str) -> Output {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("local-{test}"));
-    std::fs::create_dir_all(&directory).unwrap();
     let variables = toml::Table::from_iter([("RAINCHECK".to_owned(), configuration.into())]);
     let file = toml::Table::from_iter([("vars".to_owned(), variables.into())]);
-    std::fs::write(directory.join("wrangler.toml"), file.to_string()).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_raincheck"))
-        .args(["local", "--origin", origin])
-        .current_dir(directory)
-        .output()
-        .unwrap()
+    let args = ["local", "--origin", origin];
+    run(&format!("local-{test}"), &file.to_string(), &args)
 }
 
 fn answer(output: &Output) -> serde_json::Value {

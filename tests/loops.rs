@@ -5,28 +5,25 @@
     reason = "a test may fail loudly"
 )]
 
-use std::path::PathBuf;
-use std::process::Command;
+#[path = "support/command.rs"]
+mod command;
 
 use raincheck::policy::Policy;
 
-const GOOD: &str = include_str!("../wrangler.toml");
+use command::{run, stderr, with_configuration, with_production};
 
-/// What `raincheck check` says of a wrangler.toml with this origin and these lines at its top and end.
+/// What `raincheck check` says of a wrangler.toml.
+fn checked(test: &str, content: &str) -> String {
+    stderr(&run(&format!("loop-{test}"), content, &["check"]))
+}
+
+/// What it says of one with this origin and these lines at its top and end.
 fn said(test: &str, origin: &str, top: &str, end: &str) -> String {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("loop-{test}"));
-    std::fs::create_dir_all(&directory).unwrap();
-    let (before, rest) = GOOD.split_once("[vars]\n").unwrap();
-    let (_, after) = rest.split_once("'''\n\n").unwrap();
     let vars = format!("[vars]\nRAINCHECK = '''\norigin = {origin}\n'''\n");
-    let file = format!("{top}\n{before}{vars}{after}\n{end}\n");
-    std::fs::write(directory.join("wrangler.toml"), file).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_raincheck"))
-        .arg("check")
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    String::from_utf8(output.stderr).unwrap()
+    checked(
+        test,
+        &format!("{top}\n{}\n{end}\n", with_configuration(&vars)),
+    )
 }
 
 fn service(name: &str) -> String {
@@ -46,17 +43,13 @@ fn a_service_that_is_this_worker_is_refused() {
 
 #[test]
 fn an_environment_is_deployed_under_a_name_of_its_own() {
-    let (_, bindings) = GOOD.split_once("# The records").unwrap();
-    let (bindings, _) = bindings.split_once("[observability]").unwrap();
-    let bindings = bindings.replace("\n[[", "\n[[env.production.");
-    let vars = "[env.production.vars]\nRAINCHECK = 'origin = { service = true }'\n#";
-    let of = |name: &str| {
+    let of = |test: &str, name: &str| {
         let service = service(name).replace("[[", "[[env.production.");
-        format!("{vars}{bindings}{service}")
+        let file = with_production("origin = { service = true }");
+        checked(test, &format!("{file}\n{service}\n"))
     };
-    let origin = "'https://h'";
-    assert_eq!(said("env-top", origin, "", &of("raincheck")), "");
-    let found = said("env-own", origin, "", &of("raincheck-production"));
+    assert_eq!(of("env-top", "raincheck"), "");
+    let found = of("env-own", "raincheck-production");
     assert!(found.contains("\"raincheck-production\" bound as \"ORIGIN\", which is this gateway"));
 }
 
