@@ -12,7 +12,7 @@ use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 
 use crate::gateway::call::Envelope;
 use crate::gateway::consume::{self, Disposal};
-use crate::gateway::front::{Action, Announced, Head, Isolate, PassThrough, decide};
+use crate::gateway::front::{self, Action, Announced, Head, Isolate, PassThrough, decide};
 use crate::gateway::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
 use crate::gateway::{Reply, hold, serve};
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
@@ -187,14 +187,13 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
 
 fn misconfigured(errors: &ConfigErrors) -> Reply {
     worker::console_error!("misconfigured: {errors}");
-    let problem = Problem::new(ProblemCode::Misconfigured);
-    match errors.as_slice().first() {
-        Some(first) => problem
-            .detail(first.to_string())
-            .field(first.field.clone())
-            .into(),
-        None => problem.into(),
-    }
+    let first = errors.as_slice().first();
+    first
+        .map_or_else(
+            || Problem::new(ProblemCode::Misconfigured),
+            front::misconfigured,
+        )
+        .into()
 }
 
 fn read_head(request: &Request) -> Option<Head> {

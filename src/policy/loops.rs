@@ -37,6 +37,13 @@ pub fn is_same_place(one: &Url, other: &Url) -> bool {
     place(one).is_some() && place(one) == place(other)
 }
 
+/// Whether a URL names this machine: a loopback address, or `localhost` and names below it (RFC 6761
+/// section 6.3). A deployed Worker reaches nothing there.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(names_this_machine)
+}
+
 fn host_and_port(authority: &str) -> (&str, &str) {
     match authority.rsplit_once(':') {
         // The colons of an IPv6 address without a port stand before its bracket.

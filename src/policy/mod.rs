@@ -23,8 +23,8 @@ mod rule;
 mod units;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use loops::is_same_place;
-pub use parse::{FIELDS, is_loopback};
+pub use loops::{is_loopback, is_same_place};
+pub use parse::FIELDS;
 pub use path::{PathPattern, canonical_path};
 pub use rule::{Defer, HeaderCondition, Idempotency, Rule};
 pub use units::{duration_text, parse_duration, parse_size, size_text};

@@ -4,7 +4,7 @@ use raincheck::policy::{Origin, is_loopback, is_same_place};
 use toml::{Table, Value};
 use url::Url;
 
-use super::check::{Report, is, tables, text};
+use super::check::{Report, VARIABLE, is, tables, text};
 
 /// The Worker behind, when the origin is a service binding.
 const SERVICE: &str = "ORIGIN";
@@ -42,7 +42,7 @@ impl Report {
 
     fn address(&mut self, place: &str, origin: &Url, table: &Table) {
         let found = format!("{:?}", origin.as_str().trim_end_matches('/'));
-        let field = format!("{place}vars.RAINCHECK: origin");
+        let field = format!("{place}vars.{VARIABLE}: origin");
         if self.deploy && is_loopback(origin) {
             self.mistake(
                 field,

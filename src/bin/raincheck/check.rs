@@ -10,7 +10,7 @@ use raincheck::policy::{ConfigError, Defer, Origin, Policy, Rule, duration_text}
 use toml::{Table, Value};
 
 /// The variable that holds the configuration.
-const VARIABLE: &str = "RAINCHECK";
+pub(super) const VARIABLE: &str = "RAINCHECK";
 /// Lets the consumer work on after it has acknowledged its messages.
 const CONSUMER: &str = "RAINCHECK_CONSUMER";
 /// The Durable Object namespace of the shards, and the class behind it.

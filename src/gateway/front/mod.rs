@@ -5,7 +5,7 @@ mod placement;
 
 use crate::job::{JobId, Millis, UnixMillis};
 use crate::policy::limits::MAX_SHARDS;
-use crate::policy::{Defer, Forwarding, Policy};
+use crate::policy::{ConfigError, Defer, Forwarding, Policy};
 use crate::protocol::Headers;
 use crate::protocol::cors;
 use crate::protocol::forwarding::{
@@ -135,12 +135,11 @@ fn try_decide(
     isolate: Isolate,
 ) -> Result<Action, Problem> {
     if policy.leads_back_to(&head.host) {
-        return Err(Problem::new(ProblemCode::Misconfigured)
-            .detail(format!(
-                "origin: found {}, which is this gateway; allowed: the address of the API behind",
-                head.host
-            ))
-            .field("origin"));
+        return Err(misconfigured(&ConfigError {
+            field: "origin".to_owned(),
+            found: format!("{}, which is this gateway", head.host),
+            allowed: "the address of the API behind".to_owned(),
+        }));
     }
     let target = Target::parse(&head.target)
         .map_err(|error| Problem::new(error.code()).detail(error.to_string()))?;
@@ -181,6 +180,14 @@ fn try_decide(
     let plan = accept::plan(policy, rule, head, &target, prefer, now, isolate)
         .map_err(Problem::on_route)?;
     Ok(Action::Accept(Box::new(plan)))
+}
+
+/// The problem of a configuration that cannot be used.
+#[must_use]
+pub fn misconfigured(error: &ConfigError) -> Problem {
+    Problem::new(ProblemCode::Misconfigured)
+        .detail(error.to_string())
+        .field(error.field.clone())
 }
 
 /// The method that a CORS preflight asks about, where CORS is configured.

@@ -104,10 +104,12 @@ pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<Send>, S
 /// The alarm that is wanted, in place of one that was set meanwhile.
 async fn set_next<A: Alarmed>(object: &A) {
     let wanted = object.wake_at().map(|at| not_at_once(at, object.now()));
-    match (wanted, object.standing()) {
-        (wanted, standing) if wanted == standing => {}
-        (Some(at), _) => object.set_alarm(at).await,
-        (None, _) => object.clear_alarm().await,
+    if wanted == object.standing() {
+        return;
+    }
+    match wanted {
+        Some(at) => object.set_alarm(at).await,
+        None => object.clear_alarm().await,
     }
 }
 

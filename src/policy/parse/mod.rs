@@ -5,8 +5,6 @@ mod origin;
 mod rule;
 mod words;
 
-pub use origin::is_loopback;
-
 use std::collections::BTreeSet;
 
 use toml::{Table, Value};

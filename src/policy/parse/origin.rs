@@ -1,10 +1,10 @@
 //! URLs: where requests go, how clients reach the gateway, which web origins may call it.
 
 use toml::Value;
-use url::{Host, Url};
+use url::Url;
 
 use crate::policy::fields::{Fields, shown_text};
-use crate::policy::{Origin, is_same_place};
+use crate::policy::{Origin, is_loopback, is_same_place};
 
 /// The fields of the table form of `origin`.
 pub(super) const FIELDS: &[&str] = &["url", "service"];
@@ -152,16 +152,4 @@ fn refuse_plain_http(fields: &mut Fields, key: &str, url: &Url, allow_http: bool
     }
     fields.refuse(key, shown_text(url.as_str()), NO_HTTP);
     None
-}
-
-/// Whether a URL names this machine: a loopback address, or `localhost` and names below it (RFC 6761
-/// section 6.3). A deployed Worker reaches nothing there.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
