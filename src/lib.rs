@@ -9,18 +9,26 @@
 //!
 //! | layer | what it is |
 //! | --- | --- |
-//! | [`edge`] | events, the Durable Object, bindings, streams |
-//! | [`gateway`] | what happens to a request and to a job, over ports |
+//! | [`edge`] | the platform: events, the Durable Object, bindings, streams |
+//! | [`ingress`] | a client's request: route, plan, execute |
+//! | [`consumer`] | a queue message: claim, send, store, finish |
+//! | [`shard_service`] | what a shard's object does with a call and with its alarm |
+//! | [`rpc`] | what these three say to each other |
 //! | [`shard`] | many records in one SQLite database, and their schedule |
 //! | [`policy`] | the configuration, and which rule a request falls under |
-//! | [`protocol`] | header fields, documents, problems |
+//! | [`protocol`] | what Raincheck says over HTTP: documents, problems, forwarding |
+//! | [`http`] | header fields, lists, targets, dates |
 //! | [`job`] | the state machine |
 //!
 //! ARCHITECTURE.md has the picture, and the life of a job step by step.
 
+pub mod consumer;
 pub mod edge;
-pub mod gateway;
+pub mod http;
+pub mod ingress;
 pub mod job;
 pub mod policy;
 pub mod protocol;
+pub mod rpc;
 pub mod shard;
+pub mod shard_service;

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use proptest::prelude::*;
-use raincheck::protocol::Headers;
+use raincheck::http::Headers;
+use raincheck::http::hop::HOP_BY_HOP;
 use raincheck::protocol::forwarding::{
     ForwardedStyle, ForwardingInfo, JobFields, PLATFORM_REQUEST_FIELDS, VIA, edits_to_origin,
     is_loop, request_to_origin, response_to_client, response_to_store,
 };
-use raincheck::protocol::hop::HOP_BY_HOP;
 
 /// A head from lines of `name: value`.
 fn head(text: &str) -> Headers {

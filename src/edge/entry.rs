@@ -10,18 +10,19 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 
-use crate::gateway::call::Envelope;
-use crate::gateway::consume::{self, Disposal};
-use crate::gateway::front::{self, Action, Announced, Head, Isolate, PassThrough, decide};
-use crate::gateway::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
-use crate::gateway::{Reply, hold, serve};
+use crate::consumer::{self, Disposal};
+use crate::http::Headers;
+use crate::http::hop::HOP_BY_HOP;
+use crate::ingress::{self, Action, Announced, Head, Isolate, PassThrough, decide};
+use crate::ingress::{execute, hold};
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
 use crate::policy::{ConfigErrors, Policy};
-use crate::protocol::Headers;
 use crate::protocol::cors;
 use crate::protocol::forwarding::Edits;
-use crate::protocol::hop::HOP_BY_HOP;
 use crate::protocol::problem::{Problem, ProblemCode};
+use crate::rpc::Reply;
+use crate::rpc::call::Envelope;
+use crate::rpc::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
 
 use super::bindings::{Bindings, SHARDS};
 use super::glue;
@@ -111,7 +112,7 @@ pub fn origin_unreachable(varies: bool) -> Response {
 fn by_shard_alone(platform: &Platform, request: &Request, action: &mut Action) -> Option<Promise> {
     let (shard, call, body, safe_to_repeat) = match action {
         Action::Accept(plan) => {
-            let call = serve::plain_accept(plan)?;
+            let call = execute::plain_accept(plan)?;
             let body = match plan.body {
                 Announced::Nothing => None,
                 _ => request.body(),
@@ -143,7 +144,7 @@ fn by_shard_alone(platform: &Platform, request: &Request, action: &mut Action) -
 /// Called by the Worker's entry when a shard did not answer.
 #[wasm_bindgen(js_name = shardUnavailable)]
 pub fn shard_unavailable(safe_to_repeat: bool) -> Response {
-    response(serve::shard_unavailable(safe_to_repeat))
+    response(execute::shard_unavailable(safe_to_repeat))
 }
 
 /// An answer to a request whose body nobody reads.
@@ -167,19 +168,19 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
             shard,
             call,
             wait: None,
-        } => serve::ask(platform, shard, &call).await,
+        } => execute::ask(platform, shard, &call).await,
         Action::Ask {
             call,
             wait: Some((id, span)),
             ..
         } => hold::ask_when_ended(platform, &id, span, &call).await,
-        Action::Redrive { id, call } => serve::redrive(platform, id, *call).await,
+        Action::Redrive { id, call } => execute::redrive(platform, id, *call).await,
         Action::Accept(plan) => {
             let body = request.body().map(|stream| Body::of_stream(stream.into()));
             if plan.hold.0 > 0 {
                 hold::accept_and_hold(platform, *plan, body).await
             } else {
-                serve::accept(platform, *plan, body).await
+                execute::accept(platform, *plan, body).await
             }
         }
     }
@@ -191,7 +192,7 @@ fn misconfigured(errors: &ConfigErrors) -> Reply {
     first
         .map_or_else(
             || Problem::new(ProblemCode::Misconfigured),
-            front::misconfigured,
+            ingress::misconfigured,
         )
         .into()
 }
@@ -292,7 +293,7 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
         for (_, message) in messages {
             let platform = Rc::clone(&platform);
             context.wait_until(async move {
-                consume::run_message(&*platform, &platform.policy, &message).await;
+                consumer::run_message(&*platform, &platform.policy, &message).await;
             });
         }
         return Ok(());
@@ -312,7 +313,7 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
                 if now() > last_begin {
                     return raw.retry();
                 }
-                let done = consume::run_message(&*platform, &platform.policy, &message).await;
+                let done = consumer::run_message(&*platform, &platform.policy, &message).await;
                 settle(&raw, done);
             }
         })
@@ -332,7 +333,7 @@ fn settle(raw: &RawMessage, done: Disposal) {
 async fn bury(platform: &Platform, raw: &RawMessage, message: &Message) {
     let shard = message.shard;
     worker::console_warn!("a queue gave up on a message of shard {shard}");
-    settle(raw, consume::dead_letter(platform, message).await);
+    settle(raw, consumer::dead_letter(platform, message).await);
 }
 
 /// A message with what it says. One that is none is acknowledged: nobody could ever do anything with it.

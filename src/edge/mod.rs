@@ -1,5 +1,5 @@
 //! The Worker: the only code that knows the platform. Events come in here, and every port of
-//! [`crate::gateway::ports`] is implemented here. Nothing is decided here.
+//! [`crate::rpc::ports`] is implemented here. Nothing is decided here.
 
 mod bindings;
 mod entry;

@@ -9,15 +9,15 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortController, Response};
 
-use crate::gateway::ports::{
+use crate::http::Headers;
+use crate::http::target::{Target, join};
+use crate::job::{BodyRef, Millis, UnixMillis};
+use crate::policy::{Origin, Policy, is_loopback};
+use crate::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
     PutError, Shards, Streams, Unavailable, Waiting,
 };
-use crate::gateway::{Content, Reply};
-use crate::job::{BodyRef, Millis, UnixMillis};
-use crate::policy::{Origin, Policy, is_loopback};
-use crate::protocol::Headers;
-use crate::protocol::target::{Target, join};
+use crate::rpc::{Content, Reply};
 
 use super::bindings::{BUCKET, Bindings, SHARDS};
 use super::glue;

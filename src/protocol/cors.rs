@@ -1,7 +1,7 @@
 //! Cross-origin requests from browsers (the CORS protocol of the Fetch standard), for configured
 //! origins only. Credentials in the sense of that standard (cookies) are never allowed.
 
-use super::headers::Headers;
+use crate::http::Headers;
 
 /// Response fields that scripts may read.
 pub const EXPOSED: &str = "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \

@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 use crate::job::{FailureCode, JobId, Millis, Record, Status, UnixMillis};
 
-use super::conditional::etag;
-use super::headers::Headers;
 use super::problem::ProblemCode;
-use super::time::rfc3339;
+use crate::http::Headers;
+use crate::http::conditional::etag;
+use crate::http::date::rfc3339;
 
 /// Longest advice to wait between two reads of a job, in seconds. Longer would make a finished job
 /// look slow; the advice grows towards it with the age of the job.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::headers::Headers;
-use super::hop::ends_at_hop;
-use super::list::{self, Quoting};
 use super::trace::{self, TraceParent};
+use crate::http::Headers;
+use crate::http::hop::ends_at_hop;
+use crate::http::list::{self, Quoting};
 
 /// The name by which this gateway appears in `Via` (RFC 9110 section 7.6.3).
 pub const PSEUDONYM: &str = "raincheck";

@@ -49,13 +49,13 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 impl IdempotencyKey {
-    /// Reads the field's value; give it [`joined`](super::headers::Headers::joined), so that a field
+    /// Reads the field's value; give it [`joined`](crate::http::Headers::joined), so that a field
     /// sent twice is refused.
     ///
     /// The draft wants a structured-field string, `"…"`; keys without quotes are common in the field
     /// and are taken too. Both spellings of one key are equal in [`as_str`](Self::as_str).
     pub fn parse(value: &str) -> Result<Self, KeyError> {
-        let header = super::list::trim_ows(value);
+        let header = crate::http::list::trim_ows(value);
         let key = if header.starts_with('"') {
             let mut key = None;
             // Parameters mean nothing here and are ignored, as structured fields want it.
@@ -125,7 +125,7 @@ mod tests {
         fn any_text_is_a_key_within_the_limit_or_refused(value in ".{0,300}") {
             if let Ok(key) = IdempotencyKey::parse(&value) {
                 prop_assert!((1..=KEY_MAX).contains(&key.as_str().len()));
-                prop_assert_eq!(key.to_header(), super::super::list::trim_ows(&value));
+                prop_assert_eq!(key.to_header(), crate::http::list::trim_ows(&value));
             }
         }
 

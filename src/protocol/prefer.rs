@@ -1,6 +1,6 @@
 //! The `Prefer` request field (RFC 7240).
 
-use super::list::{self, Quoting};
+use crate::http::list::{self, Quoting};
 
 /// What a client prefers, as far as Raincheck acts on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::headers::Headers;
+use crate::http::Headers;
+use crate::http::target::TargetError;
 
 /// Beginning of every problem's `type`; the code and `.md` follow, and the page is there.
 pub const TYPE_BASE: &str = "https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/";
@@ -121,6 +122,15 @@ problem_codes! {
     InternalError = "internal_error", 500, false, "The gateway failed";
 }
 
+impl From<TargetError> for ProblemCode {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::TooLong => Self::TargetTooLong,
+            TargetError::NotAPath | TargetError::Character => Self::BadRequest,
+        }
+    }
+}
+
 impl ProblemCode {
     /// The URI that identifies the kind of problem, and leads to its page.
     #[must_use]
@@ -232,7 +242,7 @@ impl Problem {
     pub fn range_not_satisfiable(len: u64) -> Self {
         Self::new(ProblemCode::RangeNotSatisfiable).header(
             "content-range",
-            super::range::content_range_unsatisfied(len),
+            crate::http::range::content_range_unsatisfied(len),
         )
     }
 

@@ -21,7 +21,7 @@ impl<'a> TraceParent<'a> {
     /// Reads the field. `None`: it is invalid and must be ignored, and `tracestate` with it.
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Self> {
-        let mut parts = super::list::trim_ows(value).split('-');
+        let mut parts = crate::http::list::trim_ows(value).split('-');
         let (version, trace_id) = (parts.next()?, parts.next()?);
         let (parent_id, flags) = (parts.next()?, parts.next()?);
         let more = parts.next().is_some();

@@ -2,7 +2,7 @@
 
 use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, wake};
 
-use super::attempt::ResultBody;
+use super::lease::ResultBody;
 use super::sql::{Param, Sql, SqlError};
 use super::{DOOMED, Ended, Send, Shard, ShardError, schema, write_record};
 

@@ -11,9 +11,9 @@
 //! 3. Whatever becomes due is found from the rows alone: the memory is a cache of them.
 //! 4. What must be sent is returned; sending it is the caller's, after the commit.
 
-mod accept;
-mod attempt;
 mod commit;
+mod insert;
+mod lease;
 mod meta;
 mod read;
 mod schedule;
@@ -27,8 +27,8 @@ use crate::job::{
     JobId, Millis, Priority, RECORD_VERSION, Record, RowKey, Secret, UnixMillis, wake,
 };
 
-pub use accept::{Accept, Accepted, KeyClaim, Payload};
-pub use attempt::{Claim, Claimed, Finish, Finished, Grant, ResultBody};
+pub use insert::{Accept, Accepted, KeyClaim, Payload};
+pub use lease::{Claim, Claimed, Finish, Finished, Grant, ResultBody};
 pub use read::{Canceled, Found, Purged, StoredResponse, can_redrive};
 pub use sql::{Param, Sql, SqlError, Value};
 pub use upkeep::{Sweep, Tick};

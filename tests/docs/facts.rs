@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use raincheck::gateway::front::HEADERS_MAX;
 use raincheck::job::{MAY_HAVE_ACTED, NOT_ACTED_ON};
+use raincheck::rpc::head::HEADERS_MAX;
 
 use super::{read, root};
 

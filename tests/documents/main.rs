@@ -17,15 +17,15 @@ mod statuses;
 
 use std::fmt::Write as _;
 
-use raincheck::gateway::call::{
+use raincheck::http::Headers;
+use raincheck::job::{BodyRef, Millis, Outcome, Priority, RowKey, UnixMillis};
+use raincheck::rpc::call::{
     AcceptCall, Call, ClaimCall, FinishCall, HEAD_VERSION, KeyCall, PayloadCall, ResponseHead,
     View, ViewCall,
 };
-use raincheck::gateway::host::handle;
-use raincheck::gateway::{Content, Reply};
-use raincheck::job::{BodyRef, Millis, Outcome, Priority, RowKey, UnixMillis};
-use raincheck::protocol::Headers;
+use raincheck::rpc::{Content, Reply};
 use raincheck::shard::{Settings, Shard};
+use raincheck::shard_service::handle;
 use serde_json::value::{RawValue, to_raw_value};
 use support::jobs::{DEADLINE, RETENTION, START, plan};
 use support::sqlite::Sqlite;

@@ -1,7 +1,7 @@
 //! Receipts.
 
-use raincheck::gateway::call::{AcceptCall, Call, PayloadCall};
 use raincheck::job::Millis;
+use raincheck::rpc::call::{AcceptCall, Call, PayloadCall};
 
 use super::{Desk, accept, assert_transcript, with_key};
 
@@ -141,7 +141,7 @@ fn a_lookup_that_finds_nothing_says_so_and_makes_nothing() {
 
 #[test]
 fn in_one_group_each_request_gets_its_own_answer() {
-    use raincheck::gateway::host::accept_group;
+    use raincheck::shard_service::accept_group;
     let mut desk = Desk::empty();
     let broken = AcceptCall {
         payload: PayloadCall::Inline(Some(5)),
@@ -165,8 +165,8 @@ fn in_one_group_each_request_gets_its_own_answer() {
 
 #[test]
 fn a_key_of_a_later_build_fails_only_its_own_request_in_a_group() {
-    use raincheck::gateway::host::accept_group;
     use raincheck::shard::Sql as _;
+    use raincheck::shard_service::accept_group;
     let mut desk = Desk::empty();
     desk.accept(with_key());
     desk.shard

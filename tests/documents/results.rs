@@ -1,8 +1,8 @@
 //! Results: the origin's response again, or why there is none.
 
-use raincheck::gateway::call::{Call, View, ViewCall};
-use raincheck::gateway::{Content, Reply};
 use raincheck::job::Outcome;
+use raincheck::rpc::call::{Call, View, ViewCall};
+use raincheck::rpc::{Content, Reply};
 
 use super::support::jobs::object_body;
 use super::{Desk, assert_transcript, transcript, view};

@@ -1,7 +1,7 @@
 //! Status documents, state by state.
 
-use raincheck::gateway::call::{AcceptCall, Call, RedriveCall, View, ViewCall};
 use raincheck::job::{Millis, Outcome};
+use raincheck::rpc::call::{AcceptCall, Call, RedriveCall, View, ViewCall};
 
 use super::support::jobs::{DEADLINE, RETENTION};
 use super::{Desk, accept, assert_transcript, transcript, view};
@@ -273,7 +273,7 @@ fn head_is_get_without_content() {
         ..view(View::Status)
     };
     let head = desk.call(Call::View(call), b"");
-    assert_eq!(head.content, raincheck::gateway::Content::Empty);
+    assert_eq!(head.content, raincheck::rpc::Content::Empty);
     for (name, value) in get.headers.iter() {
         assert_eq!(head.headers.get(name), Some(value), "{name}");
     }

@@ -1,13 +1,13 @@
 //! Calls between the Worker and a shard, which may be of different builds during a deploy.
 
-use raincheck::gateway::call::{
+use raincheck::http::Headers;
+use raincheck::job::{Millis, Outcome, Priority, RowKey};
+use raincheck::rpc::call::{
     AcceptCall, CALL_VERSION, Call, ClaimCall, Envelope, FinishAnswer, FinishCall, HEAD_VERSION,
     JobCall, KeyCall, PayloadCall, RedriveCall, RenewAnswer, RequestHead, ResponseHead, View,
     ViewCall, Work,
 };
-use raincheck::gateway::frame::{Frame, decode, encode};
-use raincheck::job::{Millis, Outcome, Priority, RowKey};
-use raincheck::protocol::Headers;
+use raincheck::rpc::frame::{Frame, decode, encode};
 use serde_json::value::RawValue;
 
 use super::support::jobs::{object_body, plan};

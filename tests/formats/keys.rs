@@ -1,14 +1,14 @@
 //! Hashes that decide which job a key finds, and where. Were one of them to change, a repeated
 //! request would become a second job.
 
-use raincheck::gateway::call::{AcceptCall, Call};
-use raincheck::gateway::front::{AcceptPlan, Action, Head, Isolate, decide};
-use raincheck::gateway::hash::{hex, of_parts, sha256_hex};
-use raincheck::gateway::host::handle;
+use raincheck::http::Headers;
+use raincheck::ingress::{AcceptPlan, Action, Head, Isolate, decide};
 use raincheck::job::{Millis, UnixMillis};
 use raincheck::policy::Policy;
-use raincheck::protocol::Headers;
+use raincheck::rpc::call::{AcceptCall, Call};
+use raincheck::rpc::hash::{hex, of_parts, sha256_hex};
 use raincheck::shard::{Settings, Shard, Sql as _};
+use raincheck::shard_service::handle;
 
 use super::support::jobs::EMPTY_SHA256;
 use super::support::sqlite::Sqlite;
@@ -93,7 +93,7 @@ fn the_fingerprint_of_a_request_is_its_method_target_and_body() {
     let mut shard = Shard::open(sql.clone(), Some(1), settings).unwrap();
     let call: AcceptCall = plan("").call;
     let call = AcceptCall {
-        payload: raincheck::gateway::call::PayloadCall::Inline(Some(4)),
+        payload: raincheck::rpc::call::PayloadCall::Inline(Some(4)),
         ..call
     };
     let call = Call::Accept(Box::new(call));

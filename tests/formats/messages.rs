@@ -1,10 +1,10 @@
 //! Messages in the queues, which outlive a deploy.
 
-use raincheck::gateway::message::{
+use raincheck::job::{Millis, Priority, RowKey};
+use raincheck::rpc::message::{
     DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, MESSAGES_PER_BATCH, Message, Outgoing, batches,
     pack,
 };
-use raincheck::job::{Millis, Priority, RowKey};
 use raincheck::shard::Send;
 
 fn send(key: u64, priority: Priority, delay: u64) -> Send {

@@ -1,11 +1,11 @@
 //! Who reads what: a text of an older build with fields missing is read, one of the same version
 //! with fields more is read, one of a later version is refused.
 
-use raincheck::gateway::call::{
+use raincheck::job::{JobId, Millis, RECORD_VERSION, Record, RowKey, Secret};
+use raincheck::rpc::call::{
     CALL_VERSION, Call, Envelope, FinishAnswer, HEAD_VERSION, RequestHead, ResponseHead,
 };
-use raincheck::gateway::message::{MESSAGE_VERSION, Message};
-use raincheck::job::{JobId, Millis, RECORD_VERSION, Record, RowKey, Secret};
+use raincheck::rpc::message::{MESSAGE_VERSION, Message};
 use raincheck::shard::{Found, Param, Settings, Shard, Sql as _};
 
 use super::calls::{RESPONSE_HEAD, calls};

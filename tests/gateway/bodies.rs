@@ -1,7 +1,7 @@
 //! Bodies, small and large, whole and broken.
 
-use raincheck::gateway::front::INLINE_MAX;
 use raincheck::job::Millis;
+use raincheck::rpc::call::INLINE_MAX;
 
 use super::script::{Reaction, respond};
 use super::world::{Fault, ORPHAN_GRACE, World};

@@ -1,8 +1,8 @@
 //! Calls that fail before, or after they took effect; messages that are lost or come twice.
 
-use raincheck::gateway::consume::{Disposal, dead_letter, run_message};
-use raincheck::gateway::message::Message;
+use raincheck::consumer::{Disposal, dead_letter, run_message};
 use raincheck::job::{JobId, Millis};
+use raincheck::rpc::message::Message;
 
 use super::script::{Reaction, after, respond};
 use super::world::{Fault, World};

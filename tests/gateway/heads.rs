@@ -1,12 +1,12 @@
 //! Heads, messages, frames and envelopes that nobody would send on purpose.
 
 use proptest::prelude::*;
-use raincheck::gateway::call::{Call, Envelope};
-use raincheck::gateway::frame::{Frame, decode, encode};
-use raincheck::gateway::front::{Action, Head, Isolate, decide};
-use raincheck::gateway::message::{JOBS_PER_MESSAGE, Message, pack};
+use raincheck::http::Headers;
+use raincheck::ingress::{Action, Head, Isolate, decide};
 use raincheck::job::{Millis, Priority, RowKey};
-use raincheck::protocol::Headers;
+use raincheck::rpc::call::{Call, Envelope};
+use raincheck::rpc::frame::{Frame, decode, encode};
+use raincheck::rpc::message::{JOBS_PER_MESSAGE, Message, pack};
 use raincheck::shard::Send;
 
 use super::world::{START, World};

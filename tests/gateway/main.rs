@@ -25,9 +25,9 @@ mod ports;
 mod script;
 mod world;
 
-use raincheck::gateway::front::Head;
+use raincheck::http::Headers;
+use raincheck::ingress::Head;
 use raincheck::job::JobId;
-use raincheck::protocol::Headers;
 
 use ports::{Answer, Body};
 use world::World;

@@ -1,9 +1,9 @@
 //! Which shard takes a job that has no key.
 
-use raincheck::gateway::front::{Action, Head, Isolate, decide};
+use raincheck::http::Headers;
+use raincheck::ingress::{Action, Head, Isolate, decide};
 use raincheck::job::{Millis, UnixMillis};
 use raincheck::policy::Policy;
-use raincheck::protocol::Headers;
 
 use super::world::START;
 

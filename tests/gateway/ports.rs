@@ -3,17 +3,17 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use raincheck::gateway::call::{Call, Envelope};
-use raincheck::gateway::hash::sha256_hex;
-use raincheck::gateway::host::handle;
-use raincheck::gateway::message::pack;
-use raincheck::gateway::ports::{
+use raincheck::http::Headers;
+use raincheck::job::{BodyRef, JobId, Millis, UnixMillis};
+use raincheck::rpc::call::{Call, Envelope};
+use raincheck::rpc::hash::sha256_hex;
+use raincheck::rpc::message::pack;
+use raincheck::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
     PutError, Shards, Streams, Unavailable, Waiting,
 };
-use raincheck::gateway::{Content, Reply};
-use raincheck::job::{BodyRef, JobId, Millis, UnixMillis};
-use raincheck::protocol::Headers;
+use raincheck::rpc::{Content, Reply};
+use raincheck::shard_service::handle;
 
 use super::script::Reaction;
 use super::world::{Fault, World};

@@ -1,7 +1,7 @@
 //! What the tests' origin does, request by request.
 
+use raincheck::http::Headers;
 use raincheck::job::Millis;
-use raincheck::protocol::Headers;
 
 /// What the origin does with one request.
 #[derive(Clone, Debug)]

@@ -6,13 +6,14 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use raincheck::gateway::consume::{Disposal, dead_letter, run_message};
-use raincheck::gateway::front::{Action, Head, Isolate, decide};
-use raincheck::gateway::message::{Message, Outgoing, pack};
-use raincheck::gateway::{hold, serve};
+use raincheck::consumer::{Disposal, dead_letter, run_message};
+use raincheck::http::Headers;
+use raincheck::ingress::{Action, Head, Isolate, decide};
+use raincheck::ingress::{execute, hold};
 use raincheck::job::{JobId, Millis, Record, UnixMillis};
 use raincheck::policy::Policy;
-use raincheck::protocol::{Headers, cors};
+use raincheck::protocol::cors;
+use raincheck::rpc::message::{Message, Outgoing, pack};
 use raincheck::shard::{Found, Settings, Shard};
 
 use super::ports::{Answer, Body, Sent};
@@ -355,17 +356,17 @@ impl World {
                 shard,
                 call,
                 wait: None,
-            } => self.block_on(serve::ask(self, shard, &call)),
+            } => self.block_on(execute::ask(self, shard, &call)),
             Action::Ask {
                 call,
                 wait: Some((id, span)),
                 ..
             } => self.block_on(hold::ask_when_ended(self, &id, span, &call)),
-            Action::Redrive { id, call } => self.block_on(serve::redrive(self, id, *call)),
+            Action::Redrive { id, call } => self.block_on(execute::redrive(self, id, *call)),
             Action::Accept(plan) if plan.hold.0 > 0 => {
                 self.block_on(hold::accept_and_hold(self, *plan, body))
             }
-            Action::Accept(plan) => self.block_on(serve::accept(self, *plan, body)),
+            Action::Accept(plan) => self.block_on(execute::accept(self, *plan, body)),
         };
         cors::decorate(
             &self.policy.cors_origins,

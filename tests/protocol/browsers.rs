@@ -1,7 +1,7 @@
 //! What a browser on another origin may do.
 
+use raincheck::http::Headers;
 use raincheck::protocol::cors;
-use raincheck::protocol::headers::Headers;
 
 #[test]
 fn a_preflight_from_a_configured_origin_is_answered() {

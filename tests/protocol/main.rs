@@ -8,15 +8,15 @@
 mod browsers;
 mod targets;
 
+use raincheck::http::conditional::{etag, if_match, if_none_match};
+use raincheck::http::date::{parse_http_date, parse_rfc3339, retry_after, rfc3339};
+use raincheck::http::range::{
+    ByteRange, RangeOutcome, content_range, content_range_unsatisfied, if_range,
+};
 use raincheck::job::{Millis, Priority, UnixMillis};
-use raincheck::protocol::conditional::{etag, if_match, if_none_match};
 use raincheck::protocol::idempotency::{IdempotencyKey, KeyError};
 use raincheck::protocol::prefer::Prefer;
 use raincheck::protocol::priority::{to_priority, urgency};
-use raincheck::protocol::range::{
-    ByteRange, RangeOutcome, content_range, content_range_unsatisfied, if_range,
-};
-use raincheck::protocol::time::{parse_http_date, parse_rfc3339, retry_after, rfc3339};
 
 #[test]
 fn preferences_are_read_as_rfc_7240_says() {

@@ -1,7 +1,8 @@
 //! Request targets, and what paths below the mount mean.
 
+use raincheck::http::target::{Target, TargetError, join};
+use raincheck::protocol::problem::ProblemCode;
 use raincheck::protocol::route::{self, Endpoint, JobPath};
-use raincheck::protocol::target::{Target, TargetError, join};
 
 #[test]
 fn paths_below_the_mount_are_jobs_or_nothing() {
@@ -94,7 +95,7 @@ fn targets_that_cannot_be_sent_are_refused() {
     ];
     for (target, error, status) in table {
         assert_eq!(Target::parse(target), Err(error));
-        assert_eq!(error.code().status(), status);
+        assert_eq!(ProblemCode::from(error).status(), status);
         assert!(error.to_string().starts_with("the request target"));
     }
 }

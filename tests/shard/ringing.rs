@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use raincheck::gateway::host::alarm::{Alarmed, ring};
-use raincheck::gateway::ports::Unavailable;
 use raincheck::job::{JobId, Millis, RowKey, Status, UnixMillis};
+use raincheck::rpc::ports::Unavailable;
 use raincheck::shard::{Accept, Payload, Send, Shard, ShardError, Sql as _, SqlError};
+use raincheck::shard_service::alarm::{Alarmed, ring};
 
 use super::support::jobs::{EMPTY_SHA256, LEASE, RETENTION};
 use super::support::sqlite::Sqlite;

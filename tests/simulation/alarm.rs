@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use raincheck::gateway::host::alarm::{Alarmed, not_at_once, ring, sooner};
-use raincheck::gateway::message::pack;
-use raincheck::gateway::ports::{Bucket as _, Unavailable};
 use raincheck::job::UnixMillis;
+use raincheck::rpc::message::pack;
+use raincheck::rpc::ports::{Bucket as _, Unavailable};
 use raincheck::shard::{Send, Shard, ShardError};
+use raincheck::shard_service::alarm::{Alarmed, not_at_once, ring, sooner};
 
 use super::crossing::Crash;
 use super::history::Event;

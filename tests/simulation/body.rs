@@ -3,7 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use raincheck::gateway::hash::sha256_hex;
+use raincheck::rpc::hash::sha256_hex;
 
 /// Bytes with their hash.
 #[derive(Clone, Debug)]

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, join_all, select};
-use raincheck::gateway::front::{Action, Head, Isolate, decide};
-use raincheck::gateway::ports::{Host as _, Shards as _};
-use raincheck::gateway::serve;
+use raincheck::http::Headers;
+use raincheck::ingress::execute;
+use raincheck::ingress::{Action, Head, Isolate, decide};
 use raincheck::job::JobId;
-use raincheck::protocol::Headers;
+use raincheck::rpc::ports::{Host as _, Shards as _};
 
 use super::body::{Blob, Body};
 use super::fault::Fault;
@@ -73,9 +73,9 @@ async fn serve_request(ports: &Ports, request: Request) -> Response {
     match decide(&world.policy, head, ports.now(), isolate) {
         Action::Reply(reply) => ports.respond(reply),
         Action::PassThrough(_) => unreachable!("every request of these clients is the gateway's"),
-        Action::Ask { shard, call, .. } => serve::ask(ports, shard, &call).await,
-        Action::Redrive { id, call } => serve::redrive(ports, id, *call).await,
-        Action::Accept(plan) => serve::accept(ports, *plan, request.body).await,
+        Action::Ask { shard, call, .. } => execute::ask(ports, shard, &call).await,
+        Action::Redrive { id, call } => execute::redrive(ports, id, *call).await,
+        Action::Accept(plan) => execute::accept(ports, *plan, request.body).await,
     }
 }
 

@@ -20,9 +20,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use raincheck::gateway::message::{MESSAGE_VERSION, Message, Outgoing};
+use raincheck::http::Headers;
 use raincheck::job::{Priority, RowKey};
-use raincheck::protocol::Headers;
+use raincheck::rpc::message::{MESSAGE_VERSION, Message, Outgoing};
 
 use super::body::{Blob, Body};
 use super::check::{self, Violation};

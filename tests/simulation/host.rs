@@ -1,5 +1,5 @@
 //! A shard's Durable Object: the steps of the real one (gather, commit, alarm, answer, send), around
-//! the real `Shard` and `gateway::host`.
+//! the real `Shard` and `shard_service`.
 //!
 //! One turn (what happens between two awaits) is one commit on the platform, the alarm included.
 //! A crash takes the memory and every answer on its way; the rows and the alarm stay.
@@ -8,13 +8,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use futures_channel::oneshot;
-use raincheck::gateway::Reply;
-use raincheck::gateway::call::{CALL_VERSION, Call, ClaimCall, Envelope, PayloadCall};
-use raincheck::gateway::host::{Handled, Waiting, handle, handle_group};
-use raincheck::gateway::ports::CallBody;
 use raincheck::job::{Millis, Record, UnixMillis};
 use raincheck::protocol::problem::{Problem, ProblemCode};
+use raincheck::rpc::Reply;
+use raincheck::rpc::call::{CALL_VERSION, Call, ClaimCall, Envelope, PayloadCall};
+use raincheck::rpc::ports::CallBody;
 use raincheck::shard::{Settings, Shard, ShardError, Sql as _};
+use raincheck::shard_service::{Handled, Waiting, handle, handle_group};
 
 use super::body::Body;
 use super::crossing::Crash;

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use raincheck::gateway::ports::{OriginError, OriginRequest, OriginResponse};
+use raincheck::http::Headers;
 use raincheck::job::JobId;
-use raincheck::protocol::Headers;
 use raincheck::protocol::forwarding::{ATTEMPT, JOB};
+use raincheck::rpc::ports::{OriginError, OriginRequest, OriginResponse};
 
 use super::body::{Blob, Body};
 use super::client::LARGE;

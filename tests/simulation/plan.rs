@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use raincheck::gateway::hash::sha256_hex;
 use raincheck::policy::Policy;
+use raincheck::rpc::hash::sha256_hex;
 
 /// Largest result that is stored, in bytes.
 pub const RESULT_LIMIT: usize = 96 * 1024;

@@ -4,14 +4,14 @@
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use raincheck::gateway::ports::{
+use raincheck::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
     PutError, Shards, Streams, Unavailable,
 };
-use raincheck::gateway::{Content, Reply};
+use raincheck::rpc::{Content, Reply};
 
+use raincheck::http::Headers;
 use raincheck::job::{BodyRef, Millis, UnixMillis};
-use raincheck::protocol::Headers;
 
 use super::body::{Blob, Body};
 use super::executor::Pid;

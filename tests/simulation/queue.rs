@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use raincheck::gateway::consume::{self, Disposal};
-use raincheck::gateway::message::{Message, Outgoing};
-use raincheck::gateway::ports::Unavailable;
+use raincheck::consumer::{self, Disposal};
+use raincheck::rpc::message::{Message, Outgoing};
+use raincheck::rpc::ports::Unavailable;
 
 use super::fault::Fault;
 use super::ports::Ports;
@@ -98,9 +98,9 @@ async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> b
     let (done, disposal) = oneshot::channel();
     world.executor.spawn(pid, async move {
         let disposal = if dead {
-            consume::dead_letter(&ports, &message).await
+            consumer::dead_letter(&ports, &message).await
         } else {
-            consume::run_message(&ports, &policy, &message).await
+            consumer::run_message(&ports, &policy, &message).await
         };
         let _ = done.send(disposal);
     });

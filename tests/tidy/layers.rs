@@ -2,17 +2,35 @@
 
 use super::source::{Source, below};
 
-/// Each layer, and those that it may import from. `notify` is a layer to come: signed webhooks.
-const LAYERS: [(&str, &[&str]); 7] = [
+/// Each layer, and those that it may import from. A folder's name says which process runs it:
+/// `ingress` the Worker that a client calls, `consumer` the one that a queue calls, `shard_service`
+/// the Durable Object.
+const LAYERS: [(&str, &[&str]); 10] = [
     ("job", &[]),
-    ("policy", &["job"]),
-    ("protocol", &["job"]),
+    ("http", &["job"]),
+    ("policy", &["http", "job"]),
+    ("protocol", &["http", "job"]),
     ("shard", &["job"]),
-    ("notify", &["job", "protocol"]),
-    ("gateway", &["shard", "policy", "protocol", "notify", "job"]),
+    ("rpc", &["shard", "protocol", "http", "job"]),
+    ("ingress", &["rpc", "policy", "protocol", "http", "job"]),
+    ("consumer", &["rpc", "policy", "protocol", "http", "job"]),
+    (
+        "shard_service",
+        &["rpc", "shard", "protocol", "http", "job"],
+    ),
     (
         "edge",
-        &["gateway", "shard", "policy", "protocol", "notify", "job"],
+        &[
+            "ingress",
+            "consumer",
+            "shard_service",
+            "rpc",
+            "shard",
+            "policy",
+            "protocol",
+            "http",
+            "job",
+        ],
     ),
 ];
 
@@ -146,14 +164,14 @@ fn the_command_reads_the_configuration_and_nothing_above_it() {
 #[test]
 fn paths_are_understood() {
     let source = Source {
-        path: "src/gateway/host/view.rs".to_owned(),
+        path: "src/shard_service/view.rs".to_owned(),
         text: String::new(),
     };
     let cases: [(&str, &[&str]); 6] = [
         ("use crate::job::{A, B};", &["job"]),
         ("use crate::{job, shard::Shard};", &["job", "shard"]),
-        ("use super::super::call::View;", &[]),
-        ("use super::super::super::edge::X;", &["edge"]),
+        ("use super::call::View;", &[]),
+        ("use super::super::edge::X;", &["edge"]),
         ("let x = crate::edge::now();", &["edge"]),
         ("use super::{a, b};", &[]),
     ];

@@ -6,10 +6,10 @@ use js_sys::{Date, Object, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::gateway::host::alarm::{Alarmed, not_at_once, ring};
-use crate::gateway::ports::{Bucket as _, Unavailable};
 use crate::job::UnixMillis;
+use crate::rpc::ports::{Bucket as _, Unavailable};
 use crate::shard::{Shard, ShardError};
+use crate::shard_service::alarm::{Alarmed, not_at_once, ring};
 
 use super::super::glue;
 use super::super::ports::{now, random};

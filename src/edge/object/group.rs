@@ -6,8 +6,8 @@ use js_sys::Function;
 use wasm_bindgen::prelude::*;
 use worker::web_sys::Response;
 
-use crate::gateway::call::Call;
-use crate::gateway::host::{Handled, Waiting, handle_group};
+use crate::rpc::call::Call;
+use crate::shard_service::{Handled, Waiting, handle_group};
 
 use super::super::glue;
 use super::super::ports::{now, random, response};

@@ -16,13 +16,13 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use worker::web_sys::Response;
 use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
 
-use crate::gateway::call::{CALL_VERSION, Call, Envelope};
-use crate::gateway::host::alarm::sooner;
-use crate::gateway::host::{Handled, Waiting, handle};
-use crate::gateway::message::{batches, pack};
 use crate::job::{JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
+use crate::rpc::call::{CALL_VERSION, Call, Envelope};
+use crate::rpc::message::{batches, pack};
 use crate::shard::{Ended, Send, Shard, ShardError};
+use crate::shard_service::alarm::sooner;
+use crate::shard_service::{Handled, Waiting, handle};
 
 use super::bindings::Bindings;
 use super::glue;
@@ -179,7 +179,7 @@ impl Inner {
         Ok(())
     }
 
-    fn failed(&self, error: ShardError) -> crate::gateway::Reply {
+    fn failed(&self, error: ShardError) -> crate::rpc::Reply {
         worker::console_error!("shard: {error}");
         // Whatever memory holds may be behind the rows now; the next call opens it anew.
         *self.shard.borrow_mut() = None;

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Headers;
+use crate::http::Headers;
+
+/// Most bytes of header fields that a job keeps. Origins commonly take 8 to 64 KB; the row that
+/// keeps them has room for 2 MB with the payload.
+pub const HEADERS_MAX: usize = 32 * 1024;
 
 /// The head of the request that every attempt repeats. It is kept for as long as the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,19 +2,20 @@
 
 use serde_json::value::RawValue;
 
+use crate::http::date;
 use crate::job::{BodyRef, Millis, Outcome, RowKey};
 use crate::policy::Policy;
 use crate::protocol::forwarding::{JobFields, add_job, response_to_store};
 use crate::protocol::idempotency::IdempotencyKey;
-use crate::protocol::time;
 
-use super::super::call::{Call, FinishAnswer, FinishCall, HEAD_VERSION, ResponseHead, Work};
-use super::super::front::{HEADERS_MAX, INLINE_MAX};
-use super::super::ports::{
+use super::Back;
+use crate::rpc::call::INLINE_MAX;
+use crate::rpc::call::{Call, FinishAnswer, FinishCall, HEAD_VERSION, ResponseHead, Work};
+use crate::rpc::client::{call_shard, object_key, store};
+use crate::rpc::head::HEADERS_MAX;
+use crate::rpc::ports::{
     CallBody, Collected, OriginError, OriginRequest, OriginResponse, PutError, Unavailable,
 };
-use super::super::serve::{call_shard, object_key, store};
-use super::Back;
 
 /// How often a report is repeated when its answer does not come. After that the lease lapses, and
 /// the job goes the way of a lost consumer.
@@ -138,7 +139,7 @@ async fn receive<P: Back>(
     let chunked = headers.contains("transfer-encoding");
     let retry_after = headers
         .joined("retry-after")
-        .and_then(|text| time::retry_after(&text, ports.now()));
+        .and_then(|text| date::retry_after(&text, ports.now()));
     if announced.is_some_and(|len| len > policy.result_limit && !is_head) {
         return Report::of(Outcome::TooLarge);
     }

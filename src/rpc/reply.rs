@@ -1,6 +1,6 @@
 //! A response that is ready to be sent, before it becomes the platform's.
 
-use crate::protocol::Headers;
+use crate::http::Headers;
 use crate::protocol::problem::Problem;
 
 /// Longest reply that is packed into a header field. Receipts and status documents have about 1 KB; a

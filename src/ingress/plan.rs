@@ -2,21 +2,23 @@
 
 use serde_json::value::RawValue;
 
+use crate::http::Headers;
+use crate::http::date::{parse_http_date, parse_rfc3339};
+use crate::http::target::Target;
 use crate::job::{Millis, Priority, UnixMillis};
 use crate::policy::{Idempotency, Policy, Rule, duration_text};
-use crate::protocol::Headers;
 use crate::protocol::forwarding::request_to_store;
 use crate::protocol::idempotency::IdempotencyKey;
 use crate::protocol::prefer::{Prefer, left_for_origin};
 use crate::protocol::priority::{to_priority, urgency};
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::protocol::target::Target;
-use crate::protocol::time::{parse_http_date, parse_rfc3339};
 
-use super::super::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
-use super::super::hash::{hex, of_parts};
 use super::placement::{self, Isolate};
-use super::{AcceptPlan, Announced, HEADERS_MAX, Head, NO_CODING, base, forwarding, held};
+use super::route::{NO_CODING, base, forwarding, held};
+use super::{AcceptPlan, Announced, Head};
+use crate::rpc::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
+use crate::rpc::hash::{hex, of_parts};
+use crate::rpc::head::HEADERS_MAX;
 
 /// The client's wish that the first attempt begins later.
 const NOT_BEFORE: &str = "Raincheck-Not-Before";

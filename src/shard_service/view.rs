@@ -2,19 +2,19 @@
 
 use serde_json::value::RawValue;
 
+use crate::http::Headers;
+use crate::http::conditional::{etag, if_match, if_none_match};
+use crate::http::range::{ByteRange, RangeOutcome, content_range, if_range};
 use crate::job::{FailureCode, JobId, Record, Status, UnixMillis};
-use crate::protocol::Headers;
-use crate::protocol::conditional::{etag, if_match, if_none_match};
 use crate::protocol::document::{Document, failure_problem, retry_after};
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::protocol::range::{ByteRange, RangeOutcome, content_range, if_range};
 use crate::shard::{Found, Purged, Shard, ShardError, Sql};
 
-use super::super::call::{
+use super::{Handled, Random, expired, not_found, permille};
+use crate::rpc::call::{
     HELD_HEADER, JobCall, OBJECT_HEADER, ResponseHead, SLICE_HEADER, View, ViewCall,
 };
-use super::super::reply::{Content, Reply};
-use super::{Handled, Random, expired, not_found, permille};
+use crate::rpc::{Content, Reply};
 
 /// Largest JSON result that the status document shows as `output`. It is read and sent with every
 /// poll of a finished job, so it stays small.

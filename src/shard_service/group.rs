@@ -3,8 +3,8 @@
 use crate::job::UnixMillis;
 use crate::shard::{Shard, Sql};
 
-use super::super::call::{AcceptCall, Call};
 use super::{Handled, Random, accept_group, handle};
+use crate::rpc::call::{AcceptCall, Call};
 
 /// A call that waits for the commit of its group.
 #[derive(Debug)]

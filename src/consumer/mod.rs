@@ -17,11 +17,11 @@ use futures_util::future::{Either, join_all, select};
 use crate::job::{Millis, Outcome, RowKey};
 use crate::policy::Policy;
 
-use super::call::{Call, ClaimCall, RenewAnswer, Work};
-use super::frame;
-use super::message::Message;
-use super::ports::{Bucket, CallBody, Host, OriginPort, Shards, Unavailable};
-use super::serve::call_shard;
+use crate::rpc::call::{Call, ClaimCall, RenewAnswer, Work};
+use crate::rpc::client::call_shard;
+use crate::rpc::frame;
+use crate::rpc::message::Message;
+use crate::rpc::ports::{Bucket, CallBody, Host, OriginPort, Shards, Unavailable};
 
 use attempt::{Report, attempt, finish};
 

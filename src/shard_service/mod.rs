@@ -5,8 +5,8 @@
 
 mod accept;
 pub mod alarm;
-mod attempt;
 mod group;
+mod lease;
 mod view;
 
 use crate::job::UnixMillis;
@@ -16,8 +16,8 @@ use crate::shard::{Send, Shard, ShardError, Sql};
 pub use accept::accept_group;
 pub use group::{Waiting, handle_group};
 
-use super::call::{AcceptCall, Call};
-use super::reply::Reply;
+use crate::rpc::Reply;
+use crate::rpc::call::{AcceptCall, Call};
 
 /// Seconds after which a caller may try again when the storage refused.
 const STORAGE_RETRY_AFTER: u64 = 1;
@@ -83,13 +83,13 @@ pub fn handle<S: Sql>(
         Call::Cancel(call) => view::cancel(shard, &call, now, random),
         Call::Purge(call) => view::purge(shard, &call, now),
         Call::Redrive(call) => accept::redrive(shard, &call, now, random),
-        Call::Claim(claims) => attempt::claim(shard, &claims, now, random),
-        Call::Renew(claim) => attempt::renew(shard, claim, now, random),
-        Call::Finish(call) => attempt::finish(shard, *call, body, now, random),
+        Call::Claim(claims) => lease::claim(shard, &claims, now, random),
+        Call::Renew(claim) => lease::renew(shard, claim, now, random),
+        Call::Finish(call) => lease::finish(shard, *call, body, now, random),
         Call::Intend { object, job } => shard
             .intend(&object, job, now)
             .map(|()| Reply::new(204).into()),
-        Call::DeadLetter(keys) => attempt::dead_letter(shard, &keys, now, random),
+        Call::DeadLetter(keys) => lease::dead_letter(shard, &keys, now, random),
     };
     handled.unwrap_or_else(Handled::from)
 }

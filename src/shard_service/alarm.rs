@@ -3,8 +3,8 @@
 use crate::job::{Millis, UnixMillis};
 use crate::shard::{Send, Shard, ShardError, Sql, Sweep};
 
-use super::super::ports::Unavailable;
 use super::permille;
+use crate::rpc::ports::Unavailable;
 
 /// Most ticks in one alarm. Each does a bounded amount; what is left rings again at once, so that
 /// requests come in between.

@@ -45,7 +45,7 @@ pub fn parse_rfc3339(text: &str) -> Option<UnixMillis> {
 /// A two-digit year below 69 is in this century.
 #[must_use]
 pub fn parse_http_date(text: &str) -> Option<UnixMillis> {
-    let text = super::list::trim_ows(text);
+    let text = crate::http::list::trim_ows(text);
     let date = HTTP_DATE_FORMS
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?;
@@ -58,7 +58,7 @@ pub fn parse_http_date(text: &str) -> Option<UnixMillis> {
 /// is counted from `now` and may be over already. `None` when it is neither. Not capped here.
 #[must_use]
 pub fn retry_after(value: &str, now: UnixMillis) -> Option<Millis> {
-    let value = super::list::trim_ows(value);
+    let value = crate::http::list::trim_ows(value);
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Millis::from_secs(value.parse().unwrap_or(u64::MAX)));
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::list;
+use crate::http::list;
 
 /// Bytes that HTTP/1.1 adds to each field line: `": "` and CRLF.
 const FIELD_LINE_OVERHEAD: usize = 4;

@@ -4,10 +4,10 @@
 //! None of the futures is `Send`: a Worker is one thread, and its values belong to it.
 #![expect(async_fn_in_trait, reason = "no port is ever used across threads")]
 
+use crate::http::Headers;
 use crate::job::{BodyRef, Millis, UnixMillis};
-use crate::protocol::Headers;
 
-use super::reply::Reply;
+use crate::rpc::Reply;
 
 /// Time and randomness.
 pub trait Host {

@@ -1,6 +1,6 @@
 //! Entity tags and conditional requests (RFC 9110 sections 8.8.3 and 13.1).
 
-use super::list;
+use crate::http::list;
 
 /// The strong entity tag of a job's document at a version of its record.
 ///

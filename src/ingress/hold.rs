@@ -2,10 +2,12 @@
 
 use crate::job::{JobId, Millis};
 
-use super::call::{Call, Envelope, HELD_HEADER, JobCall, View, ViewCall};
-use super::front::AcceptPlan;
-use super::ports::{CallBody, Waiting};
-use super::serve::{Front, accept, ask, call_shard, try_with_object};
+use crate::ingress::AcceptPlan;
+use crate::rpc::call::{Call, Envelope, HELD_HEADER, JobCall, View, ViewCall};
+use crate::rpc::client::call_shard;
+use crate::rpc::ports::{CallBody, Waiting};
+
+use super::execute::{Front, accept, ask, try_with_object};
 
 /// Asks a shard about a job once it has ended, or when `span` is over.
 pub async fn ask_when_ended<P: Front + Waiting>(

@@ -4,8 +4,8 @@ use crate::job::{
     BodyRef, Effect, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, UnixMillis, apply,
 };
 
-use super::accept::read_secret;
 use super::commit::Committed;
+use super::insert::read_secret;
 use super::sql::{Param, Sql, Value};
 use super::{Send, Shard, ShardError, read_record, schema};
 

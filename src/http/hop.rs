@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::headers::Headers;
-use super::list;
+use crate::http::Headers;
+use crate::http::list;
 
 /// Fields that belong to one connection and are never forwarded (RFC 9110 section 7.6.1), beside
 /// those that `Connection` names. `proxy-connection` is no standard field, but is sent by old

@@ -7,11 +7,11 @@ use crate::shard::{
     Accept, Accepted, Found, KeyClaim, Payload, Shard, ShardError, Sql, can_redrive,
 };
 
-use super::super::call::{AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall};
-use super::super::hash::{hex, of_parts, sha256_hex};
-use super::super::reply::Reply;
 use super::view::has_changed;
 use super::{Handled, Random, STORAGE_RETRY_AFTER, expired, not_found};
+use crate::rpc::Reply;
+use crate::rpc::call::{AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall};
+use crate::rpc::hash::{hex, of_parts, sha256_hex};
 
 /// Takes a group of requests in, in one commit. The replies come in the order of the calls.
 pub fn accept_group<S: Sql>(

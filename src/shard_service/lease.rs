@@ -4,11 +4,11 @@ use crate::job::{RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Claim, Claimed, Finish, Grant, ResultBody, Shard, ShardError, Sql};
 
-use super::super::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, RequestHead, Work};
-use super::super::frame::{Frame, encode};
-use super::super::hash::sha256_hex;
-use super::super::reply::{Content, Reply};
 use super::{Handled, Random, permille};
+use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, RequestHead, Work};
+use crate::rpc::frame::{Frame, encode};
+use crate::rpc::hash::sha256_hex;
+use crate::rpc::{Content, Reply};
 
 /// Grants what can be granted; the reply is one frame for each grant. After an error no more is asked for:
 /// what has been granted is told all the same, because its leases stand; the alarm has the other jobs.

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::problem::ProblemCode;
-
 /// Longest target in bytes. Cloudflare takes URLs of up to 16 KB; the same bound holds on every
 /// host, and keeps what a record stores of it small.
 pub const TARGET_MAX: usize = 16 * 1024;
@@ -24,17 +22,6 @@ pub enum TargetError {
     /// It holds a control character, a space, a byte outside ASCII, or `#`: none can stand in a
     /// target, and URL parsers disagree about what they do to it.
     Character,
-}
-
-impl TargetError {
-    /// The problem that answers the request.
-    #[must_use]
-    pub const fn code(self) -> ProblemCode {
-        match self {
-            Self::TooLong => ProblemCode::TargetTooLong,
-            Self::NotAPath | Self::Character => ProblemCode::BadRequest,
-        }
-    }
 }
 
 impl fmt::Display for TargetError {

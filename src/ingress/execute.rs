@@ -6,32 +6,21 @@
 
 use serde::Serialize;
 
-use crate::job::{BodyRef, JobId, RowKey};
+use crate::job::{BodyRef, JobId};
 use crate::protocol::problem::{Problem, ProblemCode};
 
-use super::call::{
-    AcceptCall, Call, Envelope, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
+use super::{AcceptPlan, Announced, too_large};
+use crate::rpc::Reply;
+use crate::rpc::call::{
+    AcceptCall, Call, Envelope, INLINE_MAX, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
 };
-use super::front::{AcceptPlan, Announced, INLINE_MAX, too_large};
-use super::hash::hex;
-use super::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
-use super::reply::Reply;
+use crate::rpc::client::{call_shard, object_key, store};
+use crate::rpc::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
 
 /// Everything that serving a client takes.
 pub trait Front: Host + Shards + Bucket {}
 
 impl<P: Host + Shards + Bucket> Front for P {}
-
-/// Calls a shard.
-pub async fn call_shard<P: Shards>(
-    ports: &P,
-    shard: u16,
-    call: &Call,
-    body: CallBody<P::Body>,
-) -> Result<P::Response, Unavailable> {
-    let header = Envelope::header_of(shard, call).map_err(|_| Unavailable)?;
-    ports.call(shard, header, body).await
-}
 
 /// Asks a shard about a job, and brings the body along when it is in the bucket.
 pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
@@ -188,40 +177,6 @@ async fn upload<P: Front>(
         Err(PutError::Incomplete) => Err(Problem::new(ProblemCode::BodyIncomplete)),
         Err(PutError::Storage) => Err(unavailable()),
     }
-}
-
-/// Stores a body in the bucket. The shard is told first, so that an object which no record comes to
-/// name is deleted, whatever stops this Worker in between.
-pub async fn store<P: Shards + Bucket>(
-    ports: &P,
-    shard: u16,
-    object: &str,
-    job: Option<RowKey>,
-    body: P::Body,
-    announced: Option<u64>,
-    limit: u64,
-) -> Result<BodyRef, PutError> {
-    let call = Call::Intend {
-        object: object.to_owned(),
-        job,
-    };
-    let intended = call_shard(ports, shard, &call, CallBody::Empty).await;
-    if !intended.is_ok_and(|response| ports.status(&response) == 204) {
-        return Err(PutError::Storage);
-    }
-    let stored = ports.put(object, body, announced, limit).await;
-    if stored.is_err() {
-        // The answer may have been lost and the object stored, even after the note about it ran out.
-        let _ = ports.delete(&[object.to_owned()]).await;
-    }
-    stored
-}
-
-/// A key for an object: what it is for, its shard, and 128 random bits.
-pub fn object_key<P: Host>(ports: &P, kind: &str, shard: u16) -> String {
-    let mut bytes = [0; 16];
-    ports.random(&mut bytes);
-    format!("{kind}/{shard}/{}", hex(&bytes))
 }
 
 enum Known<R, B> {

@@ -1,0 +1,12 @@
+//! HTTP vocabulary that several layers need: header fields, lists, conditional requests, ranges,
+//! targets and dates (RFC 9110, RFC 9112). No decision about jobs is made here.
+
+pub mod conditional;
+pub mod date;
+mod headers;
+pub mod hop;
+pub mod list;
+pub mod range;
+pub mod target;
+
+pub use headers::Headers;

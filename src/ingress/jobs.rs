@@ -1,0 +1,121 @@
+//! Requests for a resource of a job, below the mount.
+
+use crate::http::Headers;
+use crate::job::{JobId, Millis};
+use crate::policy::Policy;
+use crate::policy::limits::MAX_SHARDS;
+use crate::protocol::cors;
+use crate::protocol::prefer::Prefer;
+use crate::protocol::problem::{Problem, ProblemCode};
+use crate::protocol::route::{Endpoint, JobPath};
+use crate::rpc::Reply;
+use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
+use crate::rpc::hash::sha256_hex;
+
+use super::route::{base, held, preflight_method};
+use super::{Action, Head};
+
+pub(super) fn job_resource(
+    policy: &Policy,
+    head: &Head,
+    path: JobPath<'_>,
+    query: Option<&str>,
+) -> Result<Action, Problem> {
+    if preflight_method(policy, head).is_some()
+        && let Some(headers) = cors::preflight(&policy.cors_origins, &head.headers)
+    {
+        return Ok(Action::Reply(Reply::new(204).headers(headers)));
+    }
+    let not_found = || Problem::new(ProblemCode::NotFound).detail("There is no such job.");
+    let JobPath::Job { id: text, endpoint } = path else {
+        return Err(not_found());
+    };
+    if !endpoint.allows(&head.method) {
+        return Err(Problem::method_not_allowed(endpoint.allowed_methods()));
+    }
+    if endpoint == Endpoint::Redrive {
+        authorize_operator(policy, &head.headers)?;
+    }
+    // A forged id must not bring a shard into being that no configuration can have.
+    let id = JobId::parse(text)
+        .filter(|id| id.shard < MAX_SHARDS)
+        .ok_or_else(not_found)?;
+    let view = ViewCall {
+        id: text.to_owned(),
+        base: base(policy, head),
+        view: if endpoint == Endpoint::Result {
+            View::Result
+        } else {
+            View::Status
+        },
+        head: head.method == "HEAD",
+        if_match: owned(&head.headers, "if-match"),
+        if_none_match: owned(&head.headers, "if-none-match"),
+        // It means something with GET only (RFC 9110 section 14.2).
+        range: owned(&head.headers, "range").filter(|_| head.method == "GET"),
+        if_range: owned(&head.headers, "if-range"),
+        held: false,
+        include_attempts: has_parameter(query, "include", "attempts"),
+    };
+    let purge = has_parameter(query, "purge", "true");
+    let call = match (endpoint, head.method.as_str()) {
+        (Endpoint::Redrive, _) => {
+            let call = Box::new(RedriveCall { view, object: None });
+            return Ok(Action::Redrive { id, call });
+        }
+        (Endpoint::Events, _) => return Err(not_found()),
+        (Endpoint::Cancel, _) => Call::Cancel(view),
+        (_, "DELETE") if purge => Call::Purge(view),
+        (_, "DELETE") => Call::Cancel(view),
+        _ => {
+            let prefer = Prefer::parse(head.headers.get_all("prefer"));
+            let wait = held(policy, prefer.wait, Millis(0));
+            let wait = (wait.0 > 0).then_some((id, wait));
+            return Ok(Action::Ask {
+                shard: id.shard,
+                call: Call::View(view),
+                wait,
+            });
+        }
+    };
+    Ok(Action::Ask {
+        shard: id.shard,
+        call,
+        wait: None,
+    })
+}
+
+fn owned(headers: &Headers, name: &str) -> Option<String> {
+    headers.joined(name).map(std::borrow::Cow::into_owned)
+}
+
+fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
+    query
+        .unwrap_or_default()
+        .split('&')
+        .any(|pair| pair.split_once('=') == Some((name, value)))
+}
+
+/// Redriving repeats somebody's request at the origin: it takes more than holding the id.
+fn authorize_operator(policy: &Policy, headers: &Headers) -> Result<(), Problem> {
+    use subtle::ConstantTimeEq as _;
+    let Some(expected) = &policy.operator_token_sha256 else {
+        return Err(Problem::new(ProblemCode::Forbidden)
+            .detail("No job can be started again: operator_token_sha256 is not configured.")
+            .field("operator_token_sha256"));
+    };
+    let token = headers
+        .get("authorization")
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    let given = token
+        .map(|token| sha256_hex(token.as_bytes()))
+        .unwrap_or_default();
+    if given.as_bytes().ct_eq(expected.as_bytes()).into() {
+        Ok(())
+    } else {
+        Err(Problem::new(ProblemCode::Unauthorized)
+            .detail("Starting a job again needs the operator's token as a Bearer credential."))
+    }
+}

@@ -1,0 +1,184 @@
+//! Which way a request goes: a resource of a job, a new job, or straight through.
+
+use crate::http::target::Target;
+use crate::job::{Millis, UnixMillis};
+use crate::policy::{ConfigError, Defer, Forwarding, Policy};
+use crate::protocol::cors;
+use crate::protocol::forwarding::{ForwardedStyle, ForwardingInfo, edits_to_origin, is_loop};
+use crate::protocol::prefer::Prefer;
+use crate::protocol::problem::{Problem, ProblemCode};
+use crate::protocol::route;
+use crate::rpc::Reply;
+
+use super::jobs::job_resource;
+use super::placement::Isolate;
+use super::{Action, Head, PassThrough, plan};
+
+/// Decides what to do with a request that `isolate` got.
+#[must_use]
+pub fn decide(policy: &Policy, head: Head, now: UnixMillis, isolate: Isolate) -> Action {
+    match try_decide(policy, head, now, isolate) {
+        Ok(action) => action,
+        Err(problem) => Action::Reply(problem.into()),
+    }
+}
+
+fn try_decide(
+    policy: &Policy,
+    head: Head,
+    now: UnixMillis,
+    isolate: Isolate,
+) -> Result<Action, Problem> {
+    if policy.leads_back_to(&head.host) {
+        return Err(misconfigured(&ConfigError {
+            field: "origin".to_owned(),
+            found: format!("{}, which is this gateway", head.host),
+            allowed: "the address of the API behind".to_owned(),
+        }));
+    }
+    let target = Target::parse(&head.target)
+        .map_err(|error| Problem::new(error.into()).detail(error.to_string()))?;
+    if is_loop(&head.headers) {
+        let problem = Problem::new(ProblemCode::LoopDetected).detail(
+            "The request's Via names this gateway: the configured origin leads back to it.",
+        );
+        return Err(if policy.may_defer(&head.method, target.path()) {
+            problem.on_route()
+        } else {
+            problem
+        });
+    }
+    if let Some(path) = route::parse(&policy.mount, target.path()) {
+        return job_resource(policy, &head, path, target.query());
+    }
+    if let Some(method) = preflight_method(policy, &head) {
+        let allowed = cors::preflight(&policy.cors_origins, &head.headers)
+            .filter(|_| policy.may_defer(method, target.path()));
+        // Other pages may do what the origin lets them.
+        return Ok(match allowed {
+            Some(headers) => Action::Reply(Reply::new(204).headers(headers)),
+            None => pass_through(policy, &head, target, false),
+        });
+    }
+    let mut field = |name: &str| head.headers.joined(name).map(std::borrow::Cow::into_owned);
+    let rule = policy
+        .decide(&head.method, target.path(), &mut field)
+        .filter(|rule| rule.defer != Defer::Never);
+    let Some(rule) = rule else {
+        return Ok(pass_through(policy, &head, target, false));
+    };
+    let prefer = Prefer::parse(head.headers.get_all("prefer"));
+    let defers = rule.defer == Defer::Always || prefer.respond_async;
+    if !defers || is_websocket(&head) {
+        return Ok(pass_through(policy, &head, target, true));
+    }
+    let plan =
+        plan::plan(policy, rule, head, &target, prefer, now, isolate).map_err(Problem::on_route)?;
+    Ok(Action::Accept(Box::new(plan)))
+}
+
+/// The problem of a configuration that cannot be used.
+#[must_use]
+pub fn misconfigured(error: &ConfigError) -> Problem {
+    Problem::new(ProblemCode::Misconfigured)
+        .detail(error.to_string())
+        .field(error.field.clone())
+}
+
+/// The method that a CORS preflight asks about, where CORS is configured.
+pub(super) fn preflight_method<'a>(policy: &Policy, head: &'a Head) -> Option<&'a str> {
+    if head.method != "OPTIONS"
+        || policy.cors_origins.is_empty()
+        || !head.headers.contains("origin")
+    {
+        return None;
+    }
+    head.headers.get("access-control-request-method")
+}
+
+pub(super) fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> Action {
+    let websocket = is_websocket(head);
+    let mut edits = edits_to_origin(&head.headers, &forwarding(policy, head, websocket));
+    // `Host` follows from the URL.
+    edits.removed.retain(|name| name != "host");
+    if edits.left(&head.headers, "accept-encoding").is_none() {
+        edits.set("accept-encoding", NO_CODING);
+    }
+    Action::PassThrough(PassThrough {
+        target,
+        edits,
+        varies,
+        websocket,
+    })
+}
+
+/// A client that names no content coding gets none (RFC 9110 section 12.5.3). The runtime would name
+/// its own, and an origin would answer in a coding that the client cannot read.
+pub(super) const NO_CODING: &str = "identity";
+
+/// A WebSocket is opened by GET (RFC 6455 section 4.1), and cannot be answered later.
+fn is_websocket(head: &Head) -> bool {
+    head.method == "GET"
+        && head
+            .headers
+            .get("upgrade")
+            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+pub(super) fn forwarding<'a>(
+    policy: &Policy,
+    head: &'a Head,
+    websocket: bool,
+) -> ForwardingInfo<'a> {
+    ForwardingInfo {
+        style: match policy.forwarding {
+            Forwarding::None => ForwardedStyle::None,
+            Forwarding::XForwarded => ForwardedStyle::XForwarded,
+            Forwarding::Forwarded => ForwardedStyle::Forwarded,
+            Forwarding::Both => ForwardedStyle::Both,
+        },
+        trust_incoming: policy.trusted_forwarded_host,
+        client_ip: head.headers.get("cf-connecting-ip"),
+        scheme: &head.scheme,
+        host: &head.host,
+        websocket,
+        job: None,
+    }
+}
+
+/// Scheme, host and mount as clients reach them. A forwarded header counts only where the
+/// configuration trusts it.
+pub(super) fn base(policy: &Policy, head: &Head) -> String {
+    if let Some(origin) = &policy.public_origin {
+        return format!("{origin}{}", policy.mount);
+    }
+    let trusted = |name: &str| {
+        let value = head
+            .headers
+            .get(name)
+            .filter(|_| policy.trusted_forwarded_host)?;
+        value
+            .split(',')
+            .next()
+            .map(str::trim)
+            .filter(|value| is_authority(value))
+    };
+    let scheme = trusted("x-forwarded-proto").filter(|scheme| matches!(*scheme, "http" | "https"));
+    let host = trusted("x-forwarded-host");
+    let (scheme, host) = (scheme.unwrap_or(&head.scheme), host.unwrap_or(&head.host));
+    format!("{scheme}://{host}{}", policy.mount)
+}
+
+fn is_authority(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+}
+
+/// How long to hold a request: what the client prefers, else the rule, within the limit.
+pub(super) fn held(policy: &Policy, preferred: Option<u32>, of_rule: Millis) -> Millis {
+    preferred
+        .map_or(of_rule, |secs| Millis::from_secs(u64::from(secs)))
+        .min(policy.wait_limit)
+}
