@@ -54,7 +54,7 @@ fn the_layers_that_contributors_are_told_of_are_the_folders_of_the_source() {
     let rule = page.split("**Layers look down only**:").nth(1).unwrap();
     let rule = rule.split('.').next().unwrap();
     let named: BTreeSet<String> = rule
-        .split(|c: char| !c.is_alphabetic())
+        .split(|c: char| !c.is_alphabetic() && c != '_')
         .filter(|word| !["", "then", "and"].contains(word))
         .map(str::to_owned)
         .collect();
