@@ -17,7 +17,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// Every command that is a script, and the options that its help has to name.
-const COMMANDS: [(&str, &[&str]); 12] = [
+const COMMANDS: [(&str, &[&str]); 13] = [
     ("start", &["--port", "--origin", "--state"]),
     ("build", &[]),
     ("bench", &[]),
@@ -30,6 +30,7 @@ const COMMANDS: [(&str, &[&str]); 12] = [
     ("lint", &["--quick"]),
     ("provision", &["--dry-run"]),
     ("deploy", &["--dry-run", "--env"]),
+    ("release", &["--version", "--dry-run"]),
 ];
 
 /// The one that compiles a program before it can answer.

@@ -67,7 +67,8 @@ export async function ensureDependencies() {
   step("Installing npm packages into node_modules (once, about 500 MB on disk)");
   const [command, first] = npm();
   // The error level hides a warning that wrangler wants a newer Node: it gets one.
-  await run(command, [...first, "ci", "--loglevel=error"], {
+  // Nothing that is used here needs an install script.
+  await run(command, [...first, "ci", "--ignore-scripts", "--loglevel=error"], {
     remedy: "npm needs its registry for this; see what it says above.",
   });
 }
