@@ -10,8 +10,8 @@
 #[expect(clippy::arithmetic_side_effects, reason = "shared")]
 mod sqlite;
 
-use raincheck::job::{Backoff, JobId, Millis, Plan, Priority, Secret, UnixMillis};
-use raincheck::shard::{Accept, Accepted, Param, Payload, Settings, Shard, Sql as _};
+use raincheck::job::{Backoff, JobId, JobSpec, Millis, Plan, Priority, Secret, UnixMillis};
+use raincheck::shard::{Accepted, NewJob, Param, Settings, Shard, Sql as _};
 use sqlite::Sqlite;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -39,24 +39,27 @@ fn accept(shard: &mut Shard<Sqlite>, now: UnixMillis) -> JobId {
         max: HOUR,
         jitter_permille: 0,
     };
-    let wish = Accept {
+    let wish = NewJob {
         secret: Secret::from_random([7; 16]),
-        rule: "rule".to_owned(),
-        priority: Priority::Normal,
-        plan: Plan {
-            attempts: 1,
-            backoff,
-            retry_statuses: None,
-            attempt_timeout: MINUTE,
-            repeatable: false,
+        spec: JobSpec {
+            rule: "rule".to_owned(),
+            origin: String::new(),
+            priority: Priority::Normal,
+            plan: Plan {
+                attempts: 1,
+                backoff,
+                retry_statuses: None,
+                attempt_timeout: MINUTE,
+                repeatable: false,
+            },
+            deadline: HOUR,
+            retention: HOUR,
+            delay: Millis(0),
+            owner: String::new(),
         },
-        deadline: HOUR,
-        retention: HOUR,
-        delay: Millis(0),
-        owner: String::new(),
         key: None,
         request: "{}".to_owned(),
-        payload: Payload::Absent,
+        payload: None,
         redrive_of: None,
     };
     match shard.accept(&[wish], now).expect("it is stored").pop() {

@@ -30,10 +30,11 @@ const FINAL_STATUS: std::ops::RangeInclusive<u16> = 200..=599;
 /// What is reported of an attempt.
 pub(super) struct Report {
     outcome: Outcome,
-    response: Option<(ResponseHead, StoredBody)>,
+    response: Option<(ResponseHead, Received)>,
 }
 
-enum StoredBody {
+/// The body of a response: its bytes, not yet hashed, or where it is in the bucket.
+enum Received {
     Inline(Vec<u8>),
     Object(BodyRef),
 }
@@ -150,7 +151,7 @@ async fn receive<P: Back>(
                 Err(outcome) => return Report::of(outcome),
             }
         }
-        _ => StoredBody::Inline(Vec::new()),
+        _ => Received::Inline(Vec::new()),
     };
     let headers = response_to_store(headers);
     if headers.len_bytes() > HEADERS_MAX {
@@ -182,7 +183,7 @@ async fn store_response<P: Back>(
     key: RowKey,
     body: P::Body,
     announced: Option<u64>,
-) -> Result<StoredBody, Outcome> {
+) -> Result<Received, Outcome> {
     let limit = policy.result_limit;
     let body = if announced.is_some_and(|len| len > INLINE_MAX) {
         body
@@ -192,7 +193,7 @@ async fn store_response<P: Back>(
                 let have = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 return match announced {
                     Some(len) if len != have => Err(Outcome::Unknown),
-                    _ => Ok(StoredBody::Inline(bytes)),
+                    _ => Ok(Received::Inline(bytes)),
                 };
             }
             Collected::More(_) if limit <= INLINE_MAX => return Err(Outcome::TooLarge),
@@ -202,7 +203,7 @@ async fn store_response<P: Back>(
     };
     let object = object_key(ports, "results", shard);
     match store(ports, shard, &object, Some(key), body, announced, limit).await {
-        Ok(reference) => Ok(StoredBody::Object(reference)),
+        Ok(reference) => Ok(Received::Object(reference)),
         Err(PutError::TooLarge) => Err(Outcome::TooLarge),
         Err(PutError::Incomplete) => Err(Outcome::Unknown),
         Err(PutError::Storage) => Err(Outcome::NotStored),
@@ -221,8 +222,8 @@ pub(super) async fn finish<P: Back>(
     let Report { outcome, response } = report;
     let (head, bytes, object) = match response {
         None => (None, None, None),
-        Some((head, StoredBody::Inline(bytes))) => (Some(head), Some(bytes), None),
-        Some((head, StoredBody::Object(object))) => (Some(head), None, Some(object)),
+        Some((head, Received::Inline(bytes))) => (Some(head), Some(bytes), None),
+        Some((head, Received::Object(object))) => (Some(head), None, Some(object)),
     };
     let response: Option<Box<RawValue>> =
         head.and_then(|head| serde_json::value::to_raw_value(&head).ok());

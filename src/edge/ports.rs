@@ -15,7 +15,7 @@ use crate::job::{BodyRef, Millis, UnixMillis};
 use crate::policy::{Origin, Policy, is_loopback};
 use crate::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable, Waiting,
+    PutError, Shards, Streams, Unavailable, Watching,
 };
 use crate::rpc::{Content, Reply};
 
@@ -198,7 +198,7 @@ impl Shards for Platform {
     }
 }
 
-impl Waiting for Platform {
+impl Watching for Platform {
     async fn until_ended(&self, shard: u16, call: String, span: Millis) {
         let name = format!("shard-{shard}");
         let waited = glue::until_ended(&self.bindings.get(SHARDS), &name, &call, number(span.0));

@@ -5,12 +5,12 @@ use crate::job::{JobId, Millis};
 use crate::ingress::AcceptPlan;
 use crate::rpc::call::{Call, Envelope, HELD_HEADER, JobCall, View, ViewCall};
 use crate::rpc::client::call_shard;
-use crate::rpc::ports::{CallBody, Waiting};
+use crate::rpc::ports::{CallBody, Watching};
 
 use super::execute::{Front, accept, ask, try_with_object};
 
 /// Asks a shard about a job once it has ended, or when `span` is over.
-pub async fn ask_when_ended<P: Front + Waiting>(
+pub async fn ask_when_ended<P: Front + Watching>(
     ports: &P,
     id: &JobId,
     span: Millis,
@@ -42,7 +42,7 @@ fn joined<P: Front>(ports: &P, answer: &P::Response, name: &str, ours: &str) -> 
     }
 }
 
-async fn until_ended<P: Waiting>(ports: &P, id: &JobId, span: Millis) {
+async fn until_ended<P: Watching>(ports: &P, id: &JobId, span: Millis) {
     let watch = Call::Watch(JobCall { id: id.to_string() });
     if let Ok(header) = Envelope::header_of(id.shard, &watch) {
         ports.until_ended(id.shard, header, span).await;
@@ -51,7 +51,7 @@ async fn until_ended<P: Waiting>(ports: &P, id: &JobId, span: Millis) {
 
 /// Takes a request in and holds it: the response is the origin's if it comes within the plan's time,
 /// else the receipt (RFC 7240 sections 4.1 and 4.3). The job is durable before the wait begins.
-pub async fn accept_and_hold<P: Front + Waiting>(
+pub async fn accept_and_hold<P: Front + Watching>(
     ports: &P,
     mut plan: AcceptPlan,
     body: Option<P::Body>,

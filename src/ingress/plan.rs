@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use crate::http::Headers;
 use crate::http::date::{parse_http_date, parse_rfc3339};
 use crate::http::target::Target;
-use crate::job::{Millis, Priority, UnixMillis};
+use crate::job::{JobSpec, Millis, Priority, UnixMillis};
 use crate::policy::{Idempotency, Policy, Rule, duration_text};
 use crate::protocol::forwarding::request_to_store;
 use crate::protocol::idempotency::IdempotencyKey;
@@ -76,13 +76,16 @@ pub(super) fn plan(
     };
     let call = AcceptCall {
         base,
-        rule: rule.name.clone(),
-        priority: priority(rule, &head.headers),
-        plan: rule.plan(&head.method),
-        deadline,
-        retention: rule.retention,
-        delay,
-        owner,
+        spec: JobSpec {
+            rule: rule.name.clone(),
+            origin: String::new(),
+            priority: priority(rule, &head.headers),
+            plan: rule.plan(&head.method),
+            deadline,
+            retention: rule.retention,
+            delay,
+            owner,
+        },
         key: key_hash.map(|hash| KeyCall {
             hash: hex(&hash),
             window,

@@ -3,20 +3,24 @@
 //! [`apply`] takes a record, an event and the time, and returns the next record together with what
 //! has to be done about it. Everything that has an effect lives in the layers above.
 
+mod body;
 mod id;
 mod outcome;
 mod plan;
 mod record;
 mod retry;
+mod spec;
 mod time;
 mod transition;
 
+pub use body::{BodyRef, StoredBody};
 pub use id::{JobId, ROW_KEY_MAX, RowKey, Secret, TEXT_LEN};
 pub use outcome::{FailureCode, MAY_HAVE_ACTED, NOT_ACTED_ON, Outcome, Verdict, classify};
 pub use plan::{Backoff, Plan, Priority};
 pub use record::{
-    AttemptNote, BodyRef, Failure, HISTORY_MAX, KeyRef, Lease, RECORD_VERSION, Record, Status,
+    AttemptNote, Failure, HISTORY_MAX, KeyRef, Lease, RECORD_VERSION, Record, State, Status,
 };
 pub use retry::wait;
+pub use spec::JobSpec;
 pub use time::{Millis, UnixMillis};
 pub use transition::{Effect, Event, Refusal, Step, apply, wake};

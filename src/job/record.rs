@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::body::BodyRef;
 use super::outcome::FailureCode;
-use super::plan::{Plan, Priority};
+use super::spec::JobSpec;
 use super::time::UnixMillis;
 
 /// Version of the stored form. A reader refuses a newer one; an older one is read as it is.
@@ -13,7 +14,7 @@ pub const RECORD_VERSION: u8 = 1;
 /// well under a row's 2 MB while showing more than anyone reads.
 pub const HISTORY_MAX: usize = 32;
 
-/// Where a job stands. The last three are terminal and never change.
+/// The name of a job's [`State`]. The last three are terminal and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -86,18 +87,6 @@ pub struct AttemptNote {
     pub code: Option<FailureCode>,
 }
 
-/// A body that the job keeps: its length and hash, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BodyRef {
-    /// Bytes.
-    pub len: u64,
-    /// SHA-256, lower-case hexadecimal.
-    pub sha256: String,
-    /// Key in the bucket; `None` when the bytes are in the record's row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
-}
-
 /// Why a job failed, and with which status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -117,19 +106,53 @@ pub struct KeyRef {
     pub ends: UnixMillis,
 }
 
+/// Where a job stands, with what belongs to that state and to no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum State {
+    /// Accepted, or waiting for another attempt.
+    Queued {
+        /// The next attempt begins no earlier.
+        due: UnixMillis,
+    },
+    /// An attempt is under way.
+    Running {
+        /// Who may complete it.
+        lease: Lease,
+    },
+    /// The origin answered below 400.
+    Succeeded {
+        /// When it ended.
+        finished: UnixMillis,
+        /// The body of that response.
+        result: BodyRef,
+    },
+    /// No attempt succeeded.
+    Failed {
+        /// When it ended.
+        finished: UnixMillis,
+        /// Why.
+        failure: Failure,
+        /// The body of the origin's last response, if one was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<BodyRef>,
+    },
+    /// Canceled before it ended.
+    Canceled {
+        /// When it ended.
+        finished: UnixMillis,
+    },
+}
+
 /// A job's record: everything about it that changes, and what decides how it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// [`RECORD_VERSION`] when it was written.
     pub v: u8,
-    /// Where the job stands.
-    pub status: Status,
     /// Grows with every change that a reader can see; the entity tag is made of it.
     pub version: u32,
-    /// Name of the rule that accepted it.
-    pub rule: String,
-    /// Its queue.
-    pub priority: Priority,
+    /// What was promised when it was accepted. It never changes.
+    pub spec: JobSpec,
     /// When it was accepted.
     pub created: UnixMillis,
     /// When it last changed visibly.
@@ -137,37 +160,18 @@ pub struct Record {
     /// When its first attempt began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<UnixMillis>,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<UnixMillis>,
-    /// No attempt begins after this, and by then the job ends.
-    pub deadline: UnixMillis,
-    /// From then on it is gone for its owner.
+    /// From then on it is gone for its owner. Stored, because a shard may round it up.
     pub expires: UnixMillis,
-    /// The next attempt begins no earlier.
-    pub due: UnixMillis,
     /// Attempts begun so far.
     pub attempt: u32,
-    /// Who may complete the attempt under way; present exactly while running.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<Lease>,
-    /// How it is to be run.
-    pub plan: Plan,
-    /// Hash of the owner's credential, empty without one; scopes idempotency keys.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub owner: String,
     /// Its idempotency key, if it came with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyRef>,
     /// The request body; `None` once it is dropped, or if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<BodyRef>,
-    /// The result's status and body, once there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<BodyRef>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
+    /// Where it stands.
+    pub state: State,
     /// What became of the latest attempts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptNote>,
@@ -177,6 +181,80 @@ pub struct Record {
     /// The job that this one repeats, if an operator asked for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redrive_of: Option<String>,
+}
+
+impl Record {
+    /// The name of its state, as it goes over the wire.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self.state {
+            State::Queued { .. } => Status::Queued,
+            State::Running { .. } => Status::Running,
+            State::Succeeded { .. } => Status::Succeeded,
+            State::Failed { .. } => Status::Failed,
+            State::Canceled { .. } => Status::Canceled,
+        }
+    }
+
+    /// Whether it has ended. Nothing can change then any more.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        self.status().is_terminal()
+    }
+
+    /// No attempt begins after this, and by then the job ends.
+    #[must_use]
+    pub const fn deadline(&self) -> UnixMillis {
+        self.created.plus(self.spec.deadline)
+    }
+
+    /// When its next attempt may begin, while it is queued.
+    #[must_use]
+    pub const fn due(&self) -> Option<UnixMillis> {
+        match self.state {
+            State::Queued { due } => Some(due),
+            _ => None,
+        }
+    }
+
+    /// Who may complete the attempt under way, while it is running.
+    #[must_use]
+    pub const fn lease(&self) -> Option<Lease> {
+        match self.state {
+            State::Running { lease } => Some(lease),
+            _ => None,
+        }
+    }
+
+    /// When it ended.
+    #[must_use]
+    pub const fn finished(&self) -> Option<UnixMillis> {
+        match self.state {
+            State::Queued { .. } | State::Running { .. } => None,
+            State::Succeeded { finished, .. }
+            | State::Failed { finished, .. }
+            | State::Canceled { finished } => Some(finished),
+        }
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub const fn failure(&self) -> Option<Failure> {
+        match self.state {
+            State::Failed { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The body of the response that is its result, once there is one.
+    #[must_use]
+    pub const fn result(&self) -> Option<&BodyRef> {
+        match &self.state {
+            State::Succeeded { result, .. } => Some(result),
+            State::Failed { result, .. } => result.as_ref(),
+            State::Queued { .. } | State::Running { .. } | State::Canceled { .. } => None,
+        }
+    }
 }
 
 #[expect(

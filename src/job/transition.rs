@@ -17,8 +17,9 @@
 //! 3. A completion or renewal counts only with the token of the lease that stands.
 //! 4. No attempt begins after the deadline, beyond the plan's limit, or before `due`.
 
+use super::body::BodyRef;
 use super::outcome::{FailureCode, Outcome, Verdict, classify};
-use super::record::{AttemptNote, BodyRef, Failure, HISTORY_MAX, Lease, Record, Status};
+use super::record::{AttemptNote, Failure, HISTORY_MAX, Lease, Record, State};
 use super::retry;
 use super::time::{Millis, UnixMillis};
 
@@ -104,7 +105,7 @@ pub fn apply(record: Record, event: &Event, now: UnixMillis, random_permille: u1
         effects: Vec::new(),
         refused: None,
     };
-    if !step.record.status.is_terminal() {
+    if !step.record.is_terminal() {
         settle(&mut step, now, random_permille);
     }
     match event {
@@ -135,63 +136,53 @@ pub fn apply(record: Record, event: &Event, now: UnixMillis, random_permille: u1
 /// long a queued job waits for its claim before its message counts as lost.
 #[must_use]
 pub fn wake(record: &Record, patience: Millis) -> Option<UnixMillis> {
-    match record.status {
-        Status::Queued => Some(record.due.plus(patience).min(record.deadline)),
-        Status::Running => Some(
-            record
-                .lease
-                .map_or(record.deadline, |lease| lease.ends.min(record.deadline)),
-        ),
-        Status::Succeeded | Status::Failed | Status::Canceled => None,
+    match record.state {
+        State::Queued { due } => Some(due.plus(patience).min(record.deadline())),
+        State::Running { lease } => Some(lease.ends.min(record.deadline())),
+        State::Succeeded { .. } | State::Failed { .. } | State::Canceled { .. } => None,
     }
 }
 
 /// Rule 2: what the clock says comes first.
 fn settle(step: &mut Step, now: UnixMillis, random_permille: u16) {
-    let record = &step.record;
-    if now >= record.deadline {
-        let failure = Failure {
-            code: FailureCode::DeadlineExceeded,
-            status: None,
-        };
-        note_attempt(step, now, None, Some(FailureCode::DeadlineExceeded));
-        end(step, now, Status::Failed, Some(failure));
+    if now >= step.record.deadline() {
+        fail(step, now, None, FailureCode::DeadlineExceeded, None);
         return;
     }
-    let lapsed =
-        record.status == Status::Running && record.lease.is_none_or(|lease| now >= lease.ends);
+    let lapsed = step.record.lease().is_some_and(|lease| now >= lease.ends);
     if lapsed {
         // The consumer is gone or stopped; whether the origin got the request cannot be known.
-        conclude(step, now, random_permille, &Outcome::Unknown);
+        conclude(step, now, random_permille, &Outcome::Unknown, None);
     }
 }
 
 fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis) {
     let record = &mut step.record;
-    step.refused = match record.status {
-        Status::Running => Some(Refusal::Leased),
-        Status::Queued if now < record.due => Some(Refusal::TooEarly(record.due)),
-        Status::Queued if record.attempt < record.plan.attempts => None,
-        Status::Queued | Status::Succeeded | Status::Failed | Status::Canceled => {
-            Some(Refusal::Ended)
-        }
+    step.refused = match record.state {
+        State::Running { .. } => Some(Refusal::Leased),
+        State::Queued { due } if now < due => Some(Refusal::TooEarly(due)),
+        State::Queued { .. } if record.attempt < record.spec.plan.attempts => None,
+        State::Queued { .. }
+        | State::Succeeded { .. }
+        | State::Failed { .. }
+        | State::Canceled { .. } => Some(Refusal::Ended),
     };
     if step.refused.is_some() {
         return;
     }
-    record.status = Status::Running;
     record.attempt = record.attempt.saturating_add(1);
     record.started = record.started.or(Some(now));
-    record.lease = Some(Lease {
+    let lease = Lease {
         token,
         began: now,
-        ends: now.plus(lease).min(record.deadline),
-    });
+        ends: now.plus(lease).min(record.deadline()),
+    };
+    record.state = State::Running { lease };
     touch(step, now);
 }
 
 fn renew(step: &mut Step, now: UnixMillis, token: u64, lease: Millis) {
-    let deadline = step.record.deadline;
+    let deadline = step.record.deadline();
     match current_lease(&mut step.record, token) {
         Ok(held) => {
             let ends = now.plus(lease).min(deadline);
@@ -218,109 +209,137 @@ fn finish(
         step.effects.push(Effect::DropResult);
         return;
     }
-    conclude(step, now, random_permille, outcome);
-    let is_final_response =
-        step.record.status.is_terminal() && matches!(outcome, Outcome::Responded { .. });
-    if is_final_response {
-        step.record.result = result.cloned();
-        step.effects.push(Effect::KeepResult);
-    } else {
-        step.effects.push(Effect::DropResult);
+    match (outcome, result) {
+        // A response counts only together with its body.
+        (Outcome::Responded { .. }, None) => {
+            conclude(step, now, random_permille, &Outcome::NotStored, None);
+        }
+        (Outcome::Responded { .. }, Some(_)) => {
+            conclude(step, now, random_permille, outcome, result);
+        }
+        _ => conclude(step, now, random_permille, outcome, None),
     }
+    step.effects.push(if step.record.result().is_some() {
+        Effect::KeepResult
+    } else {
+        Effect::DropResult
+    });
 }
 
 fn cancel(step: &mut Step, now: UnixMillis) {
-    if step.record.status.is_terminal() {
+    if step.record.is_terminal() {
         step.refused = Some(Refusal::Ended);
         return;
     }
     note_attempt(step, now, None, None);
-    end(step, now, Status::Canceled, None);
+    end(step, now, State::Canceled { finished: now });
     step.effects.push(Effect::DropPayload);
 }
 
 /// A message that dies must not strand its job: count it, and send a fresh one.
 fn dead_lettered(step: &mut Step, now: UnixMillis) {
-    if step.record.status.is_terminal() {
+    if step.record.is_terminal() {
         step.refused = Some(Refusal::Ended);
         return;
     }
     step.record.dead_letters = step.record.dead_letters.saturating_add(1);
     step.changed = true;
-    if step.record.status == Status::Queued {
-        step.effects
-            .push(Effect::Enqueue(step.record.due.since(now)));
+    if let Some(due) = step.record.due() {
+        step.effects.push(Effect::Enqueue(due.since(now)));
     }
 }
 
 fn current_lease(record: &mut Record, token: u64) -> Result<&mut Lease, Refusal> {
-    if record.status.is_terminal() {
+    if record.is_terminal() {
         return Err(Refusal::Ended);
     }
-    match &mut record.lease {
-        Some(lease) if lease.token == token => Ok(lease),
+    match &mut record.state {
+        State::Running { lease } if lease.token == token => Ok(lease),
         _ => Err(Refusal::StaleToken),
     }
 }
 
-/// Ends the attempt under way with this outcome: success, failure, or back to the queue.
-fn conclude(step: &mut Step, now: UnixMillis, random_permille: u16, outcome: &Outcome) {
+/// Ends the attempt under way with this outcome: success, failure, or back to the queue. `response` is
+/// the stored body, with [`Outcome::Responded`].
+fn conclude(
+    step: &mut Step,
+    now: UnixMillis,
+    random_permille: u16,
+    outcome: &Outcome,
+    response: Option<&BodyRef>,
+) {
     let status = match outcome {
         Outcome::Responded { status, .. } => Some(*status),
         _ => None,
     };
-    let verdict = classify(&step.record.plan, outcome);
-    match verdict {
-        Verdict::Succeed => {
+    match (classify(&step.record.spec.plan, outcome), response) {
+        (Verdict::Succeed, Some(result)) => {
             note_attempt(step, now, status, None);
-            end(step, now, Status::Succeeded, None);
+            let result = result.clone();
+            end(
+                step,
+                now,
+                State::Succeeded {
+                    finished: now,
+                    result,
+                },
+            );
             step.effects.push(Effect::DropPayload);
         }
-        Verdict::Fail(code) => fail(step, now, status, code),
-        Verdict::Retry {
-            otherwise,
-            at_least,
-        } => {
-            let record = &step.record;
-            let wait = retry::wait(
-                &record.plan.backoff,
-                record.attempt,
-                random_permille,
+        (Verdict::Succeed, None) => fail(step, now, status, FailureCode::ResultNotStored, None),
+        (Verdict::Fail(code), _) => fail(step, now, status, code, response),
+        (
+            Verdict::Retry {
+                otherwise,
                 at_least,
-            );
+            },
+            _,
+        ) => {
+            let record = &step.record;
+            let plan = &record.spec.plan;
+            let wait = retry::wait(&plan.backoff, record.attempt, random_permille, at_least);
             let due = now.plus(wait);
-            if record.attempt < record.plan.attempts && due < record.deadline {
+            if record.attempt < plan.attempts && due < record.deadline() {
                 note_attempt(step, now, status, Some(otherwise));
-                step.record.status = Status::Queued;
-                step.record.due = due;
+                step.record.state = State::Queued { due };
                 step.effects.push(Effect::Enqueue(wait));
                 touch(step, now);
             } else {
-                fail(step, now, status, otherwise);
+                fail(step, now, status, otherwise, response);
             }
         }
     }
 }
 
-fn fail(step: &mut Step, now: UnixMillis, status: Option<u16>, code: FailureCode) {
+fn fail(
+    step: &mut Step,
+    now: UnixMillis,
+    status: Option<u16>,
+    code: FailureCode,
+    response: Option<&BodyRef>,
+) {
     note_attempt(step, now, status, Some(code));
-    end(step, now, Status::Failed, Some(Failure { code, status }));
+    let failed = State::Failed {
+        finished: now,
+        failure: Failure { code, status },
+        result: response.cloned(),
+    };
+    end(step, now, failed);
 }
 
-fn end(step: &mut Step, now: UnixMillis, status: Status, failure: Option<Failure>) {
-    step.record.status = status;
-    step.record.failure = failure;
-    step.record.finished = Some(now);
-    // Time may have sent it back to the queue a moment before: what has ended wants no message.
+fn end(step: &mut Step, now: UnixMillis, state: State) {
+    step.record.state = state;
+    // Time may have sent it back to the queue a moment before: a job that has ended needs no message.
     step.effects
         .retain(|effect| !matches!(effect, Effect::Enqueue(_)));
     touch(step, now);
 }
 
-/// Writes the attempt under way, if there is one, into the history and takes its lease away.
+/// Writes the attempt under way, if there is one, into the history. Its lease ends with the state that
+/// the caller sets next.
 fn note_attempt(step: &mut Step, now: UnixMillis, status: Option<u16>, code: Option<FailureCode>) {
     let record = &mut step.record;
-    if let Some(lease) = record.lease.take() {
+    if let Some(lease) = record.lease() {
         if record.history.len() >= HISTORY_MAX {
             record.history.remove(0);
         }

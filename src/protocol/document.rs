@@ -105,30 +105,30 @@ impl Document<'_> {
         let id = self.id.to_string();
         let get = format!("{}/{id}", self.base);
         let result = format!("{get}/result");
-        let active = !record.status.is_terminal();
-        let waits_for_retry = record.status == Status::Queued && record.due > record.created;
+        let active = !record.is_terminal();
+        let next_attempt = record.due().filter(|due| *due > record.created);
         let body = Body {
             id: &id,
-            status: record.status.as_str(),
-            rule: &record.rule,
-            priority: record.priority.as_str(),
+            status: record.status().as_str(),
+            rule: &record.spec.rule,
+            priority: record.spec.priority.as_str(),
             created: rfc3339(record.created),
             started: record.started.map(rfc3339),
             updated: rfc3339(record.updated),
-            finished: record.finished.map(rfc3339),
+            finished: record.finished().map(rfc3339),
             expires: rfc3339(record.expires),
-            deadline: rfc3339(record.deadline),
+            deadline: rfc3339(record.deadline()),
             idempotency_expires: record.key.as_ref().map(|key| rfc3339(key.ends)),
             attempt: record.attempt,
-            attempts: record.plan.attempts,
-            next_attempt: waits_for_retry.then(|| rfc3339(record.due)),
+            attempts: record.spec.plan.attempts,
+            next_attempt: next_attempt.map(rfc3339),
             redrive_of: record.redrive_of.as_deref(),
             urls: Urls {
                 cancel: active.then(|| format!("{get}/cancel")),
                 get: &get,
                 result: &result,
             },
-            resource_location: (record.status == Status::Succeeded).then_some(result.as_str()),
+            resource_location: (record.status() == Status::Succeeded).then_some(result.as_str()),
             output: self.output,
             error: error_body(record),
             history: self.attempts.then(|| history(record)),
@@ -185,14 +185,11 @@ impl Document<'_> {
 /// Seconds until it is worth reading an unfinished job again; `None` for a finished one.
 #[must_use]
 pub fn retry_after(record: &Record, now: UnixMillis) -> Option<u64> {
-    if record.status.is_terminal() {
+    if record.is_terminal() {
         return None;
     }
     let of_age = Millis(now.since(record.created).0 / RETRY_AFTER_SHARE).ceil_secs();
-    let until_due = match record.status {
-        Status::Queued => record.due.since(now).ceil_secs(),
-        _ => 0,
-    };
+    let until_due = record.due().map_or(0, |due| due.since(now).ceil_secs());
     Some(of_age.max(until_due).clamp(1, RETRY_AFTER_MAX))
 }
 
@@ -212,7 +209,7 @@ pub const fn failure_problem(code: FailureCode) -> ProblemCode {
 }
 
 fn error_body(record: &Record) -> Option<ErrorBody> {
-    let failure = record.failure.filter(|_| record.status == Status::Failed)?;
+    let failure = record.failure()?;
     let problem = failure_problem(failure.code);
     let message = match failure.status {
         Some(status) => format!("{} (status {status}).", problem.title()),

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::job::{BodyRef, JobId, Millis, Outcome, Plan, Priority, RowKey};
+use crate::job::{BodyRef, JobId, JobSpec, Millis, Outcome, RowKey};
 
 pub use crate::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
 
@@ -84,22 +84,8 @@ pub enum Call {
 pub struct AcceptCall {
     /// Where clients reach the jobs: scheme, host and mount.
     pub base: String,
-    /// Name of the rule.
-    pub rule: String,
-    /// The queue.
-    pub priority: Priority,
-    /// How it is to be run.
-    pub plan: Plan,
-    /// How long until it must have ended.
-    pub deadline: Millis,
-    /// How long it is kept.
-    pub retention: Millis,
-    /// How long until the first attempt.
-    #[serde(default)]
-    pub delay: Millis,
-    /// Hash of the owner's credential, or empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub owner: String,
+    /// What the job is to be.
+    pub spec: JobSpec,
     /// Hash of owner and idempotency key, and how long it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyCall>,

@@ -94,7 +94,7 @@ pub trait Shards: Streams {
 }
 
 /// Waiting for a job without asking again and again.
-pub trait Waiting {
+pub trait Watching {
     /// Waits until the job has ended, at most for `span`. `call` is a watch as header text. Whether
     /// the job has ended is for the caller to see: a wait that cannot be had is over at once.
     async fn until_ended(&self, shard: u16, call: String, span: Millis);

@@ -1,8 +1,7 @@
 //! The one way by which a changed record gets into its row.
 
-use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, wake};
+use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, StoredBody, wake};
 
-use super::lease::ResultBody;
 use super::sql::{Param, Sql, SqlError};
 use super::{DOOMED, Ended, Send, Shard, ShardError, schema, write_record};
 
@@ -21,7 +20,7 @@ impl<S: Sql> Shard<S> {
         &mut self,
         key: RowKey,
         mut step: Step,
-        response: Option<&(String, ResultBody)>,
+        response: Option<&(String, StoredBody)>,
     ) -> Result<Committed, ShardError> {
         let dropped = if step.effects.contains(&Effect::DropPayload) {
             step.record.payload.take()
@@ -33,14 +32,14 @@ impl<S: Sql> Shard<S> {
             self.write(key, &step, dropped.as_ref(), response)?;
             self.schedule
                 .set(key, wake(&step.record, self.settings.patience));
-            if step.record.status.is_terminal() {
+            if step.record.is_terminal() {
                 self.ended.push(Ended::of(key, &step.record));
             }
             if dropped.is_some_and(|body| body.object.is_some()) {
                 self.sweep_noted(DOOMED);
             }
         }
-        let priority = step.record.priority;
+        let priority = step.record.spec.priority;
         let sends = step.effects.iter().filter_map(|effect| match effect {
             Effect::Enqueue(delay) => Some(Send {
                 priority,
@@ -62,7 +61,7 @@ impl<S: Sql> Shard<S> {
         key: RowKey,
         step: &Step,
         dropped: Option<&BodyRef>,
-        response: Option<&(String, ResultBody)>,
+        response: Option<&(String, StoredBody)>,
     ) -> Result<(), ShardError> {
         let state = write_record(&step.record)?;
         let drops_bytes = dropped.is_some_and(|body| body.object.is_none());
@@ -72,7 +71,7 @@ impl<S: Sql> Shard<S> {
             self.write_row(
                 key,
                 &state,
-                !step.record.status.is_terminal(),
+                !step.record.is_terminal(),
                 drops_bytes,
                 response,
             )
@@ -98,7 +97,7 @@ impl<S: Sql> Shard<S> {
         state: &str,
         active: bool,
         drops_bytes: bool,
-        response: Option<&(String, ResultBody)>,
+        response: Option<&(String, StoredBody)>,
     ) -> Result<(), SqlError> {
         let (key, state) = (Param::Int(key.0), Param::Text(state));
         if let Some((head, body)) = response {
@@ -107,8 +106,9 @@ impl<S: Sql> Shard<S> {
             } else {
                 schema::JOB_FINISH
             };
+            let body = Param::blob_or_null(body.bytes());
             self.sql
-                .run(statement, &[key, state, Param::Text(head), body.column()])?;
+                .run(statement, &[key, state, Param::Text(head), body])?;
         } else {
             let statement = if drops_bytes {
                 schema::JOB_UPDATE_DROP

@@ -1,8 +1,8 @@
 //! Taking a job in: one key, one job.
 
 use crate::job::{
-    BodyRef, JobId, KeyRef, Millis, Plan, Priority, RECORD_VERSION, ROW_KEY_MAX, Record, RowKey,
-    Secret, Status, UnixMillis, wake,
+    JobId, JobSpec, KeyRef, Millis, RECORD_VERSION, ROW_KEY_MAX, Record, RowKey, Secret, State,
+    StoredBody, UnixMillis, wake,
 };
 
 use super::sql::{Param, Sql, SqlError};
@@ -10,29 +10,17 @@ use super::{Send, Shard, ShardError, read_record, schema, write_record};
 
 /// A request that wants to become a job.
 #[derive(Clone, Debug)]
-pub struct Accept {
+pub struct NewJob {
     /// The unguessable part of the id, drawn by the caller.
     pub secret: Secret,
-    /// Name of the rule.
-    pub rule: String,
-    /// Its queue.
-    pub priority: Priority,
-    /// How it is to be run.
-    pub plan: Plan,
-    /// How long until the job must have ended.
-    pub deadline: Millis,
-    /// How long it is kept, counted from now; not shorter than `deadline`.
-    pub retention: Millis,
-    /// How long until the first attempt may begin.
-    pub delay: Millis,
-    /// Hash of the owner's credential, or empty.
-    pub owner: String,
+    /// What it is to be.
+    pub spec: JobSpec,
     /// Its idempotency key.
     pub key: Option<KeyClaim>,
     /// The head of the request, opaque to the shard.
     pub request: String,
-    /// The body of the request.
-    pub payload: Payload,
+    /// The body of the request, if it has one.
+    pub payload: Option<StoredBody>,
     /// The job that this one repeats.
     pub redrive_of: Option<String>,
 }
@@ -46,22 +34,6 @@ pub struct KeyClaim {
     pub fingerprint: String,
     /// How long the key stands for the job.
     pub window: Millis,
-}
-
-/// The body of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// There is none.
-    Absent,
-    /// Small: kept in the row.
-    Inline {
-        /// The bytes.
-        bytes: Vec<u8>,
-        /// Their SHA-256, lower-case hexadecimal.
-        sha256: String,
-    },
-    /// Large: already in the bucket.
-    Object(BodyRef),
 }
 
 /// What became of it.
@@ -79,13 +51,13 @@ pub enum Accepted {
 }
 
 /// A row to be added: its key, the request and the state.
-type NewRow<'a> = (RowKey, &'a Accept, String);
+type NewRow<'a> = (RowKey, &'a NewJob, String);
 
 impl<S: Sql> Shard<S> {
     /// Takes a group of jobs in, in one commit: all of them, or on an error none.
     pub fn accept(
         &mut self,
-        group: &[Accept],
+        group: &[NewJob],
         now: UnixMillis,
     ) -> Result<Vec<Accepted>, ShardError> {
         let next_key = self.next_key;
@@ -103,11 +75,11 @@ impl<S: Sql> Shard<S> {
                 return Err(error);
             }
         };
-        for (accept, answer) in group.iter().zip(&answers) {
+        for (job, answer) in group.iter().zip(&answers) {
             if let Accepted::Created(id, record, _) = answer {
                 self.schedule
                     .set(id.key, wake(record, self.settings.patience));
-                self.expect_expiry(accept.retention, record);
+                self.expect_expiry(job.spec.retention, record);
             }
         }
         Ok(answers)
@@ -115,27 +87,27 @@ impl<S: Sql> Shard<S> {
 
     /// Whether nothing has to be written for these but their rows, and nothing has to be looked up: the
     /// common case. A statement then takes many of them.
-    fn is_plain(&self, group: &[Accept]) -> bool {
+    fn is_plain(&self, group: &[NewJob]) -> bool {
         !group.is_empty()
-            && group.iter().all(|accept| {
-                accept.key.is_none()
-                    && !matches!(accept.payload, Payload::Object(_))
-                    && self.meta.knows_class(accept.retention)
+            && group.iter().all(|job| {
+                job.key.is_none()
+                    && !matches!(job.payload, Some(StoredBody::Object(_)))
+                    && self.meta.knows_class(job.spec.retention)
             })
     }
 
     fn accept_plain(
         &mut self,
-        group: &[Accept],
+        group: &[NewJob],
         now: UnixMillis,
     ) -> Result<Vec<Accepted>, ShardError> {
         let mut rows = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
-        for accept in group {
+        for job in group {
             let key = self.take_key()?;
-            let record = new_record(accept, now);
-            rows.push((key, accept, write_record(&record)?));
-            answers.push(self.created(key, accept, record));
+            let record = new_record(job, now);
+            rows.push((key, job, write_record(&record)?));
+            answers.push(self.created(key, job, record));
         }
         self.insert(&rows)?;
         Ok(answers)
@@ -143,15 +115,15 @@ impl<S: Sql> Shard<S> {
 
     fn accept_mixed(
         &mut self,
-        group: &[Accept],
+        group: &[NewJob],
         now: UnixMillis,
     ) -> Result<Vec<Accepted>, ShardError> {
         let mut answers = Vec::with_capacity(group.len());
         let mut failure = None;
         let sql = self.sql.clone();
         let outcome = sql.atomically(&mut || {
-            for accept in group {
-                match self.accept_one(accept, now) {
+            for job in group {
+                match self.accept_one(job, now) {
                     Ok(answer) => answers.push(answer),
                     Err(error) => {
                         failure = Some(error);
@@ -167,30 +139,27 @@ impl<S: Sql> Shard<S> {
         }
     }
 
-    fn accept_one(&mut self, accept: &Accept, now: UnixMillis) -> Result<Accepted, ShardError> {
-        if let Some(claim) = &accept.key
+    fn accept_one(&mut self, job: &NewJob, now: UnixMillis) -> Result<Accepted, ShardError> {
+        if let Some(claim) = &job.key
             && let Some(known) = self.find_key(claim, now)?
         {
             return Ok(known);
         }
-        let object = match &accept.payload {
-            Payload::Object(body) => body.object.as_deref(),
-            Payload::Absent | Payload::Inline { .. } => None,
-        };
+        let object = job.payload.as_ref().and_then(StoredBody::object);
         if let Some(object) = object
             && !self.may_name(object)?
         {
             return Ok(Accepted::ObjectGone);
         }
         let key = self.take_key()?;
-        let record = new_record(accept, now);
-        self.ensure_class(accept.retention, key)?;
+        let record = new_record(job, now);
+        self.ensure_class(job.spec.retention, key)?;
         if let Some(object) = object {
             self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
         }
-        self.insert(&[(key, accept, write_record(&record)?)])?;
-        if let Some(claim) = &accept.key {
-            let ends = now.plus(claim.window.min(accept.retention));
+        self.insert(&[(key, job, write_record(&record)?)])?;
+        if let Some(claim) = &job.key {
+            let ends = now.plus(claim.window.min(job.spec.retention));
             self.sql.run(
                 schema::KEY_WRITE,
                 &[
@@ -201,7 +170,7 @@ impl<S: Sql> Shard<S> {
                 ],
             )?;
         }
-        Ok(self.created(key, accept, record))
+        Ok(self.created(key, job, record))
     }
 
     fn take_key(&mut self) -> Result<RowKey, ShardError> {
@@ -213,13 +182,13 @@ impl<S: Sql> Shard<S> {
         Ok(key)
     }
 
-    fn created(&self, key: RowKey, accept: &Accept, record: Record) -> Accepted {
+    fn created(&self, key: RowKey, job: &NewJob, record: Record) -> Accepted {
         let send = Send {
-            priority: accept.priority,
-            delay: accept.delay,
+            priority: job.spec.priority,
+            delay: job.spec.delay,
             key,
         };
-        Accepted::Created(self.id(key, accept.secret), Box::new(record), send)
+        Accepted::Created(self.id(key, job.secret), Box::new(record), send)
     }
 
     /// Adds rows: all of them, or on an error none. One statement needs no transaction of its own, which
@@ -236,17 +205,14 @@ impl<S: Sql> Shard<S> {
 
     fn insert_by_one_statement(&self, rows: &[NewRow<'_>]) -> Result<(), SqlError> {
         let mut params = Vec::with_capacity(rows.len().saturating_mul(6));
-        for (key, accept, state) in rows {
+        for (key, job, state) in rows {
             params.extend([
                 Param::Int(key.0),
-                Param::Int(accept.retention.0),
-                Param::Blob(accept.secret.0.as_bytes()),
+                Param::Int(job.spec.retention.0),
+                Param::Blob(job.secret.0.as_bytes()),
                 Param::Text(state),
-                Param::Text(&accept.request),
-                match &accept.payload {
-                    Payload::Inline { bytes, .. } => Param::Blob(bytes),
-                    Payload::Absent | Payload::Object(_) => Param::Null,
-                },
+                Param::Text(&job.request),
+                Param::blob_or_null(job.payload.as_ref().and_then(StoredBody::bytes)),
             ]);
         }
         self.sql.run(&schema::jobs_insert(rows.len()), &params)?;
@@ -298,43 +264,28 @@ impl<S: Sql> Shard<S> {
     }
 }
 
-fn new_record(accept: &Accept, now: UnixMillis) -> Record {
-    let payload = match &accept.payload {
-        Payload::Absent => None,
-        Payload::Inline { bytes, sha256 } => Some(BodyRef {
-            len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            sha256: sha256.clone(),
-            object: None,
-        }),
-        Payload::Object(body) => Some(body.clone()),
-    };
+fn new_record(job: &NewJob, now: UnixMillis) -> Record {
+    let spec = &job.spec;
     Record {
         v: RECORD_VERSION,
-        status: Status::Queued,
         version: 1,
-        rule: accept.rule.clone(),
-        priority: accept.priority,
+        spec: spec.clone(),
         created: now,
         updated: now,
         started: None,
-        finished: None,
-        deadline: now.plus(accept.deadline),
-        expires: now.plus(accept.retention),
-        due: now.plus(accept.delay),
+        expires: now.plus(spec.retention),
         attempt: 0,
-        lease: None,
-        plan: accept.plan.clone(),
-        owner: accept.owner.clone(),
-        key: accept.key.as_ref().map(|claim| KeyRef {
+        key: job.key.as_ref().map(|claim| KeyRef {
             hash: claim.hash.clone(),
-            ends: now.plus(claim.window.min(accept.retention)),
+            ends: now.plus(claim.window.min(spec.retention)),
         }),
-        payload,
-        result: None,
-        failure: None,
+        payload: job.payload.as_ref().map(StoredBody::reference),
+        state: State::Queued {
+            due: now.plus(spec.delay),
+        },
         history: Vec::new(),
         dead_letters: 0,
-        redrive_of: accept.redrive_of.clone(),
+        redrive_of: job.redrive_of.clone(),
     }
 }
 

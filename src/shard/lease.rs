@@ -1,7 +1,7 @@
 //! Attempts: who may run one, and what came of it.
 
 use crate::job::{
-    BodyRef, Effect, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, UnixMillis, apply,
+    Effect, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, StoredBody, UnixMillis, apply,
 };
 
 use super::commit::Committed;
@@ -56,21 +56,7 @@ pub struct Finish {
     /// What happened.
     pub outcome: Outcome,
     /// The response, when there is one: its head, opaque to the shard, and its body.
-    pub response: Option<(String, ResultBody)>,
-}
-
-/// A response body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ResultBody {
-    /// Small: to be kept in the row.
-    Inline {
-        /// The bytes.
-        bytes: Vec<u8>,
-        /// Their SHA-256, lower-case hexadecimal.
-        sha256: String,
-    },
-    /// Large: already in the bucket.
-    Object(BodyRef),
+    pub response: Option<(String, StoredBody)>,
 }
 
 /// The answer to a report.
@@ -85,35 +71,6 @@ pub struct Finished {
     pub record: Option<Box<Record>>,
     /// Messages to send.
     pub sends: Vec<Send>,
-}
-
-impl ResultBody {
-    /// Length, hash and place, as the record keeps them.
-    #[must_use]
-    pub fn reference(&self) -> BodyRef {
-        match self {
-            Self::Inline { bytes, sha256 } => BodyRef {
-                len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-                sha256: sha256.clone(),
-                object: None,
-            },
-            Self::Object(body) => body.clone(),
-        }
-    }
-
-    pub(super) fn object(&self) -> Option<&str> {
-        match self {
-            Self::Inline { .. } => None,
-            Self::Object(body) => body.object.as_deref(),
-        }
-    }
-
-    pub(super) fn column(&self) -> Param<'_> {
-        match self {
-            Self::Inline { bytes, .. } => Param::Blob(bytes),
-            Self::Object(_) => Param::Null,
-        }
-    }
 }
 
 impl<S: Sql> Shard<S> {
@@ -147,7 +104,7 @@ impl<S: Sql> Shard<S> {
                 && due.since(now) <= EARLY_MAX
             {
                 // The message came before its time (it was a re-send): ask for another in time.
-                let (priority, key) = (record.priority, claim.key);
+                let (priority, key) = (record.spec.priority, claim.key);
                 sends.push(Send {
                     priority,
                     delay: due.since(now),
@@ -182,7 +139,7 @@ impl<S: Sql> Shard<S> {
         };
         let ends = done
             .record
-            .lease
+            .lease()
             .filter(|_| done.refused.is_none())
             .map(|lease| lease.ends);
         Ok((ends, done.sends))
@@ -212,10 +169,10 @@ impl<S: Sql> Shard<S> {
             result,
         };
         let body = finish.response.as_ref().map(|(_, body)| body);
-        let reported = event(finish.outcome, body.map(ResultBody::reference));
+        let reported = event(finish.outcome, body.map(StoredBody::reference));
         let mut step = apply(read_record(state)?, &reported, now, random_permille);
         if step.effects.contains(&Effect::KeepResult)
-            && let Some(object) = body.and_then(ResultBody::object)
+            && let Some(object) = body.and_then(StoredBody::object)
             && !self.may_name(object)?
         {
             // It was announced so long ago that it is being deleted.

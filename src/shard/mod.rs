@@ -27,8 +27,8 @@ use crate::job::{
     JobId, Millis, Priority, RECORD_VERSION, Record, RowKey, Secret, UnixMillis, wake,
 };
 
-pub use insert::{Accept, Accepted, KeyClaim, Payload};
-pub use lease::{Claim, Claimed, Finish, Finished, Grant, ResultBody};
+pub use insert::{Accepted, KeyClaim, NewJob};
+pub use lease::{Claim, Claimed, Finish, Finished, Grant};
 pub use read::{Canceled, Found, Purged, StoredResponse, can_redrive};
 pub use sql::{Param, Sql, SqlError, Value};
 pub use upkeep::{Sweep, Tick};
@@ -117,8 +117,8 @@ pub struct Ended {
 
 impl Ended {
     fn of(key: RowKey, record: &Record) -> Self {
-        let failure = record.failure.map(|failure| {
-            let Record { rule, attempt, .. } = record;
+        let failure = record.failure().map(|failure| {
+            let (rule, attempt) = (&record.spec.rule, record.attempt);
             let code = failure.code.as_str();
             format!("rule {rule}, {code}, attempts: {attempt}")
         });

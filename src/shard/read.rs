@@ -96,9 +96,7 @@ impl<S: Sql> Shard<S> {
         match self.read(id, now)? {
             Found::Nothing => Ok(Found::Nothing),
             Found::Expired => Ok(Found::Expired),
-            Found::Job(record) if !record.status.is_terminal() => {
-                Ok(Found::Job(Purged::StillActive))
-            }
+            Found::Job(record) if !record.is_terminal() => Ok(Found::Job(Purged::StillActive)),
             Found::Job(record) => {
                 self.erase(&[(id.key, record)])?;
                 Ok(Found::Job(Purged::Erased))
@@ -131,5 +129,5 @@ impl<S: Sql> Shard<S> {
 /// Whether a redrive may repeat this job.
 #[must_use]
 pub fn can_redrive(record: &Record) -> bool {
-    record.status == Status::Failed
+    record.status() == Status::Failed
 }

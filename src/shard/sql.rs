@@ -40,6 +40,14 @@ pub trait Sql: Clone {
     fn atomically(&self, body: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError>;
 }
 
+impl<'a> Param<'a> {
+    /// The bytes, where there are any.
+    #[must_use]
+    pub fn blob_or_null(bytes: Option<&'a [u8]>) -> Self {
+        bytes.map_or(Self::Null, Self::Blob)
+    }
+}
+
 impl Value {
     /// The integer, if it is one.
     #[must_use]

@@ -1,6 +1,6 @@
 //! What the alarm does: repair, sweep, expire. Each call does a bounded amount and can be repeated.
 
-use crate::job::{Event, Millis, Record, RowKey, Status, UnixMillis};
+use crate::job::{Event, Millis, Record, RowKey, UnixMillis};
 
 use super::meta::{Search, look_at};
 use super::sql::{Param, Sql, SqlError};
@@ -106,17 +106,18 @@ impl<S: Sql> Shard<S> {
             self.schedule.set(key, None);
             return Ok(Vec::new());
         };
-        let unclaimed = done.record.status == Status::Queued
-            && now >= done.record.due.plus(self.settings.patience);
-        if unclaimed && done.sends.is_empty() {
-            let (priority, delay) = (done.record.priority, Millis(0));
+        let patience = self.settings.patience;
+        let unclaimed = done.record.due().filter(|due| now >= due.plus(patience));
+        if let Some(due) = unclaimed
+            && done.sends.is_empty()
+        {
+            let (priority, delay) = (done.record.spec.priority, Millis(0));
             done.sends.push(Send {
                 priority,
                 delay,
                 key,
             });
-            let waited = now.since(done.record.due);
-            let (patience, deadline) = (self.settings.patience, done.record.deadline);
+            let (waited, deadline) = (now.since(due), done.record.deadline());
             self.schedule.resent(key, now, waited, patience, deadline);
         }
         Ok(done.sends)
@@ -255,7 +256,7 @@ impl<S: Sql> Shard<S> {
         })?;
         for (key, record) in jobs {
             self.schedule.set(*key, None);
-            if !record.status.is_terminal() {
+            if !record.is_terminal() {
                 // No alarm came between its deadline and now.
                 self.ended.push(Ended::of(*key, record));
             }
@@ -277,7 +278,7 @@ impl<S: Sql> Shard<S> {
 }
 
 fn objects_of(record: &Record) -> impl Iterator<Item = &str> {
-    [&record.payload, &record.result]
+    [record.payload.as_ref(), record.result()]
         .into_iter()
-        .filter_map(|body| body.as_ref().and_then(|body| body.object.as_deref()))
+        .filter_map(|body| body.and_then(|body| body.object.as_deref()))
 }

@@ -1,11 +1,9 @@
 //! Accepting: from a call to a row, and back as a receipt.
 
-use crate::job::{JobId, Millis, Record, Secret, UnixMillis};
+use crate::job::{JobId, JobSpec, Millis, Record, Secret, StoredBody, UnixMillis};
 use crate::protocol::document::Document;
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{
-    Accept, Accepted, Found, KeyClaim, Payload, Shard, ShardError, Sql, can_redrive,
-};
+use crate::shard::{Accepted, Found, KeyClaim, NewJob, Shard, ShardError, Sql, can_redrive};
 
 use super::view::has_changed;
 use super::{Handled, Random, STORAGE_RETRY_AFTER, expired, not_found};
@@ -39,9 +37,9 @@ fn take_in<S: Sql>(
     let mut waiting = Vec::with_capacity(group.len());
     for (call, body) in group {
         match prepare(call, body, random) {
-            Ok((receipt, accept)) => {
+            Ok((receipt, job)) => {
                 waiting.push(Ok(receipt));
-                prepared.push(accept);
+                prepared.push(job);
             }
             Err(problem) => waiting.push(Err(problem)),
         }
@@ -68,7 +66,7 @@ fn take_in<S: Sql>(
 /// must not write, and a key that stands for a row of a later build must fail no other request.
 fn answers<S: Sql>(
     shard: &mut Shard<S>,
-    group: &[Accept],
+    group: &[NewJob],
     lookups: &[bool],
     now: UnixMillis,
 ) -> Vec<Result<Option<Accepted>, ShardError>> {
@@ -81,11 +79,11 @@ fn answers<S: Sql>(
     }
     let alone = group.iter().zip(lookups);
     alone
-        .map(|(accept, is_lookup)| {
+        .map(|(job, is_lookup)| {
             if *is_lookup {
-                lookup(shard, accept, now)
+                lookup(shard, job, now)
             } else {
-                let accepted = shard.accept(std::slice::from_ref(accept), now);
+                let accepted = shard.accept(std::slice::from_ref(job), now);
                 accepted.map(|mut accepted| accepted.pop())
             }
         })
@@ -113,7 +111,7 @@ pub(super) fn redrive<S: Sql>(
     if !can_redrive(&record) {
         let detail = format!(
             "Only a failed job can be started again; this one is {}.",
-            record.status.as_str()
+            record.status().as_str()
         );
         return Ok(Problem::new(ProblemCode::Conflict).detail(detail).into());
     }
@@ -121,12 +119,12 @@ pub(super) fn redrive<S: Sql>(
         return Ok(not_found());
     };
     let payload = match (&record.payload, &call.object, bytes) {
-        (None, _, _) => Payload::Absent,
-        (Some(_), Some(copy), _) => Payload::Object(copy.clone()),
-        (Some(body), None, Some(bytes)) => Payload::Inline {
+        (None, _, _) => None,
+        (Some(_), Some(copy), _) => Some(StoredBody::Object(copy.clone())),
+        (Some(body), None, Some(bytes)) => Some(StoredBody::Inline {
             bytes,
             sha256: body.sha256.clone(),
-        },
+        }),
         // Two jobs must not share an object: the caller copies it and asks again.
         (Some(body), None, None) => {
             let object = body.object.clone().unwrap_or_default();
@@ -135,15 +133,13 @@ pub(super) fn redrive<S: Sql>(
             return Ok(reply.into());
         }
     };
-    let accept = Accept {
+    let job = NewJob {
         secret: secret(random),
-        rule: record.rule.clone(),
-        priority: record.priority,
-        plan: record.plan.clone(),
-        deadline: record.deadline.since(record.created),
-        retention: record.expires.since(record.created),
-        delay: Millis(0),
-        owner: record.owner.clone(),
+        // Whoever asks for another run wants it now.
+        spec: JobSpec {
+            delay: Millis(0),
+            ..record.spec
+        },
         key: None,
         request,
         payload,
@@ -155,7 +151,7 @@ pub(super) fn redrive<S: Sql>(
         held: false,
         lookup: false,
     };
-    let accepted = shard.accept(std::slice::from_ref(&accept), now)?.pop();
+    let accepted = shard.accept(std::slice::from_ref(&job), now)?.pop();
     Ok(receipt.answer(accepted, now))
 }
 
@@ -208,11 +204,10 @@ impl Receipt {
 
 fn lookup<S: Sql>(
     shard: &Shard<S>,
-    accept: &Accept,
+    job: &NewJob,
     now: UnixMillis,
 ) -> Result<Option<Accepted>, ShardError> {
-    accept
-        .key
+    job.key
         .as_ref()
         .map_or(Ok(None), |claim| shard.find_key(claim, now))
 }
@@ -227,31 +222,23 @@ fn prepare(
     call: AcceptCall,
     body: Vec<u8>,
     random: Random<'_>,
-) -> Result<(Receipt, Accept), Problem> {
+) -> Result<(Receipt, NewJob), Problem> {
     let payload = match call.payload {
-        PayloadCall::Absent => Payload::Absent,
-        PayloadCall::Object(body) => Payload::Object(body),
+        PayloadCall::Absent => None,
+        PayloadCall::Object(body) => Some(StoredBody::Object(body)),
         PayloadCall::Inline(announced) => {
             let len = u64::try_from(body.len()).unwrap_or(u64::MAX);
             if announced.is_some_and(|announced| announced != len) {
                 return Err(Problem::new(ProblemCode::BodyIncomplete));
             }
-            if body.is_empty() {
-                Payload::Absent
-            } else {
-                Payload::Inline {
-                    sha256: sha256_hex(&body),
-                    bytes: body,
-                }
-            }
+            (!body.is_empty()).then(|| StoredBody::Inline {
+                sha256: sha256_hex(&body),
+                bytes: body,
+            })
         }
     };
     let key = call.key.map(|key| {
-        let body_hash = match &payload {
-            Payload::Absent => "",
-            Payload::Inline { sha256, .. } => sha256.as_str(),
-            Payload::Object(body) => body.sha256.as_str(),
-        };
+        let body_hash = payload.as_ref().map_or("", StoredBody::sha256);
         let parts = [
             call.method.as_bytes(),
             call.target.as_bytes(),
@@ -269,19 +256,13 @@ fn prepare(
         held: call.held,
         lookup: call.lookup,
     };
-    let accept = Accept {
+    let job = NewJob {
         secret: secret(random),
-        rule: call.rule,
-        priority: call.priority,
-        plan: call.plan,
-        deadline: call.deadline,
-        retention: call.retention,
-        delay: call.delay,
-        owner: call.owner,
+        spec: call.spec,
         key,
         request: call.request.get().to_owned(),
         payload,
         redrive_of: None,
     };
-    Ok((receipt, accept))
+    Ok((receipt, job))
 }

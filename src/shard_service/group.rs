@@ -8,7 +8,7 @@ use crate::rpc::call::{AcceptCall, Call};
 
 /// A call that waits for the commit of its group.
 #[derive(Debug)]
-pub struct Waiting<T> {
+pub struct GroupedCall<T> {
     /// The call.
     pub call: Call,
     /// Its body, read whole.
@@ -21,14 +21,14 @@ pub struct Waiting<T> {
 /// statement, and before them the others one by one. `answer` gets each answer as it comes.
 pub fn handle_group<S: Sql, T>(
     shard: &mut Shard<S>,
-    group: Vec<Waiting<T>>,
+    group: Vec<GroupedCall<T>>,
     now: UnixMillis,
     random: Random<'_>,
     mut answer: impl FnMut(T, Handled),
 ) {
     let mut accepts: Vec<(AcceptCall, Vec<u8>)> = Vec::new();
     let mut acceptors = Vec::new();
-    for Waiting { call, body, caller } in group {
+    for GroupedCall { call, body, caller } in group {
         match call {
             Call::Accept(call) => {
                 accepts.push((*call, body));

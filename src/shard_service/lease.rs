@@ -1,8 +1,8 @@
 //! Attempts: granting them, and recording what came of them.
 
-use crate::job::{RowKey, UnixMillis};
+use crate::job::{RowKey, StoredBody, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{Claim, Claimed, Finish, Grant, ResultBody, Shard, ShardError, Sql};
+use crate::shard::{Claim, Claimed, Finish, Grant, Shard, ShardError, Sql};
 
 use super::{Handled, Random, permille};
 use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, RequestHead, Work};
@@ -60,7 +60,11 @@ fn frame(grant: Grant, token: u64, now: UnixMillis) -> Option<Frame> {
         key: grant.id.key,
         token,
         attempt: record.attempt,
-        timeout: record.plan.attempt_timeout.min(record.deadline.since(now)),
+        timeout: record
+            .spec
+            .plan
+            .attempt_timeout
+            .min(record.deadline().since(now)),
         request,
         payload: record.payload,
     };
@@ -102,11 +106,11 @@ pub(super) fn finish<S: Sql>(
 ) -> Result<Handled, ShardError> {
     let response = call.response.map(|head| {
         let body = call.object.map_or_else(
-            || ResultBody::Inline {
+            || StoredBody::Inline {
                 sha256: sha256_hex(&body),
                 bytes: body,
             },
-            ResultBody::Object,
+            StoredBody::Object,
         );
         (head.get().to_owned(), body)
     });

@@ -14,7 +14,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Send, Shard, ShardError, Sql};
 
 pub use accept::accept_group;
-pub use group::{Waiting, handle_group};
+pub use group::{GroupedCall, handle_group};
 
 use crate::rpc::Reply;
 use crate::rpc::call::{AcceptCall, Call};

@@ -67,7 +67,7 @@ pub(super) fn watch<S: Sql>(
     let id = JobId::parse(&call.id).filter(|id| id.shard == shard.number());
     let waits = match id {
         Some(id) => {
-            matches!(shard.read(&id, now)?, Found::Job(record) if !record.status.is_terminal())
+            matches!(shard.read(&id, now)?, Found::Job(record) if !record.is_terminal())
         }
         None => false,
     };
@@ -211,11 +211,10 @@ fn output<S: Sql>(
 ) -> Result<Option<Box<RawValue>>, ShardError> {
     let small = |record: &Record| {
         record
-            .result
-            .as_ref()
+            .result()
             .is_some_and(|body| body.object.is_none() && body.len <= OUTPUT_MAX)
     };
-    if record.status != Status::Succeeded || !small(record) {
+    if record.status() != Status::Succeeded || !small(record) {
         return Ok(None);
     }
     let Some((head, Some(body))) = shard.response(id.key)? else {
@@ -242,13 +241,13 @@ fn result<S: Sql>(
     record: &Record,
     now: UnixMillis,
 ) -> Result<Reply, ShardError> {
-    if !record.status.is_terminal() {
+    if !record.is_terminal() {
         return Ok(pending(call, id, record, now));
     }
-    if record.status == Status::Canceled {
+    if record.status() == Status::Canceled {
         return Ok(Problem::new(ProblemCode::JobCanceled).into());
     }
-    if let Some(stored) = record.result.as_ref()
+    if let Some(stored) = record.result()
         && let Some((head, body)) = shard.response(id.key)?
         && let Some(head) = ResponseHead::parse(&head)
     {
@@ -259,7 +258,7 @@ fn result<S: Sql>(
         return Ok(replay(call, head, &body, stored.len));
     }
     let code = record
-        .failure
+        .failure()
         .map_or(FailureCode::ResultNotStored, |failure| failure.code);
     Ok(Problem::new(failure_problem(code)).retryable(false).into())
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use raincheck::job::{
-    AttemptNote, Backoff, BodyRef, Failure, FailureCode, JobId, KeyRef, Millis, Plan, Priority,
-    RECORD_VERSION, Record, RowKey, Secret, Status, UnixMillis,
+    AttemptNote, Backoff, BodyRef, Failure, FailureCode, JobId, JobSpec, KeyRef, Lease, Millis,
+    Plan, Priority, RECORD_VERSION, Record, RowKey, Secret, State, Status, UnixMillis,
 };
 use raincheck::policy::Policy;
 use raincheck::protocol::cors;
@@ -98,48 +98,67 @@ fn full(status: Status) -> Record {
         status: Some(500),
         code: Some(FailureCode::OriginError),
     };
+    let (finished, due) = (UnixMillis(1), UnixMillis(5));
+    let result = BodyRef {
+        len: 0,
+        sha256: String::new(),
+        object: None,
+    };
+    let failure = Failure {
+        code: FailureCode::OriginError,
+        status: Some(500),
+    };
     Record {
         v: RECORD_VERSION,
-        status,
         version: 1,
-        rule: "reports".to_owned(),
-        priority: Priority::Normal,
+        spec: JobSpec {
+            rule: "reports".to_owned(),
+            origin: String::new(),
+            priority: Priority::Normal,
+            plan: Plan {
+                attempts: 5,
+                backoff: Backoff {
+                    initial: Millis(1),
+                    factor_permille: 2000,
+                    max: Millis(1),
+                    jitter_permille: 0,
+                },
+                retry_statuses: None,
+                attempt_timeout: Millis(1),
+                repeatable: false,
+            },
+            deadline: Millis(8),
+            retention: Millis(8),
+            delay: Millis(0),
+            owner: String::new(),
+        },
         created: UnixMillis(1),
         updated: UnixMillis(1),
         started: Some(UnixMillis(1)),
-        finished: Some(UnixMillis(1)),
-        deadline: UnixMillis(9),
         expires: UnixMillis(9),
-        due: UnixMillis(5),
         attempt: 1,
-        lease: None,
-        plan: Plan {
-            attempts: 5,
-            backoff: Backoff {
-                initial: Millis(1),
-                factor_permille: 2000,
-                max: Millis(1),
-                jitter_permille: 0,
-            },
-            retry_statuses: None,
-            attempt_timeout: Millis(1),
-            repeatable: false,
-        },
-        owner: String::new(),
         key: Some(KeyRef {
             hash: "00".to_owned(),
             ends: UnixMillis(9),
         }),
         payload: None,
-        result: Some(BodyRef {
-            len: 0,
-            sha256: String::new(),
-            object: None,
-        }),
-        failure: Some(Failure {
-            code: FailureCode::OriginError,
-            status: Some(500),
-        }),
+        state: match status {
+            Status::Queued => State::Queued { due },
+            Status::Succeeded => State::Succeeded { finished, result },
+            Status::Failed => State::Failed {
+                finished,
+                failure,
+                result: Some(result),
+            },
+            Status::Canceled => State::Canceled { finished },
+            Status::Running => State::Running {
+                lease: Lease {
+                    token: 1,
+                    began: due,
+                    ends: due,
+                },
+            },
+        },
         history: vec![note],
         dead_letters: 1,
         redrive_of: Some("j".to_owned()),

@@ -18,7 +18,7 @@ mod statuses;
 use std::fmt::Write as _;
 
 use raincheck::http::Headers;
-use raincheck::job::{BodyRef, Millis, Outcome, Priority, RowKey, UnixMillis};
+use raincheck::job::{BodyRef, Millis, Outcome, RowKey, UnixMillis};
 use raincheck::rpc::call::{
     AcceptCall, Call, ClaimCall, FinishCall, HEAD_VERSION, KeyCall, PayloadCall, ResponseHead,
     View, ViewCall,
@@ -27,7 +27,7 @@ use raincheck::rpc::{Content, Reply};
 use raincheck::shard::{Settings, Shard};
 use raincheck::shard_service::handle;
 use serde_json::value::{RawValue, to_raw_value};
-use support::jobs::{DEADLINE, RETENTION, START, plan};
+use support::jobs::{START, spec};
 use support::sqlite::Sqlite;
 
 /// The id of the first job of every desk.
@@ -168,13 +168,7 @@ fn view(view: View) -> ViewCall {
 fn accept() -> AcceptCall {
     AcceptCall {
         base: "https://h/jobs".to_owned(),
-        rule: "reports".to_owned(),
-        priority: Priority::Normal,
-        plan: plan(),
-        deadline: DEADLINE,
-        retention: RETENTION,
-        delay: Millis(0),
-        owner: String::new(),
+        spec: spec(),
         key: None,
         lookup: false,
         preferred: false,

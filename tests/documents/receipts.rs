@@ -1,8 +1,9 @@
 //! Receipts.
 
-use raincheck::job::Millis;
+use raincheck::job::{JobSpec, Millis};
 use raincheck::rpc::call::{AcceptCall, Call, PayloadCall};
 
+use super::support::jobs::spec;
 use super::{Desk, accept, assert_transcript, with_key};
 
 #[test]
@@ -186,7 +187,10 @@ fn a_key_of_a_later_build_fails_only_its_own_request_in_a_group() {
 fn the_advice_to_wait_grows_with_age_and_with_the_time_until_the_job_is_due() {
     for (delay, expected) in [(0, "1"), (500, "1"), (7_001, "8"), (90_000, "30")] {
         let delayed = AcceptCall {
-            delay: Millis(delay),
+            spec: JobSpec {
+                delay: Millis(delay),
+                ..spec()
+            },
             ..accept()
         };
         let reply = Desk::empty().accept(delayed);

@@ -1,9 +1,9 @@
 //! Status documents, state by state.
 
-use raincheck::job::{Millis, Outcome};
+use raincheck::job::{JobSpec, Millis, Outcome};
 use raincheck::rpc::call::{AcceptCall, Call, RedriveCall, View, ViewCall};
 
-use super::support::jobs::{DEADLINE, RETENTION};
+use super::support::jobs::{DEADLINE, RETENTION, spec};
 use super::{Desk, accept, assert_transcript, transcript, view};
 
 const TIMES: &str = r#""created":"2027-01-15T08:00:00.000Z""#;
@@ -289,7 +289,10 @@ fn head_is_get_without_content() {
 fn a_delayed_job_tells_when_it_begins() {
     let mut desk = Desk::empty();
     desk.accept(AcceptCall {
-        delay: Millis(60_000),
+        spec: JobSpec {
+            delay: Millis(60_000),
+            ..spec()
+        },
         ..accept()
     });
     assert_eq!(

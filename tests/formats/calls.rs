@@ -1,7 +1,7 @@
 //! Calls between the Worker and a shard, which may be of different builds during a deploy.
 
 use raincheck::http::Headers;
-use raincheck::job::{Millis, Outcome, Priority, RowKey};
+use raincheck::job::{JobSpec, Millis, Outcome, Priority, RowKey};
 use raincheck::rpc::call::{
     AcceptCall, CALL_VERSION, Call, ClaimCall, Envelope, FinishAnswer, FinishCall, HEAD_VERSION,
     JobCall, KeyCall, PayloadCall, RedriveCall, RenewAnswer, RequestHead, ResponseHead, View,
@@ -10,7 +10,7 @@ use raincheck::rpc::call::{
 use raincheck::rpc::frame::{Frame, decode, encode};
 use serde_json::value::RawValue;
 
-use super::support::jobs::{object_body, plan};
+use super::support::jobs::{object_body, spec};
 
 const SHA: &str = super::support::jobs::EMPTY_SHA256;
 
@@ -75,13 +75,13 @@ fn full_view() -> ViewCall {
 fn accept(payload: PayloadCall) -> AcceptCall {
     AcceptCall {
         base: "https://h/jobs".to_owned(),
-        rule: "slow".to_owned(),
-        priority: Priority::Low,
-        plan: plan(),
-        deadline: Millis(100),
-        retention: Millis(200),
-        delay: Millis(0),
-        owner: String::new(),
+        spec: JobSpec {
+            rule: "slow".to_owned(),
+            priority: Priority::Low,
+            deadline: Millis(100),
+            retention: Millis(200),
+            ..spec()
+        },
         key: None,
         lookup: false,
         preferred: false,
@@ -94,9 +94,14 @@ fn accept(payload: PayloadCall) -> AcceptCall {
 }
 
 fn full_accept() -> AcceptCall {
+    let plain = accept(PayloadCall::Object(object_body("requests/3/x", 9)));
     AcceptCall {
-        delay: Millis(5),
-        owner: "0a".to_owned(),
+        spec: JobSpec {
+            origin: "eu".to_owned(),
+            delay: Millis(5),
+            owner: "0a".to_owned(),
+            ..plain.spec
+        },
         key: Some(KeyCall {
             hash: "0c".to_owned(),
             window: Millis(150),
@@ -104,7 +109,7 @@ fn full_accept() -> AcceptCall {
         lookup: true,
         preferred: true,
         held: true,
-        ..accept(PayloadCall::Object(object_body("requests/3/x", 9)))
+        ..plain
     }
 }
 
@@ -119,11 +124,11 @@ const CLAIM: ClaimCall = ClaimCall {
 fn accept_calls() -> Vec<(Call, String)> {
     let plain = |payload: &str| {
         format!(
-            r#"{{"accept":{{"base":"https://h/jobs","rule":"slow","priority":"low",{PLAN},"deadline":100,"retention":200,"delay":0,"method":"POST","target":"/slow","request":{{"v":1}},"payload":{payload}}}}}"#
+            r#"{{"accept":{{"base":"https://h/jobs","spec":{{"rule":"slow","priority":"low",{PLAN},"deadline":100,"retention":200}},"method":"POST","target":"/slow","request":{{"v":1}},"payload":{payload}}}}}"#
         )
     };
     let full = format!(
-        r#"{{"accept":{{"base":"https://h/jobs","rule":"slow","priority":"low",{PLAN},"deadline":100,"retention":200,"delay":5,"owner":"0a","key":{{"hash":"0c","window":150}},"lookup":true,"preferred":true,"held":true,"method":"POST","target":"/slow","request":{{"v":1}},"payload":{{"object":{{"len":9,"sha256":"{SHA}","object":"requests/3/x"}}}}}}}}"#
+        r#"{{"accept":{{"base":"https://h/jobs","spec":{{"rule":"slow","origin":"eu","priority":"low",{PLAN},"deadline":100,"retention":200,"delay":5,"owner":"0a"}},"key":{{"hash":"0c","window":150}},"lookup":true,"preferred":true,"held":true,"method":"POST","target":"/slow","request":{{"v":1}},"payload":{{"object":{{"len":9,"sha256":"{SHA}","object":"requests/3/x"}}}}}}}}"#
     );
     let accept = |payload| Call::Accept(Box::new(accept(payload)));
     vec![

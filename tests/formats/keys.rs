@@ -65,7 +65,7 @@ fn no_two_lists_of_parts_hash_alike() {
 #[test]
 fn owner_key_and_place_of_a_request_are_these() {
     let plan = plan("shards = 8");
-    assert_eq!(plan.call.owner, OWNER);
+    assert_eq!(plan.call.spec.owner, OWNER);
     assert_eq!(plan.call.key.unwrap().hash, KEY);
     // The first four bytes of the key's hash, by the number of shards.
     assert_eq!((plan.shard, plan.previous), (1, None));

@@ -1,21 +1,27 @@
 //! Rows of the shard's database.
 
 use raincheck::job::{
-    AttemptNote, Failure, FailureCode, KeyRef, Lease, Outcome, Priority, Record, Secret, Status,
+    AttemptNote, Failure, FailureCode, JobSpec, KeyRef, Lease, Outcome, Priority, Record, Secret,
+    State, Status, StoredBody,
 };
-use raincheck::shard::{Accept, KeyClaim, Payload, Settings, Shard, Sql as _, Value};
+use raincheck::shard::{KeyClaim, NewJob, Settings, Shard, Sql as _, Value};
 
-use super::support::jobs::{
-    DEADLINE, EMPTY_SHA256, RETENTION, START, at, inline_body, object_body, plan, queued,
-};
+use super::support::jobs::{EMPTY_SHA256, START, at, inline_body, object_body, plan, queued, spec};
 use super::support::sqlite::Sqlite;
 use raincheck::job::Millis;
 
 /// A record as it is right after it was accepted, without key, owner and body.
-pub const SMALLEST: &str = r#"{"v":1,"status":"queued","version":1,"rule":"reports","priority":"normal","created":1800000000000,"updated":1800000000000,"deadline":1800000100000,"expires":1800001000000,"due":1800000000000,"attempt":0,"plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"attempt_timeout":8000,"repeatable":false}}"#;
+pub const SMALLEST: &str = r#"{"v":1,"version":1,"spec":{"rule":"reports","priority":"normal","plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"attempt_timeout":8000,"repeatable":false},"deadline":100000,"retention":1000000},"created":1800000000000,"updated":1800000000000,"expires":1800001000000,"attempt":0,"state":{"status":"queued","due":1800000000000}}"#;
 
 /// A record with everything that a record can have.
-pub const FULLEST: &str = r#"{"v":1,"status":"failed","version":7,"rule":"reports","priority":"high","created":1800000000000,"updated":1800000000009,"started":1800000000001,"finished":1800000000009,"deadline":1800000100000,"expires":1800001000000,"due":1800000000005,"attempt":2,"lease":{"token":18446744073709551615,"began":1800000000006,"ends":1800000000008},"plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"retry_statuses":[409,503],"attempt_timeout":8000,"repeatable":true},"owner":"0a0b","key":{"hash":"0c0d","ends":1800000500000},"payload":{"len":4,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"result":{"len":100000,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","object":"results/3/x"},"failure":{"code":"origin_error","status":500},"history":[{"attempt":1,"began":1800000000001,"ended":1800000000004,"code":"origin_unreachable"},{"attempt":2,"began":1800000000006,"ended":1800000000009,"status":500,"code":"origin_error"}],"dead_letters":1,"redrive_of":"jold"}"#;
+pub const FULLEST: &str = r#"{"v":1,"version":7,"spec":{"rule":"reports","origin":"eu","priority":"high","plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"retry_statuses":[409,503],"attempt_timeout":8000,"repeatable":true},"deadline":100000,"retention":1000000,"delay":5,"owner":"0a0b"},"created":1800000000000,"updated":1800000000009,"started":1800000000001,"expires":1800001000000,"attempt":2,"key":{"hash":"0c0d","ends":1800000500000},"payload":{"len":4,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"state":{"status":"failed","finished":1800000000009,"failure":{"code":"origin_error","status":500},"result":{"len":100000,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","object":"results/3/x"}},"history":[{"attempt":1,"began":1800000000001,"ended":1800000000004,"code":"origin_unreachable"},{"attempt":2,"began":1800000000006,"ended":1800000000009,"status":500,"code":"origin_error"}],"dead_letters":1,"redrive_of":"jold"}"#;
+
+const QUEUED: &str = r#"{"status":"queued","due":1800000000005}"#;
+const RUNNING: &str = r#"{"status":"running","lease":{"token":18446744073709551615,"began":1800000000006,"ends":1800000000008}}"#;
+const SUCCEEDED: &str = r#"{"status":"succeeded","finished":1800000000009,"result":{"len":2,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}}"#;
+const FAILED: &str =
+    r#"{"status":"failed","finished":1800000000009,"failure":{"code":"origin_unreachable"}}"#;
+const CANCELED: &str = r#"{"status":"canceled","finished":1800000000009}"#;
 
 pub fn smallest() -> Record {
     Record {
@@ -45,31 +51,31 @@ pub fn fullest() -> Record {
     plan.retry_statuses = Some(vec![409, 503]);
     plan.repeatable = true;
     Record {
-        status: Status::Failed,
         version: 7,
-        priority: Priority::High,
+        spec: JobSpec {
+            origin: "eu".to_owned(),
+            priority: Priority::High,
+            plan,
+            delay: Millis(5),
+            owner: "0a0b".to_owned(),
+            ..spec()
+        },
         updated: at(9),
         started: Some(at(1)),
-        finished: Some(at(9)),
-        due: at(5),
         attempt: 2,
-        lease: Some(Lease {
-            token: u64::MAX,
-            began: at(6),
-            ends: at(8),
-        }),
-        plan,
-        owner: "0a0b".to_owned(),
         key: Some(KeyRef {
             hash: "0c0d".to_owned(),
             ends: at(500_000),
         }),
         payload: Some(inline_body(4)),
-        result: Some(object_body("results/3/x", 100_000)),
-        failure: Some(Failure {
-            code: FailureCode::OriginError,
-            status: Some(500),
-        }),
+        state: State::Failed {
+            finished: at(9),
+            failure: Failure {
+                code: FailureCode::OriginError,
+                status: Some(500),
+            },
+            result: Some(object_body("results/3/x", 100_000)),
+        },
         history: vec![
             note(1, 1, 4, None, FailureCode::OriginUnreachable),
             note(2, 6, 9, Some(500), FailureCode::OriginError),
@@ -85,6 +91,43 @@ fn the_records_are_written_like_this_and_read_back() {
     for (record, text) in [(smallest(), SMALLEST), (fullest(), FULLEST)] {
         assert_eq!(serde_json::to_string(&record).unwrap(), text);
         assert_eq!(serde_json::from_str::<Record>(text).unwrap(), record);
+    }
+}
+
+#[test]
+fn the_states_are_written_like_this_and_read_back() {
+    let lease = Lease {
+        token: u64::MAX,
+        began: at(6),
+        ends: at(8),
+    };
+    let finished = at(9);
+    let table = [
+        (State::Queued { due: at(5) }, QUEUED),
+        (State::Running { lease }, RUNNING),
+        (
+            State::Succeeded {
+                finished,
+                result: inline_body(2),
+            },
+            SUCCEEDED,
+        ),
+        (
+            State::Failed {
+                finished,
+                failure: Failure {
+                    code: FailureCode::OriginUnreachable,
+                    status: None,
+                },
+                result: None,
+            },
+            FAILED,
+        ),
+        (State::Canceled { finished }, CANCELED),
+    ];
+    for (state, text) in table {
+        assert_eq!(serde_json::to_string(&state).unwrap(), text);
+        assert_eq!(serde_json::from_str::<State>(text).unwrap(), state);
     }
 }
 
@@ -155,19 +198,13 @@ const SETTINGS: Settings = Settings {
     orphan_grace: Millis(7_000),
 };
 
-fn accept() -> Accept {
-    Accept {
+fn accept() -> NewJob {
+    NewJob {
         secret: Secret::from_random([9; 16]),
-        rule: "reports".to_owned(),
-        priority: Priority::Normal,
-        plan: plan(),
-        deadline: DEADLINE,
-        retention: RETENTION,
-        delay: Millis(0),
-        owner: String::new(),
+        spec: spec(),
         key: None,
         request: "{}".to_owned(),
-        payload: Payload::Absent,
+        payload: None,
         redrive_of: None,
     }
 }
@@ -181,13 +218,13 @@ fn filled() -> Sqlite {
         window: Millis(500_000),
     };
     let bytes = b"body".to_vec();
-    let payload = Payload::Inline {
+    let payload = Some(StoredBody::Inline {
         bytes,
         sha256: EMPTY_SHA256.to_owned(),
-    };
+    });
     let group = [
         accept(),
-        Accept {
+        NewJob {
             key: Some(key),
             payload,
             ..accept()

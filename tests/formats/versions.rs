@@ -1,7 +1,7 @@
 //! Who reads what: a text of an older build with fields missing is read, one of the same version
 //! with fields more is read, one of a later version is refused.
 
-use raincheck::job::{JobId, Millis, RECORD_VERSION, Record, RowKey, Secret};
+use raincheck::job::{JobId, JobSpec, Millis, RECORD_VERSION, Record, RowKey, Secret};
 use raincheck::rpc::call::{
     CALL_VERSION, Call, Envelope, FinishAnswer, HEAD_VERSION, RequestHead, ResponseHead,
 };
@@ -133,17 +133,36 @@ fn a_record_of_the_first_build_gets_the_defaults() {
 }
 
 #[test]
-fn an_accept_of_the_first_build_gets_the_defaults() {
+fn an_accept_leaves_out_what_is_as_usual_and_reads_it_back() {
     let (_, text) = calls().swap_remove(0);
-    let older = text.replace(r#""delay":0,"#, "");
-    assert_ne!(older, text);
-    let header = format!("{{\"v\":1,\"shard\":3,\"call\":{older}}}");
+    for name in [
+        "origin",
+        "delay",
+        "owner",
+        "key",
+        "lookup",
+        "preferred",
+        "held",
+    ] {
+        assert!(!text.contains(&format!("\"{name}\":")), "{name}: {text}");
+    }
+    let header = format!("{{\"v\":1,\"shard\":3,\"call\":{text}}}");
     let Call::Accept(call) = Envelope::from_header(&header).unwrap().call else {
         panic!("another call came back");
     };
+    let JobSpec {
+        origin,
+        delay,
+        owner,
+        ..
+    } = call.spec;
     assert_eq!(
-        (call.delay, call.lookup, call.preferred, call.held),
-        (Millis(0), false, false, false)
+        (origin.as_str(), delay, owner.as_str()),
+        ("", Millis(0), "")
+    );
+    assert_eq!(
+        (call.key.is_some(), call.lookup, call.preferred, call.held),
+        (false, false, false, false)
     );
 }
 

@@ -120,8 +120,8 @@ fn is_planned(world: &World, action: Action) -> Result<(), TestCaseError> {
         }
         Action::Accept(plan) => {
             prop_assert!(plan.shard < world.policy.shards);
-            prop_assert!(plan.call.delay < plan.call.deadline);
-            prop_assert!(plan.call.deadline <= plan.call.retention);
+            prop_assert!(plan.call.spec.delay < plan.call.spec.deadline);
+            prop_assert!(plan.call.spec.deadline <= plan.call.spec.retention);
             prop_assert!(plan.hold <= world.policy.wait_limit);
             let call = Call::Accept(Box::new(plan.call));
             let header = Envelope::header_of(plan.shard, &call).unwrap();

@@ -10,7 +10,7 @@ use raincheck::rpc::hash::sha256_hex;
 use raincheck::rpc::message::pack;
 use raincheck::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable, Waiting,
+    PutError, Shards, Streams, Unavailable, Watching,
 };
 use raincheck::rpc::{Content, Reply};
 use raincheck::shard_service::handle;
@@ -206,7 +206,7 @@ impl Shards for World {
     }
 }
 
-impl Waiting for World {
+impl Watching for World {
     async fn until_ended(&self, _shard: u16, call: String, span: Millis) {
         let envelope = Envelope::from_header(&call).unwrap();
         let Call::Watch(call) = envelope.call else {

@@ -313,7 +313,7 @@ impl World {
 
     pub fn has_ended(&self, id: &JobId) -> bool {
         self.record(id)
-            .is_none_or(|record| record.status.is_terminal())
+            .is_none_or(|record| record.status().is_terminal())
     }
 
     pub fn record(&self, id: &JobId) -> Option<Record> {

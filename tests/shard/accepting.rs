@@ -1,11 +1,11 @@
 //! Taking jobs in: one key, one job.
 
-use raincheck::job::{JobId, Millis, Outcome, ROW_KEY_MAX, RowKey, Secret, Status};
-use raincheck::shard::{
-    Accept, Accepted, Found, Param, Payload, ShardError, Sql as _, can_redrive,
+use raincheck::job::{
+    JobId, JobSpec, Millis, Outcome, ROW_KEY_MAX, RowKey, Secret, Status, StoredBody,
 };
+use raincheck::shard::{Accepted, Found, NewJob, Param, ShardError, Sql as _, can_redrive};
 
-use super::support::jobs::RETENTION;
+use super::support::jobs::{RETENTION, spec};
 use super::{Bench, request, with_body, with_key};
 
 fn created(accepted: &Accepted) -> JobId {
@@ -27,7 +27,7 @@ fn an_accepted_job_can_be_read_by_its_id_and_only_by_that() {
     let mut bench = Bench::new();
     let id = bench.job();
     assert_eq!(id.shard, 3);
-    assert_eq!(bench.record(id).status, Status::Queued);
+    assert_eq!(bench.record(id).status(), Status::Queued);
     let guess = JobId {
         secret: Secret::from_random([8; 16]),
         ..id
@@ -43,15 +43,18 @@ fn an_accepted_job_can_be_read_by_its_id_and_only_by_that() {
 #[test]
 fn a_new_job_wants_a_message_with_the_delay_that_was_asked_for() {
     let mut bench = Bench::new();
-    let delayed = Accept {
-        delay: Millis(5_000),
+    let delayed = NewJob {
+        spec: JobSpec {
+            delay: Millis(5_000),
+            ..spec()
+        },
         ..request()
     };
     let accepted = bench.shard.accept(&[delayed], bench.now).unwrap();
     match &accepted[0] {
         Accepted::Created(id, record, send) => {
             assert_eq!((send.key, send.delay), (id.key, Millis(5_000)));
-            assert_eq!(record.due, bench.now.plus(Millis(5_000)));
+            assert_eq!(record.due(), Some(bench.now.plus(Millis(5_000))));
         }
         other => panic!("{other:?}"),
     }
@@ -99,7 +102,7 @@ fn from_the_end_of_its_window_a_key_makes_a_new_job() {
     let second = bench.accept(with_key("k", "other"));
     assert_ne!(first, second);
     assert_eq!(bench.count("keys"), 1);
-    assert_eq!(bench.record(first).status, Status::Queued);
+    assert_eq!(bench.record(first).status(), Status::Queued);
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn a_window_never_outlives_its_job() {
 #[test]
 fn duplicates_inside_one_group_make_one_job() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..50).map(|_| with_key("k", "f")).collect();
+    let group: Vec<NewJob> = (0..50).map(|_| with_key("k", "f")).collect();
     let accepted = bench.shard.accept(&group, bench.now).unwrap();
     let id = created(&accepted[0]);
     assert!(accepted[1..].iter().all(|answer| existing(answer) == id));
@@ -192,11 +195,11 @@ fn looking_for_a_key_writes_nothing() {
 fn the_request_and_its_body_come_back_byte_for_byte() {
     let mut bench = Bench::new();
     let bytes: Vec<u8> = (0..=255).collect();
-    let id = bench.accept(Accept {
-        payload: Payload::Inline {
+    let id = bench.accept(NewJob {
+        payload: Some(StoredBody::Inline {
             bytes: bytes.clone(),
             sha256: "s".to_owned(),
-        },
+        }),
         request: "{\"é\":\"\\u0000\"}".to_owned(),
         ..request()
     });

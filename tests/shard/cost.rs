@@ -1,22 +1,25 @@
 //! What a job costs in rows written: the largest part of its price.
 
-use raincheck::job::{Millis, Outcome};
-use raincheck::shard::{Accept, Accepted, Sql as _};
+use raincheck::job::{JobSpec, Millis, Outcome};
+use raincheck::shard::{Accepted, NewJob, Sql as _};
 
-use super::support::jobs::{LEASE, RETENTION};
+use super::support::jobs::{LEASE, RETENTION, spec};
 use super::{Bench, request, with_body, with_key, with_object};
 
-fn long() -> Accept {
+fn long() -> NewJob {
     let retention = Millis(RETENTION.0 * 100);
-    Accept {
-        deadline: retention,
-        retention,
+    NewJob {
+        spec: JobSpec {
+            deadline: retention,
+            retention,
+            ..spec()
+        },
         ..request()
     }
 }
 
 /// Rows written by a whole successful life, after the shard has seen its first job.
-fn rows_of_a_life(accept: Accept) -> u64 {
+fn rows_of_a_life(accept: NewJob) -> u64 {
     let mut bench = Bench::new();
     bench.job();
     bench.sql.rows_written.set(0);
@@ -58,8 +61,11 @@ fn the_first_job_of_a_retention_writes_one_note_and_later_ones_none() {
     assert_eq!(bench.sql.rows_written.replace(0), 2);
     bench.job();
     assert_eq!(bench.sql.rows_written.replace(0), 1);
-    bench.accept(Accept {
-        retention: Millis(RETENTION.0 * 2),
+    bench.accept(NewJob {
+        spec: JobSpec {
+            retention: Millis(RETENTION.0 * 2),
+            ..spec()
+        },
         ..request()
     });
     assert_eq!(bench.sql.rows_written.replace(0), 2);
@@ -82,7 +88,7 @@ fn a_large_group_of_plain_requests_takes_a_statement_for_every_sixteen() {
     let mut bench = Bench::new();
     bench.job();
     bench.sql.fail_after.set(Some(3));
-    let group: Vec<Accept> = (0..48).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..48).map(|_| request()).collect();
     let accepted = bench.shard.accept(&group, bench.now).unwrap();
     let keys: Vec<u64> = accepted
         .iter()
@@ -186,7 +192,7 @@ fn a_start_that_finds_many_ended_jobs_writes_one_note_and_spares_them_the_next_o
 #[test]
 fn a_start_whose_note_is_refused_serves_all_the_same() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..2_000).map(|_| long()).collect();
+    let group: Vec<NewJob> = (0..2_000).map(|_| long()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     let ended = "UPDATE jobs SET active = 0 WHERE key < 2000";
     bench.sql.run(ended, &[]).unwrap();

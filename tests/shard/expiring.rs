@@ -1,14 +1,17 @@
 //! From retention to oblivion: 410, then 404, then nothing.
 
-use raincheck::job::{JobId, Millis, Status, UnixMillis};
-use raincheck::shard::{Accept, Found, Purged, Sql as _};
+use raincheck::job::{JobId, JobSpec, Millis, Status, UnixMillis};
+use raincheck::shard::{Found, NewJob, Purged, Sql as _};
 
-use super::support::jobs::{DEADLINE, RETENTION, at};
+use super::support::jobs::{DEADLINE, RETENTION, at, spec};
 use super::{Bench, SETTINGS, SLACK, request, with_body, with_key};
 
-fn of_class(retention: u64) -> Accept {
-    Accept {
-        retention: Millis(retention),
+fn of_class(retention: u64) -> NewJob {
+    NewJob {
+        spec: JobSpec {
+            retention: Millis(retention),
+            ..spec()
+        },
         ..request()
     }
 }
@@ -70,7 +73,7 @@ fn an_expired_job_can_be_neither_canceled_nor_purged() {
 #[test]
 fn nothing_is_left_of_a_job_after_its_tombstone_and_the_slack() {
     let mut bench = Bench::new();
-    let id = bench.accept(Accept {
+    let id = bench.accept(NewJob {
         payload: with_body().payload,
         ..with_key("k", "f")
     });
@@ -105,8 +108,8 @@ fn rows_go_class_by_class_and_no_class_waits_for_another() {
     bench.later(RETENTION.0 + SETTINGS.tombstone.0 + SLACK.0);
     bench.ring();
     assert_eq!(bench.count("jobs"), 2);
-    assert_eq!(bench.record(long).status, Status::Succeeded);
-    assert_eq!(bench.record(long_again).status, Status::Succeeded);
+    assert_eq!(bench.record(long).status(), Status::Succeeded);
+    assert_eq!(bench.record(long_again).status(), Status::Succeeded);
     let next = at(RETENTION.0 * 10).plus(SETTINGS.tombstone);
     assert!(bench.shard.wake_at().unwrap() >= next);
 }
@@ -145,7 +148,7 @@ fn the_alarm_for_an_older_row_leaves_a_younger_one_its_tombstone() {
 #[test]
 fn many_rows_go_in_bounded_steps_that_all_make_progress() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..1_000).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..1_000).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     bench.later(DEADLINE.0);
     bench.ring();
@@ -180,11 +183,14 @@ fn many_rows_of_one_class_that_have_gone_hide_none_of_another() {
     let long = of_class(RETENTION.0 * 10);
     let kept = bench.accept(long.clone());
     bench.succeed(kept);
-    bench.accept(Accept {
-        deadline: long.retention,
+    bench.accept(NewJob {
+        spec: JobSpec {
+            deadline: long.spec.retention,
+            ..spec()
+        },
         ..long
     });
-    let group: Vec<Accept> = (0..1_100).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..1_100).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     bench.later(RETENTION.0 * 2);
     bench.ring();
@@ -199,7 +205,7 @@ fn many_rows_of_one_class_that_have_gone_hide_none_of_another() {
 #[test]
 fn a_job_after_many_that_are_forgotten_lives_as_long_as_they_did() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..1_100).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..1_100).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     bench.later(RETENTION.0 * 2);
     bench.ring();
@@ -220,7 +226,7 @@ fn rare_among_many() -> Bench {
     bench.job();
     let long = of_class(RETENTION.0 * 10);
     for _ in 0..12 {
-        let group: Vec<Accept> = (0..1_000).map(|_| long.clone()).collect();
+        let group: Vec<NewJob> = (0..1_000).map(|_| long.clone()).collect();
         bench.shard.accept(&group, bench.now).unwrap();
     }
     bench.job();

@@ -1,9 +1,9 @@
 //! Every statement of every call fails once: either all of a call stands, or nothing.
 
-use raincheck::job::Millis;
-use raincheck::shard::{Accept, Accepted, Claim, Finish, ResultBody, ShardError, SqlError, Value};
+use raincheck::job::{JobSpec, Millis, StoredBody};
+use raincheck::shard::{Accepted, Claim, Finish, NewJob, ShardError, SqlError, Value};
 
-use super::support::jobs::{LEASE, RETENTION};
+use super::support::jobs::{LEASE, RETENTION, spec};
 use super::{Bench, in_bucket, inline, ok, request, with_key, with_object};
 
 /// More statements than any call of these tests runs.
@@ -57,9 +57,12 @@ fn assert_same(found: &[Vec<Value>], expected: &[Vec<Value>], n: u32) {
     );
 }
 
-fn groups() -> [Vec<Accept>; 2] {
-    let other_class = Accept {
-        retention: Millis(RETENTION.0 * 2),
+fn groups() -> [Vec<NewJob>; 2] {
+    let other_class = NewJob {
+        spec: JobSpec {
+            retention: Millis(RETENTION.0 * 2),
+            ..spec()
+        },
         ..request()
     };
     let group = vec![
@@ -126,7 +129,7 @@ fn a_group_that_is_several_statements_is_accepted_whole_or_not_at_all() {
         bench.job();
         bench
     };
-    let group: Vec<Accept> = (0..40).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..40).map(|_| request()).collect();
     fails_at_every_statement(prepare, |bench| {
         bench.shard.accept(&group, bench.now).map(|_| ())
     });
@@ -171,7 +174,7 @@ fn a_claim_is_granted_and_stored_or_neither() {
 fn a_result_is_stored_with_the_end_of_its_job_or_not_at_all() {
     let bodies = [
         inline(b"done"),
-        ResultBody::Object(in_bucket("results/3/x")),
+        StoredBody::Object(in_bucket("results/3/x")),
     ];
     for body in bodies {
         let prepare = || {
@@ -218,7 +221,7 @@ fn a_cancel_is_stored_whole_or_not_at_all() {
 fn a_job_is_purged_whole_or_not_at_all() {
     let prepare = || {
         let mut bench = Bench::new();
-        let accept = Accept {
+        let accept = NewJob {
             key: Some(super::key("a", "1")),
             ..with_object("requests/3/x")
         };

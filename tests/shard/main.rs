@@ -20,12 +20,12 @@ mod ringing;
 mod unreadable;
 mod waking;
 
-use raincheck::job::{BodyRef, JobId, Millis, Outcome, Priority, Record, Secret, UnixMillis};
+use raincheck::job::{BodyRef, JobId, Millis, Outcome, Record, Secret, StoredBody, UnixMillis};
 use raincheck::shard::{
-    Accept, Accepted, Claim, Claimed, Finish, Finished, Found, Grant, KeyClaim, Param, Payload,
-    ResultBody, Settings, Shard, Sql as _, Tick, Value,
+    Accepted, Claim, Claimed, Finish, Finished, Found, Grant, KeyClaim, NewJob, Param, Settings,
+    Shard, Sql as _, Tick, Value,
 };
-use support::jobs::{DEADLINE, EMPTY_SHA256, LEASE, RETENTION, START, object_body, plan};
+use support::jobs::{EMPTY_SHA256, LEASE, RETENTION, START, object_body, spec};
 use support::sqlite::Sqlite;
 
 const SETTINGS: Settings = Settings {
@@ -68,7 +68,7 @@ impl Bench {
     }
 
     /// Takes a job in; its object, if it has one, is announced as it has to be.
-    fn accept(&mut self, request: Accept) -> JobId {
+    fn accept(&mut self, request: NewJob) -> JobId {
         self.announce(&request);
         match self.shard.accept(&[request], self.now).unwrap().pop() {
             Some(Accepted::Created(id, ..)) => id,
@@ -76,8 +76,8 @@ impl Bench {
         }
     }
 
-    fn announce(&mut self, request: &Accept) {
-        if let Payload::Object(body) = &request.payload {
+    fn announce(&mut self, request: &NewJob) {
+        if let Some(StoredBody::Object(body)) = &request.payload {
             let object = body.object.as_deref().unwrap();
             self.shard.intend(object, None, self.now).unwrap();
         }
@@ -114,7 +114,7 @@ impl Bench {
         id: JobId,
         token: u64,
         outcome: Outcome,
-        body: ResultBody,
+        body: StoredBody,
     ) -> Finished {
         let response = matches!(outcome, Outcome::Responded { .. });
         let response = response.then(|| ("{\"head\":1}".to_owned(), body));
@@ -210,8 +210,8 @@ fn ok() -> Outcome {
     }
 }
 
-fn inline(bytes: &[u8]) -> ResultBody {
-    ResultBody::Inline {
+fn inline(bytes: &[u8]) -> StoredBody {
+    StoredBody::Inline {
         bytes: bytes.to_vec(),
         sha256: EMPTY_SHA256.to_owned(),
     }
@@ -222,37 +222,31 @@ fn in_bucket(object: &str) -> BodyRef {
 }
 
 /// A request without key and body; the tests change what they are about.
-fn request() -> Accept {
-    Accept {
+fn request() -> NewJob {
+    NewJob {
         secret: Secret::from_random([9; 16]),
-        rule: "reports".to_owned(),
-        priority: Priority::Normal,
-        plan: plan(),
-        deadline: DEADLINE,
-        retention: RETENTION,
-        delay: Millis(0),
-        owner: String::new(),
+        spec: spec(),
         key: None,
         request: "{\"request\":1}".to_owned(),
-        payload: Payload::Absent,
+        payload: None,
         redrive_of: None,
     }
 }
 
-fn with_body() -> Accept {
-    let payload = Payload::Inline {
+fn with_body() -> NewJob {
+    let payload = StoredBody::Inline {
         bytes: b"body".to_vec(),
         sha256: EMPTY_SHA256.to_owned(),
     };
-    Accept {
-        payload,
+    NewJob {
+        payload: Some(payload),
         ..request()
     }
 }
 
-fn with_object(object: &str) -> Accept {
-    Accept {
-        payload: Payload::Object(in_bucket(object)),
+fn with_object(object: &str) -> NewJob {
+    NewJob {
+        payload: Some(StoredBody::Object(in_bucket(object))),
         ..request()
     }
 }
@@ -266,8 +260,8 @@ fn key(hash: &str, fingerprint: &str) -> KeyClaim {
     }
 }
 
-fn with_key(hash: &str, fingerprint: &str) -> Accept {
-    Accept {
+fn with_key(hash: &str, fingerprint: &str) -> NewJob {
+    NewJob {
         key: Some(key(hash, fingerprint)),
         ..request()
     }

@@ -1,9 +1,9 @@
 //! Bodies in the bucket: none is lost that a record names, none stays that no record names.
 
-use raincheck::job::{FailureCode, Millis, Outcome, Status};
-use raincheck::shard::{Accept, Accepted, ResultBody};
+use raincheck::job::{FailureCode, JobSpec, Millis, Outcome, Status, StoredBody};
+use raincheck::shard::{Accepted, NewJob};
 
-use super::support::jobs::RETENTION;
+use super::support::jobs::{RETENTION, spec};
 use super::{Bench, SETTINGS, in_bucket, ok, with_key, with_object};
 
 const REQUEST: &str = "requests/3/a";
@@ -68,9 +68,12 @@ fn an_object_that_an_accepted_job_names_is_safe() {
 #[test]
 fn the_object_of_a_duplicate_is_an_orphan() {
     let mut bench = Bench::new();
-    let accept = |object: &str| Accept {
+    let accept = |object: &str| NewJob {
         key: with_key("k", "f").key,
-        retention: Millis(RETENTION.0 * 1_000),
+        spec: JobSpec {
+            retention: Millis(RETENTION.0 * 1_000),
+            ..spec()
+        },
         ..with_object(object)
     };
     bench.shard.intend(REQUEST, None, bench.now).unwrap();
@@ -111,7 +114,7 @@ fn success_and_cancel_give_the_request_body_up_at_once_and_failure_keeps_it() {
             due(&mut bench) == [REQUEST],
             expected,
             "{:?}",
-            bench.record(id).status
+            bench.record(id).status()
         );
         assert_eq!(bench.record(id).payload.is_none(), expected);
     }
@@ -123,7 +126,7 @@ fn the_object_of_a_kept_result_is_safe_until_its_job_goes() {
     let id = bench.accept(with_key("k", "f"));
     let (token, _) = bench.claim(id);
     bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
-    let body = ResultBody::Object(in_bucket(RESULT));
+    let body = StoredBody::Object(in_bucket(RESULT));
     assert!(bench.finish_with(id, token, ok(), body).kept);
     assert_eq!(bench.count("sweeps"), 0);
     bench.later(RETENTION.0 + 1_000_000);
@@ -135,12 +138,15 @@ fn the_object_of_a_kept_result_is_safe_until_its_job_goes() {
 fn a_sweep_asks_the_record_before_it_deletes() {
     let mut bench = Bench::new();
     let long = RETENTION.0 * 1_000;
-    let id = bench.accept(Accept {
-        retention: Millis(long),
+    let id = bench.accept(NewJob {
+        spec: JobSpec {
+            retention: Millis(long),
+            ..spec()
+        },
         ..super::request()
     });
     let (token, _) = bench.claim(id);
-    let body = ResultBody::Object(in_bucket(RESULT));
+    let body = StoredBody::Object(in_bucket(RESULT));
     bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
     assert!(bench.finish_with(id, token, ok(), body).kept);
     bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
@@ -150,7 +156,7 @@ fn a_sweep_asks_the_record_before_it_deletes() {
         .unwrap();
     bench.later(SETTINGS.orphan_grace.0);
     assert_eq!(due(&mut bench), ["results/3/other"]);
-    assert_eq!(bench.record(id).status, Status::Succeeded);
+    assert_eq!(bench.record(id).status(), Status::Succeeded);
 }
 
 #[test]
@@ -213,21 +219,24 @@ fn an_object_that_is_being_deleted_is_named_by_nobody() {
 #[test]
 fn a_result_that_is_being_deleted_is_a_result_that_was_not_stored() {
     let mut bench = Bench::new();
-    let id = bench.accept(Accept {
-        deadline: Millis(SETTINGS.orphan_grace.0 * 4),
-        retention: Millis(SETTINGS.orphan_grace.0 * 4),
+    let id = bench.accept(NewJob {
+        spec: JobSpec {
+            deadline: Millis(SETTINGS.orphan_grace.0 * 4),
+            retention: Millis(SETTINGS.orphan_grace.0 * 4),
+            ..spec()
+        },
         ..super::request()
     });
     bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
     bench.later(SETTINGS.orphan_grace.0);
     let (token, _) = bench.claim(id);
     assert_eq!(due(&mut bench), [RESULT]);
-    let body = ResultBody::Object(in_bucket(RESULT));
+    let body = StoredBody::Object(in_bucket(RESULT));
     assert!(!bench.finish_with(id, token, ok(), body).kept);
     let record = bench.record(id);
-    let failure = record.failure.map(|failure| failure.code);
+    let failure = record.failure().map(|failure| failure.code);
     assert_eq!(
-        (record.result, failure),
+        (record.result(), failure),
         (None, Some(FailureCode::ResultNotStored))
     );
 }

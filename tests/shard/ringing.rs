@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use raincheck::job::{JobId, Millis, RowKey, Status, UnixMillis};
+use raincheck::job::{JobId, Millis, RowKey, Status, StoredBody, UnixMillis};
 use raincheck::rpc::ports::Unavailable;
-use raincheck::shard::{Accept, Payload, Send, Shard, ShardError, Sql as _, SqlError};
+use raincheck::shard::{NewJob, Send, Shard, ShardError, Sql as _, SqlError};
 use raincheck::shard_service::alarm::{Alarmed, ring};
 
 use super::support::jobs::{EMPTY_SHA256, LEASE, RETENTION};
@@ -124,7 +124,7 @@ fn rung(bench: Bench) -> (Object, Vec<Send>) {
 fn three_lapsed() -> (Bench, [JobId; 3]) {
     let mut bench = Bench::new();
     let mut accept = request();
-    accept.plan.repeatable = true;
+    accept.spec.plan.repeatable = true;
     let ids = [0; 3].map(|_| bench.accept(accept.clone()));
     for id in ids {
         bench.claim(id);
@@ -182,12 +182,12 @@ fn a_job_whose_change_is_refused_stops_no_other_and_is_looked_at_again() {
     let tick = bench.shard.tick(bench.now, 0);
     assert_eq!(keys(&tick.sends), [first.key, last.key]);
     assert!(tick.fault.is_some());
-    assert_eq!(bench.record(middle).status, Status::Running);
+    assert_eq!(bench.record(middle).status(), Status::Running);
     assert!(bench.shard.wake_at().unwrap() > bench.now, "not at once");
     bench.sql.refused.set(None);
     bench.now = bench.now.plus(Millis(60_000));
     assert!(keys(&bench.tick().sends).contains(&middle.key));
-    assert_eq!(bench.record(middle).status, Status::Queued);
+    assert_eq!(bench.record(middle).status(), Status::Queued);
 }
 
 #[test]
@@ -242,11 +242,11 @@ fn an_expiry_that_is_refused_is_put_off_and_stops_nothing() {
 fn a_shard_that_is_full_gets_its_room_back_by_expiry() {
     let mut bench = Bench::new();
     bench.sql.run("PRAGMA max_page_count = 100", &[]).unwrap();
-    let large = Accept {
-        payload: Payload::Inline {
+    let large = NewJob {
+        payload: Some(StoredBody::Inline {
             bytes: vec![b'x'; 3_000],
             sha256: EMPTY_SHA256.to_owned(),
-        },
+        }),
         ..request()
     };
     // Long names, so that the notes about the objects of expired rows need pages of their own.

@@ -1,7 +1,7 @@
 //! Rows of a later build: left alone, and in nobody's way.
 
 use raincheck::job::{JobId, Status};
-use raincheck::shard::{Accept, Accepted, Claim, Found, Shard, ShardError, Sql as _};
+use raincheck::shard::{Accepted, Claim, Found, NewJob, Shard, ShardError, Sql as _};
 
 use super::support::jobs::{DEADLINE, LEASE, RETENTION};
 use super::{Bench, SETTINGS, request, with_key};
@@ -52,7 +52,7 @@ fn the_shard_opens_over_such_a_row_and_serves_the_others() {
     bench.reopen();
     bench.succeed(first);
     bench.succeed(last);
-    assert_eq!(bench.record(last).status, Status::Succeeded);
+    assert_eq!(bench.record(last).status(), Status::Succeeded);
     assert!(is_unreadable(&bench.shard.read(&middle, bench.now)));
     assert!(bench.job().key > last.key);
 }
@@ -65,7 +65,7 @@ fn the_alarm_goes_past_such_a_row_and_does_not_ring_for_it_without_end() {
     let tick = bench.tick();
     assert_eq!(tick.unreadable, 1);
     for id in [first, last] {
-        assert_eq!(bench.record(id).status, Status::Failed);
+        assert_eq!(bench.record(id).status(), Status::Failed);
     }
     assert!(bench.shard.wake_at().unwrap() >= bench.now.plus(SETTINGS.patience));
     assert_eq!(state_of(&bench, middle), newer);
@@ -90,7 +90,7 @@ fn the_row_waits_for_its_build_and_then_goes_on() {
     bench.overwrite(middle, &ours);
     bench.reopen();
     bench.succeed(middle);
-    assert_eq!(bench.record(middle).status, Status::Succeeded);
+    assert_eq!(bench.record(middle).status(), Status::Succeeded);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn expiry_leaves_such_rows_and_takes_the_others_around_them() {
 #[test]
 fn a_page_full_of_such_rows_does_not_make_the_alarm_ring_without_progress() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..300).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..300).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     let newer = "UPDATE jobs SET active = 0, state = replace(state, '\"v\":1', '\"v\":200')";
     bench.sql.run(newer, &[]).unwrap();
@@ -121,7 +121,7 @@ fn a_page_full_of_such_rows_does_not_make_the_alarm_ring_without_progress() {
 #[test]
 fn such_a_row_on_a_full_page_does_not_make_the_rows_behind_the_page_wait() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..300).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..300).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     let newer = "UPDATE jobs SET state = replace(state, '\"v\":1', '\"v\":200') WHERE key = 7";
     bench.sql.run(newer, &[]).unwrap();
@@ -158,8 +158,8 @@ fn a_row_that_is_no_json_is_treated_the_same() {
     bench.reopen();
     bench.later(DEADLINE.0);
     bench.ring();
-    assert_eq!(bench.record(first).status, Status::Failed);
-    assert_eq!(bench.record(last).status, Status::Failed);
+    assert_eq!(bench.record(first).status(), Status::Failed);
+    assert_eq!(bench.record(last).status(), Status::Failed);
     assert_eq!(state_of(&bench, middle), "{");
 }
 

@@ -1,16 +1,19 @@
 //! The schedule: what becomes due, when, and how often a message is sent again.
 
-use raincheck::job::{Millis, Outcome, Refusal, Status};
-use raincheck::shard::{Accept, Claim, Claimed, Finish};
+use raincheck::job::{JobSpec, Millis, Outcome, Refusal, Status};
+use raincheck::shard::{Claim, Claimed, Finish, NewJob};
 
-use super::support::jobs::{DEADLINE, LEASE, at};
+use super::support::jobs::{DEADLINE, LEASE, at, spec};
 use super::{Bench, SETTINGS, ok, request};
 
-fn long_lived() -> Accept {
+fn long_lived() -> NewJob {
     let retention = Millis(1_000_000_000);
-    Accept {
-        deadline: retention,
-        retention,
+    NewJob {
+        spec: JobSpec {
+            deadline: retention,
+            retention,
+            ..spec()
+        },
         ..request()
     }
 }
@@ -59,7 +62,7 @@ fn a_claim_starts_the_patience_anew() {
     }
     let (token, _) = bench.claim(id);
     bench.finish(id, token, Outcome::Unreachable);
-    let due = bench.record(id).due;
+    let due = bench.record(id).due().unwrap();
     assert_eq!(bench.shard.wake_at(), Some(due.plus(SETTINGS.patience)));
 }
 
@@ -67,14 +70,14 @@ fn a_claim_starts_the_patience_anew() {
 fn a_job_whose_consumer_is_lost_is_settled_when_its_lease_ends() {
     let mut bench = Bench::new();
     let mut accept = request();
-    accept.plan.repeatable = true;
+    accept.spec.plan.repeatable = true;
     let id = bench.accept(accept);
     bench.claim(id);
     assert_eq!(bench.shard.wake_at(), Some(at(LEASE.0)));
     bench.now = at(LEASE.0);
     let sends = bench.tick().sends;
     assert_eq!((sends.len(), sends[0].delay), (1, Millis(1_000)));
-    assert_eq!(bench.record(id).status, Status::Queued);
+    assert_eq!(bench.record(id).status(), Status::Queued);
 }
 
 #[test]
@@ -96,8 +99,11 @@ fn a_renewed_lease_moves_the_alarm() {
 #[test]
 fn a_message_that_comes_too_early_asks_for_another_in_time() {
     let mut bench = Bench::new();
-    let id = bench.accept(Accept {
-        delay: Millis(20_000),
+    let id = bench.accept(NewJob {
+        spec: JobSpec {
+            delay: Millis(20_000),
+            ..spec()
+        },
         ..request()
     });
     bench.later(5_000);
@@ -118,8 +124,11 @@ fn a_message_that_comes_too_early_asks_for_another_in_time() {
 fn a_message_that_no_queue_could_hold_back_so_long_is_left_to_the_alarm() {
     let longest = Millis::from_secs(12 * 3600);
     let mut bench = Bench::new();
-    let id = bench.accept(Accept {
-        delay: Millis(longest.0 + 1),
+    let id = bench.accept(NewJob {
+        spec: JobSpec {
+            delay: Millis(longest.0 + 1),
+            ..spec()
+        },
         ..long_lived()
     });
     let claim = Claim {
@@ -202,7 +211,7 @@ fn a_restart_rebuilds_the_schedule_from_the_rows() {
 #[test]
 fn a_start_reads_the_active_rows_page_by_page_and_schedules_them_all() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..2_000).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..2_000).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     let wake = bench.shard.wake_at();
     bench.sql.rows_at_once.set(0);
@@ -218,7 +227,7 @@ fn a_start_reads_the_active_rows_page_by_page_and_schedules_them_all() {
 #[test]
 fn one_alarm_looks_at_a_bounded_number_of_jobs_and_the_next_takes_the_rest() {
     let mut bench = Bench::new();
-    let group: Vec<Accept> = (0..600).map(|_| request()).collect();
+    let group: Vec<NewJob> = (0..600).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
     bench.later(DEADLINE.0);
     let mut left = Vec::new();
@@ -232,14 +241,17 @@ fn one_alarm_looks_at_a_bounded_number_of_jobs_and_the_next_takes_the_rest() {
 #[test]
 fn every_active_job_has_a_wake_up_by_its_deadline() {
     let mut bench = Bench::new();
-    let id = bench.accept(Accept {
-        delay: Millis(DEADLINE.0 - 1),
+    let id = bench.accept(NewJob {
+        spec: JobSpec {
+            delay: Millis(DEADLINE.0 - 1),
+            ..spec()
+        },
         ..request()
     });
     assert_eq!(bench.shard.wake_at(), Some(at(DEADLINE.0)));
     bench.now = at(DEADLINE.0);
     bench.ring();
-    assert_eq!(bench.record(id).status, Status::Failed);
+    assert_eq!(bench.record(id).status(), Status::Failed);
 }
 
 #[test]
@@ -249,11 +261,11 @@ fn a_clock_that_goes_back_only_delays() {
     bench.claim(id);
     bench.now = at(0).minus(Millis(3_600_000));
     assert!(bench.tick().sends.is_empty());
-    assert_eq!(bench.record(id).status, Status::Running);
+    assert_eq!(bench.record(id).status(), Status::Running);
     bench.now = at(LEASE.0);
     bench.tick();
     assert_eq!(
-        bench.record(id).status,
+        bench.record(id).status(),
         Status::Failed,
         "unknown, and not repeatable"
     );
@@ -263,7 +275,7 @@ fn a_clock_that_goes_back_only_delays() {
 fn a_late_report_of_a_lost_consumer_changes_nothing() {
     let mut bench = Bench::new();
     let mut accept = request();
-    accept.plan.repeatable = true;
+    accept.spec.plan.repeatable = true;
     let id = bench.accept(accept);
     let (old, _) = bench.claim(id);
     bench.now = at(LEASE.0);

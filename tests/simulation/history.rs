@@ -215,13 +215,13 @@ impl Event {
             Event::Claim { job, token } => write!(f, "{job:?} claim token={token:x}"),
             Event::Stored { job, record } => write!(
                 f,
-                "{job:?} stored {:?} version={} attempt={} due={} lease={:?} failure={:?}",
-                record.status,
+                "{job:?} stored {:?} version={} attempt={} due={:?} lease={:?} failure={:?}",
+                record.status(),
                 record.version,
                 record.attempt,
-                record.due.0,
-                record.lease.map(|lease| (lease.token, lease.ends.0)),
-                record.failure.map(|failure| failure.code),
+                record.due().map(|due| due.0),
+                record.lease().map(|lease| (lease.token, lease.ends.0)),
+                record.failure().map(|failure| failure.code),
             ),
             Event::Erased { job } => write!(f, "{job:?} erased"),
             Event::Origin(call) => write!(

@@ -14,7 +14,7 @@ use raincheck::rpc::Reply;
 use raincheck::rpc::call::{CALL_VERSION, Call, ClaimCall, Envelope, PayloadCall};
 use raincheck::rpc::ports::CallBody;
 use raincheck::shard::{Settings, Shard, ShardError, Sql as _};
-use raincheck::shard_service::{Handled, Waiting, handle, handle_group};
+use raincheck::shard_service::{GroupedCall, Handled, handle, handle_group};
 
 use super::body::Body;
 use super::crossing::Crash;
@@ -49,7 +49,7 @@ pub struct ShardHost {
     pub(super) pid: Cell<Pid>,
     pub(super) shard: RefCell<Option<Shard<Watched>>>,
     pub(super) alarm: Cell<Option<UnixMillis>>,
-    group: RefCell<Vec<Waiting<Caller>>>,
+    group: RefCell<Vec<GroupedCall<Caller>>>,
     arriving: Cell<usize>,
     /// The alarm's handler runs.
     pub(super) ringing: Cell<bool>,
@@ -289,7 +289,7 @@ impl ShardHost {
         let asked = self.asked(&call);
         let position = {
             let mut group = self.group.borrow_mut();
-            group.push(Waiting {
+            group.push(GroupedCall {
                 call,
                 body,
                 caller: Caller { asked, answer },

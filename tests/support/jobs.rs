@@ -1,7 +1,8 @@
 //! Records and plans to start from. Tests change what they are about.
 
 use raincheck::job::{
-    Backoff, BodyRef, Lease, Millis, Plan, Priority, RECORD_VERSION, Record, Status, UnixMillis,
+    Backoff, BodyRef, JobSpec, Lease, Millis, Plan, Priority, RECORD_VERSION, Record, State,
+    UnixMillis,
 };
 
 /// When the records of the tests are accepted: a round number, so that sums can be read.
@@ -61,29 +62,34 @@ pub fn object_body(object: &str, len: u64) -> BodyRef {
     }
 }
 
+/// What the tests' records were accepted as.
+pub fn spec() -> JobSpec {
+    JobSpec {
+        rule: "reports".to_owned(),
+        origin: String::new(),
+        priority: Priority::Normal,
+        plan: plan(),
+        deadline: DEADLINE,
+        retention: RETENTION,
+        delay: Millis(0),
+        owner: String::new(),
+    }
+}
+
 /// A record as it stands right after it was accepted.
 pub fn queued() -> Record {
     Record {
         v: RECORD_VERSION,
-        status: Status::Queued,
         version: 1,
-        rule: "reports".to_owned(),
-        priority: Priority::Normal,
+        spec: spec(),
         created: START,
         updated: START,
         started: None,
-        finished: None,
-        deadline: START.plus(DEADLINE),
         expires: START.plus(RETENTION),
-        due: START,
         attempt: 0,
-        lease: None,
-        plan: plan(),
-        owner: String::new(),
         key: None,
         payload: Some(inline_body(4)),
-        result: None,
-        failure: None,
+        state: State::Queued { due: START },
         history: Vec::new(),
         dead_letters: 0,
         redrive_of: None,
@@ -92,16 +98,16 @@ pub fn queued() -> Record {
 
 /// A record whose first attempt is under way, under the lease [`TOKEN`].
 pub fn running() -> Record {
+    let lease = Lease {
+        token: TOKEN,
+        began: START,
+        ends: START.plus(LEASE),
+    };
     Record {
-        status: Status::Running,
         version: 2,
         attempt: 1,
         started: Some(START),
-        lease: Some(Lease {
-            token: TOKEN,
-            began: START,
-            ends: START.plus(LEASE),
-        }),
+        state: State::Running { lease },
         ..queued()
     }
 }

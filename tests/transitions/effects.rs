@@ -21,11 +21,11 @@ fn a_report_says_once_whether_its_response_is_kept_and_nothing_else_does() {
         match event(event_name) {
             Event::Finish { .. } => {
                 assert_eq!(kept + dropped, 1, "{name}");
-                let ends = step.refused.is_none() && step.record.status.is_terminal();
+                let ends = step.refused.is_none() && step.record.status().is_terminal();
                 let is_response = event_name != "lost";
                 assert_eq!(kept == 1, ends && is_response, "{name} gives {cell}");
                 assert_eq!(
-                    step.record.result.is_some() && !before.status.is_terminal(),
+                    step.record.result().is_some() && !before.status().is_terminal(),
                     kept == 1
                 );
             }
@@ -40,8 +40,8 @@ fn the_payload_goes_with_success_and_cancel_and_stays_for_a_redrive_after_failur
         let (before, now) = state(state_name);
         let step = step(&before, &event(event_name), now);
         let dropped = counted(&step.effects, |effect| *effect == Effect::DropPayload);
-        let ends_now = step.record.status.is_terminal() && !before.status.is_terminal();
-        let expected = usize::from(ends_now && step.record.status != Status::Failed);
+        let ends_now = step.record.status().is_terminal() && !before.status().is_terminal();
+        let expected = usize::from(ends_now && step.record.status() != Status::Failed);
         assert_eq!(dropped, expected, "{state_name} + {event_name}");
     }
 }
@@ -59,12 +59,16 @@ fn a_job_that_goes_back_to_the_queue_gets_a_message_for_when_it_is_due() {
                 _ => None,
             })
             .collect();
-        let retried = before.status == Status::Running && step.record.status == Status::Queued;
-        let revived = event_name == "dead" && step.record.status == Status::Queued;
+        let retried = before.status() == Status::Running && step.record.status() == Status::Queued;
+        let revived = event_name == "dead" && step.record.status() == Status::Queued;
         let name = format!("{state_name} + {event_name}");
         assert_eq!(delays.is_empty(), !(retried || revived), "{name}");
         for delay in delays {
-            assert_eq!(now.plus(delay), step.record.due.max(now), "{name}");
+            assert_eq!(
+                Some(now.plus(delay)),
+                step.record.due().map(|due| due.max(now)),
+                "{name}"
+            );
         }
     }
 }
@@ -72,7 +76,7 @@ fn a_job_that_goes_back_to_the_queue_gets_a_message_for_when_it_is_due() {
 #[test]
 fn a_claim_counts_an_attempt_and_holds_its_token_until_the_lease_ends() {
     let granted = step(&queued(), &claim(), at(500)).record;
-    let lease = granted.lease.unwrap();
+    let lease = granted.lease().unwrap();
     assert_eq!(granted.attempt, 1);
     assert_eq!(granted.started, Some(at(500)));
     assert_eq!(
@@ -127,7 +131,7 @@ fn a_job_that_never_ran_has_no_history() {
             .is_empty()
     );
     assert!(
-        step(&queued(), &Event::Elapsed, queued().deadline)
+        step(&queued(), &Event::Elapsed, queued().deadline())
             .record
             .history
             .is_empty()
@@ -137,8 +141,8 @@ fn a_job_that_never_ran_has_no_history() {
 #[test]
 fn the_history_keeps_the_latest_attempts_and_stays_bounded() {
     let mut record = queued();
-    record.plan.attempts = 100;
-    record.deadline = at(10_000_000);
+    record.spec.plan.attempts = 100;
+    record.spec.deadline = Millis(10_000_000);
     let mut now = 0;
     for _ in 0..60 {
         now += 10_000;

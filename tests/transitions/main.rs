@@ -67,6 +67,6 @@ fn ended(status: Status) -> Record {
         Status::Queued | Status::Running => panic!("{status:?} is no end"),
     };
     let step = step(&support::jobs::running(), &event, support::jobs::at(500));
-    assert_eq!(step.record.status, status);
+    assert_eq!(step.record.status(), status);
     step.record
 }

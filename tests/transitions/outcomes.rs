@@ -140,15 +140,15 @@ fn a_success_listed_for_retry_stays_a_success() {
 #[test]
 fn the_response_that_exhausts_the_attempts_becomes_the_result() {
     let mut record = running();
-    record.attempt = record.plan.attempts;
+    record.attempt = record.spec.plan.attempts;
     let step = step(&record, &finish(responded(503)), at(1));
-    assert_eq!(step.record.status, Status::Failed);
-    let failure = step.record.failure.unwrap();
+    assert_eq!(step.record.status(), Status::Failed);
+    let failure = step.record.failure().unwrap();
     assert_eq!(
         (failure.code, failure.status),
         (FailureCode::OriginError, Some(503))
     );
-    assert!(step.record.result.is_some());
+    assert!(step.record.result().is_some());
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_failure_without_a_response_has_no_result_even_if_one_is_sent_along() {
         result: Some(super::support::jobs::inline_body(2)),
     };
     let step = step(&running(), &report, at(1));
-    assert_eq!(step.record.result, None);
+    assert_eq!(step.record.result(), None);
     assert_eq!(step.effects, [raincheck::job::Effect::DropResult]);
 }
 

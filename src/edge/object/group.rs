@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use worker::web_sys::Response;
 
 use crate::rpc::call::Call;
-use crate::shard_service::{Handled, Waiting, handle_group};
+use crate::shard_service::{GroupedCall, Handled, handle_group};
 
 use super::super::glue;
 use super::super::ports::{now, random, response};
@@ -54,7 +54,7 @@ impl Answer {
 impl Inner {
     /// Puts a call into the group that is being gathered; it is answered with the group's commit.
     pub(super) fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) {
-        self.group.borrow_mut().push(Waiting {
+        self.group.borrow_mut().push(GroupedCall {
             call,
             body,
             caller: answer,
@@ -102,7 +102,7 @@ impl Inner {
         self.gather_on(size);
     }
 
-    fn commit(&self, group: Vec<Waiting<Answer>>, mut answer: impl FnMut(Answer, Handled)) {
+    fn commit(&self, group: Vec<GroupedCall<Answer>>, mut answer: impl FnMut(Answer, Handled)) {
         if let Some(shard) = self.shard.borrow_mut().as_mut() {
             return handle_group(shard, group, now(), &mut random, answer);
         }

@@ -22,7 +22,7 @@ use crate::rpc::call::{CALL_VERSION, Call, Envelope};
 use crate::rpc::message::{batches, pack};
 use crate::shard::{Ended, Send, Shard, ShardError};
 use crate::shard_service::alarm::sooner;
-use crate::shard_service::{Handled, Waiting, handle};
+use crate::shard_service::{GroupedCall, Handled, handle};
 
 use super::bindings::Bindings;
 use super::glue;
@@ -43,7 +43,7 @@ struct Inner {
     shard: RefCell<Option<Shard<ObjectSql>>>,
     /// When the standing alarm rings, as far as is known.
     alarm: Cell<Option<UnixMillis>>,
-    group: RefCell<Vec<Waiting<Answer>>>,
+    group: RefCell<Vec<GroupedCall<Answer>>>,
     /// Somebody may wait for a job to end. Looked up at the start, since they outlive the memory.
     watched: Cell<bool>,
     /// A commit is under way; what gathers meanwhile is committed after it.

@@ -71,7 +71,7 @@ impl Check {
                 format!("#{op}: a receipt for {job:?}, which was never stored"),
             );
         };
-        if !erased && !record.status.is_terminal() && alarm.is_none() {
+        if !erased && !record.status().is_terminal() && alarm.is_none() {
             self.fail(
                 "I2",
                 format!("#{op}: a receipt for {job:?}, and no wake-up"),
@@ -85,7 +85,7 @@ impl Check {
                 format!("#{op}: a receipt for {job:?}, which is another request's"),
             );
         }
-        if wish.repeatable != record.plan.repeatable {
+        if wish.repeatable != record.spec.plan.repeatable {
             self.fail("I9", format!("{job:?}: whether repeating is safe was lost"));
         }
     }
@@ -98,7 +98,7 @@ impl Check {
         let ended = known
             .record
             .as_ref()
-            .is_some_and(|record| record.status.is_terminal());
+            .is_some_and(|record| record.status().is_terminal());
         let floor = known.told;
         self.asked.insert(
             op,
@@ -151,10 +151,10 @@ impl Check {
         }
         self.found(op, &question, status);
         if made.is_some() {
-            if record.status != Status::Failed {
+            if record.status() != Status::Failed {
                 self.fail(
                     "I3",
-                    format!("#{op}: {job:?} was redriven as {:?}", record.status),
+                    format!("#{op}: {job:?} was redriven as {:?}", record.status()),
                 );
             }
             return;
@@ -206,7 +206,7 @@ impl Check {
             }
             // A canceled job's result is gone for good, which is 410 too.
             410 if self.latest < record.expires.0
-                && !(question.ask == Ask::Result && record.status == Status::Canceled) =>
+                && !(question.ask == Ask::Result && record.status() == Status::Canceled) =>
             {
                 self.fail(
                     "I1",
@@ -216,8 +216,8 @@ impl Check {
             // The result of a failed job without a response is the problem that says so.
             503 if question.calm
                 && !(question.ask == Ask::Result
-                    && record.status == Status::Failed
-                    && record.result.is_none()) =>
+                    && record.status() == Status::Failed
+                    && record.result().is_none()) =>
             {
                 self.fail(
                     "I1",
@@ -234,7 +234,9 @@ impl Check {
         let Some(record) = known.record.clone() else {
             return;
         };
-        let Some(result) = &record.result else { return };
+        let Some(result) = record.result() else {
+            return;
+        };
         if matches!(status, 404 | 410 | 503) || (status == 202 && !question.ended) {
             return;
         }

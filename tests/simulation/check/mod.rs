@@ -121,11 +121,10 @@ impl Check {
         let keeper = self.jobs.iter().find(|(_, known)| {
             let record = known.record.as_ref().filter(|_| !known.erased);
             record.is_some_and(|record| {
-                let names = |body: &Option<raincheck::job::BodyRef>| {
-                    body.as_ref()
-                        .is_some_and(|body| body.object.as_deref() == Some(key))
+                let names = |body: Option<&raincheck::job::BodyRef>| {
+                    body.is_some_and(|body| body.object.as_deref() == Some(key))
                 };
-                names(&record.payload) || names(&record.result)
+                names(record.payload.as_ref()) || names(record.result())
             })
         });
         if let Some((job, _)) = keeper {
@@ -169,10 +168,12 @@ pub fn unsettled(world: &World, grace: u64) -> Vec<((u16, u64), Violation)> {
             let Ok(record) = serde_json::from_str::<Record>(state) else {
                 continue;
             };
-            if record.deadline.0 + grace <= now {
+            if record.deadline().0 + grace <= now {
                 let text = format!(
                     "({}, {:?}) is still {:?}",
-                    shard.number, row[0], record.status
+                    shard.number,
+                    row[0],
+                    record.status()
                 );
                 let key = row[0].int().unwrap_or_default();
                 violations.push(((shard.number, key), Violation { rule: "I1", text }));
@@ -254,7 +255,7 @@ pub fn count(entries: &[Entry], tally: &mut BTreeMap<&'static str, u64>) {
             Event::Erased { job } if purges.contains(job) => see("purged"),
             Event::Erased { .. } => see("expired"),
             Event::Report { job, token, .. } => {
-                let lease = last.get(job).and_then(|record| record.lease);
+                let lease = last.get(job).and_then(|record| record.lease());
                 if lease.is_none_or(|lease| lease.token != *token) {
                     see("stale report");
                 }
@@ -273,31 +274,30 @@ pub fn count(entries: &[Entry], tally: &mut BTreeMap<&'static str, u64>) {
 
 fn sights(before: Option<&Record>, record: &Record, clock: u64) -> Vec<&'static str> {
     let mut seen = Vec::new();
-    let large = |body: &Option<raincheck::job::BodyRef>| {
-        body.as_ref().is_some_and(|body| body.object.is_some())
-    };
+    let large =
+        |body: Option<&raincheck::job::BodyRef>| body.is_some_and(|body| body.object.is_some());
     let Some(before) = before else {
         seen.push("accepted");
-        if large(&record.payload) {
+        if large(record.payload.as_ref()) {
             seen.push("large payload");
         }
         return seen;
     };
-    match record.status {
+    match record.status() {
         Status::Succeeded => seen.push("succeeded"),
         Status::Failed => seen.push("failed"),
         Status::Canceled => seen.push("canceled"),
-        Status::Queued if before.status == Status::Running => seen.push("retried"),
-        Status::Running if before.status == Status::Running => seen.push("renewed"),
+        Status::Queued if before.status() == Status::Running => seen.push("retried"),
+        Status::Running if before.status() == Status::Running => seen.push("renewed"),
         _ => {}
     }
-    if before.lease.is_some_and(|lease| lease.ends.0 <= clock) {
+    if before.lease().is_some_and(|lease| lease.ends.0 <= clock) {
         seen.push("lapsed");
     }
-    if large(&record.result) {
+    if large(record.result()) {
         seen.push("large result");
     }
-    match record.failure.map(|failure| failure.code) {
+    match record.failure().map(|failure| failure.code) {
         Some(FailureCode::DeadlineExceeded) => seen.push("deadline"),
         Some(FailureCode::OutcomeUnknown) => seen.push("outcome unknown"),
         _ => {}

@@ -30,8 +30,8 @@ impl Check {
         let known = self.jobs.entry(job).or_default();
         let before = known.record.replace(Rc::clone(record));
         let (erased, claim) = (known.erased, known.claim);
-        if let Some(other) = known.versions.insert(record.version, record.status)
-            && other != record.status
+        if let Some(other) = known.versions.insert(record.version, record.status())
+            && other != record.status()
         {
             let text = format!("{job:?}: version {} has two states", record.version);
             self.fail("I4", text);
@@ -46,8 +46,8 @@ impl Check {
     }
 
     fn first(&mut self, job: Job, record: &Record) {
-        if record.status != Status::Queued || record.attempt != 0 {
-            self.fail("I4", format!("{job:?} began as {:?}", record.status));
+        if record.status() != Status::Queued || record.attempt != 0 {
+            self.fail("I4", format!("{job:?} began as {:?}", record.status()));
         }
         if let Some(object) = record.payload.as_ref().and_then(|body| body.object.clone())
             && !self.objects.contains(&object)
@@ -72,23 +72,24 @@ impl Check {
     }
 
     fn next(&mut self, job: Job, before: &Record, after: &Record, claim: Option<u64>, clock: u64) {
-        if before.status.is_terminal() && before != after {
+        if before.status().is_terminal() && before != after {
             self.fail(
                 "I3",
-                format!("{job:?} changed after it ended as {:?}", before.status),
+                format!("{job:?} changed after it ended as {:?}", before.status()),
             );
             return;
         }
-        if !may_follow(before.status, after.status) {
+        if !may_follow(before.status(), after.status()) {
             self.fail(
                 "I4",
                 format!(
                     "{job:?} went from {:?} to {:?}",
-                    before.status, after.status
+                    before.status(),
+                    after.status()
                 ),
             );
         }
-        let moved = before.status != after.status || before.attempt != after.attempt;
+        let moved = before.status() != after.status() || before.attempt != after.attempt;
         if after.version < before.version || (moved && after.version == before.version) {
             let text = format!(
                 "{job:?}: version {} after {}",
@@ -98,35 +99,35 @@ impl Check {
         }
         if after.attempt != before.attempt {
             self.began(job, before, after, claim, clock);
-        } else if before.status == Status::Running && after.status != Status::Running {
+        } else if before.status() == Status::Running && after.status() != Status::Running {
             self.concluded(job, before, after, clock);
-        } else if before.status == Status::Queued && after.status == Status::Succeeded {
+        } else if before.status() == Status::Queued && after.status() == Status::Succeeded {
             self.fail("I8", format!("{job:?} succeeded without an attempt"));
         }
-        if after.status.is_terminal() {
+        if after.status().is_terminal() {
             self.ended(job, after, clock);
         }
     }
 
     /// I7: an attempt began.
     fn began(&mut self, job: Job, before: &Record, after: &Record, claim: Option<u64>, clock: u64) {
-        if after.attempt != before.attempt + 1 || after.attempt > after.plan.attempts {
+        if after.attempt != before.attempt + 1 || after.attempt > after.spec.plan.attempts {
             let text = format!(
                 "{job:?}: attempt {} of {}",
-                after.attempt, after.plan.attempts
+                after.attempt, after.spec.plan.attempts
             );
             self.fail("I7", text);
         }
-        if clock >= before.deadline.0 || (before.status == Status::Queued && clock < before.due.0) {
+        if clock >= before.deadline().0 || before.due().is_some_and(|due| clock < due.0) {
             self.fail(
                 "I7",
                 format!("{job:?}: an attempt began before it was due or after the deadline"),
             );
         }
-        if before.lease.is_some_and(|lease| clock < lease.ends.0) {
+        if before.lease().is_some_and(|lease| clock < lease.ends.0) {
             self.fail("I8", format!("{job:?}: claimed under a lease that stands"));
         }
-        if after.lease.map(|lease| lease.token) != claim {
+        if after.lease().map(|lease| lease.token) != claim {
             self.fail(
                 "I8",
                 format!("{job:?}: the lease has a token that nobody asked for"),
@@ -136,25 +137,26 @@ impl Check {
 
     /// I8: an attempt under way came to its end.
     fn concluded(&mut self, job: Job, before: &Record, after: &Record, clock: u64) {
-        let lease = before.lease;
-        let in_time = clock < before.deadline.0 && lease.is_some_and(|lease| clock < lease.ends.0);
+        let lease = before.lease();
+        let in_time =
+            clock < before.deadline().0 && lease.is_some_and(|lease| clock < lease.ends.0);
         let reported = self.report.as_ref().is_some_and(|report| {
             report.job == job && lease.is_some_and(|lease| lease.token == report.token)
         });
-        let by_report = matches!(after.status, Status::Succeeded) || after.result.is_some();
+        let by_report = matches!(after.status(), Status::Succeeded) || after.result().is_some();
         if by_report && !(in_time && reported) {
             self.fail(
                 "I8",
                 format!("{job:?}: a completion counted without its lease"),
             );
         }
-        if in_time && !reported && after.status != Status::Canceled {
+        if in_time && !reported && after.status() != Status::Canceled {
             self.fail(
                 "I8",
                 format!("{job:?}: the attempt ended although its lease stands"),
             );
         }
-        let object = after.result.as_ref().and_then(|body| body.object.clone());
+        let object = after.result().and_then(|body| body.object.clone());
         if object.is_some()
             && object
                 != self
@@ -164,8 +166,8 @@ impl Check {
         {
             self.fail("I8", format!("{job:?}: the result is another attempt's"));
         }
-        let ambiguous = !in_time && clock < before.deadline.0;
-        if ambiguous && !before.plan.repeatable && after.status == Status::Queued {
+        let ambiguous = !in_time && clock < before.deadline().0;
+        if ambiguous && !before.spec.plan.repeatable && after.status() == Status::Queued {
             self.fail(
                 "I9",
                 format!("{job:?}: a lost attempt is repeated though that is not safe"),
@@ -182,7 +184,7 @@ impl Check {
             .find(|call| call.attempt == after.attempt)
             .cloned();
         let acted = call.as_ref().is_some_and(|call| call.acted);
-        if let Some(object) = after.result.as_ref().and_then(|body| body.object.clone())
+        if let Some(object) = after.result().and_then(|body| body.object.clone())
             && !self.objects.contains(&object)
         {
             self.fail(
@@ -190,15 +192,15 @@ impl Check {
                 format!("{job:?} ended with a result that is not stored"),
             );
         }
-        if after.status == Status::Succeeded && after.result.is_none() {
+        if after.status() == Status::Succeeded && after.result().is_none() {
             self.fail("I10", format!("{job:?} succeeded without a result"));
         }
-        if let Some(result) = &after.result {
+        if let Some(result) = after.result() {
             let honest = call.as_ref().is_some_and(|call| {
                 let succeeded = call.status < 400;
                 call.complete
                     && call.answer == result.sha256
-                    && succeeded == (after.status == Status::Succeeded)
+                    && succeeded == (after.status() == Status::Succeeded)
             });
             if !honest {
                 self.fail(
@@ -207,11 +209,11 @@ impl Check {
                 );
             }
         }
-        let failure = after.failure.map(|failure| failure.code);
-        if (after.status == Status::Failed) != failure.is_some() {
+        let failure = after.failure().map(|failure| failure.code);
+        if (after.status() == Status::Failed) != failure.is_some() {
             self.fail(
                 "I3",
-                format!("{job:?} is {:?} with {failure:?}", after.status),
+                format!("{job:?} is {:?} with {failure:?}", after.status()),
             );
         }
         match failure {
@@ -221,7 +223,7 @@ impl Check {
                     format!("{job:?} says that nothing was sent, but the origin acted"),
                 );
             }
-            Some(FailureCode::DeadlineExceeded) if clock < after.deadline.0 => {
+            Some(FailureCode::DeadlineExceeded) if clock < after.deadline().0 => {
                 self.fail(
                     "I7",
                     format!("{job:?} failed by a deadline that has not passed"),
@@ -238,7 +240,7 @@ impl Check {
         known.erased = true;
         let Some(record) = record else { return };
         let forgotten = clock >= record.expires.0;
-        let rightly = forgotten || (purged && record.status.is_terminal());
+        let rightly = forgotten || (purged && record.status().is_terminal());
         if !rightly {
             self.fail("I1", format!("{job:?} was erased before its expiry"));
         }
@@ -282,10 +284,10 @@ impl Check {
                 format!("{job:?}: attempt {} was sent twice", call.attempt),
             );
         }
-        if earlier.len() >= usize::try_from(record.plan.attempts).unwrap_or(usize::MAX) {
+        if earlier.len() >= usize::try_from(record.spec.plan.attempts).unwrap_or(usize::MAX) {
             self.fail("I7", format!("{job:?}: more requests than attempts"));
         }
-        if !record.plan.repeatable && earlier.iter().any(|other| other.acted) {
+        if !record.spec.plan.repeatable && earlier.iter().any(|other| other.acted) {
             self.fail(
                 "I9",
                 format!("{job:?}: the origin may act twice though that is not safe"),
