@@ -186,7 +186,7 @@ fn many_rows_of_one_class_that_have_gone_hide_none_of_another() {
     bench.accept(NewJob {
         spec: JobSpec {
             deadline: long.spec.retention,
-            ..spec()
+            ..long.spec
         },
         ..long
     });
