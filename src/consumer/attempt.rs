@@ -153,7 +153,12 @@ async fn receive<P: Back>(
         }
         _ => Received::Inline(Vec::new()),
     };
-    let headers = response_to_store(headers);
+    let length = headers.get("content-length").map(str::to_owned);
+    let mut headers = response_to_store(headers);
+    if let Some(length) = length.filter(|_| is_head) {
+        // The only way to know it: no content tells.
+        headers.push("content-length", length);
+    }
     if headers.len_bytes() > HEADERS_MAX {
         return Report::of(Outcome::TooLarge);
     }
@@ -166,6 +171,7 @@ async fn receive<P: Back>(
         status,
         headers,
         length_unverified,
+        to_head: is_head,
     };
     Report {
         outcome: Outcome::Responded {

@@ -127,24 +127,21 @@ function unpackedResponse(packed) {
 }
 
 /**
- * Waits until a shard tells that a job has ended, at most so long. The wait costs the shard nothing:
+ * Waits until a shard tells that a job has ended, or until the signal. The wait costs the shard nothing:
  * its end of the WebSocket hibernates.
  */
-export async function untilEnded(namespace, name, call, millis) {
+export async function untilEnded(namespace, name, call, signal) {
   const stub = namespace.get(namespace.idFromName(name));
-  const response = await stub.fetch(SHARD, { headers: { "raincheck-call": call, upgrade: "websocket" } });
-  const socket = response.webSocket;
+  const headers = { "raincheck-call": call, upgrade: "websocket" };
+  const { webSocket: socket } = await stub.fetch(SHARD, { headers, signal });
   if (!socket) return;
   socket.accept();
-  await new Promise((resolve) => {
-    const timer = setTimeout(resolve, millis);
-    for (const event of ["message", "close", "error"]) {
-      socket.addEventListener(event, () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    }
-  });
+  if (!signal.aborted) {
+    await new Promise((resolve) => {
+      signal.addEventListener("abort", resolve);
+      for (const event of ["message", "close", "error"]) socket.addEventListener(event, resolve);
+    });
+  }
   socket.close(1000);
 }
 

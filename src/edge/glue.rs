@@ -43,7 +43,12 @@ extern "C" {
     ) -> Promise;
 
     #[wasm_bindgen(js_name = untilEnded)]
-    pub(super) fn until_ended(namespace: &JsValue, name: &str, call: &str, millis: f64) -> Promise;
+    pub(super) fn until_ended(
+        namespace: &JsValue,
+        name: &str,
+        call: &str,
+        signal: &AbortSignal,
+    ) -> Promise;
 
     #[wasm_bindgen(catch)]
     pub(super) fn watch(state: &JsValue, tag: &str) -> Result<Response, JsValue>;

@@ -199,12 +199,18 @@ impl Shards for Platform {
 }
 
 impl Watching for Platform {
-    async fn until_ended(&self, shard: u16, call: String, span: Millis) {
+    async fn until_ended(&self, shard: u16, call: String) {
+        let Ok(controller) = AbortController::new() else {
+            return;
+        };
         let name = format!("shard-{shard}");
-        let waited = glue::until_ended(&self.bindings.get(SHARDS), &name, &call, number(span.0));
+        let signal = controller.signal();
+        let guard = AbortGuard(Some(controller));
+        let waited = glue::until_ended(&self.bindings.get(SHARDS), &name, &call, &signal);
         if let Err(error) = JsFuture::from(waited).await {
             worker::console_warn!("{name}: {}", glue::message_of(&error));
         }
+        guard.ended();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Entity tags and conditional requests (RFC 9110 sections 8.8.3 and 13.1).
 
-use crate::http::list;
+use crate::http::{date, list};
 
 /// The strong entity tag of a job's document at a version of its record.
 ///
@@ -27,6 +27,18 @@ pub fn if_none_match(value: &str, etag: &str) -> bool {
 #[must_use]
 pub fn if_match(value: &str, etag: &str) -> bool {
     matches(value, |member| is_same_strong(member, etag))
+}
+
+/// Whether what was last modified at `last_modified` has changed since the date of `If-Modified-Since` or
+/// `If-Unmodified-Since` (sections 13.1.3 and 13.1.4). `None`: one of them is no HTTP date, and the
+/// condition is to be ignored.
+#[must_use]
+pub fn is_modified_since(since: &str, last_modified: &str) -> Option<bool> {
+    let (since, modified) = (
+        date::parse_http_date(since)?,
+        date::parse_http_date(last_modified)?,
+    );
+    Some(modified > since)
 }
 
 /// Strong comparison (section 8.8.3.2): equal, and neither is weak.

@@ -6,6 +6,7 @@ pub mod date;
 mod headers;
 pub mod hop;
 pub mod list;
+pub mod media;
 pub mod range;
 pub mod target;
 

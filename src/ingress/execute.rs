@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use crate::job::{BodyRef, JobId};
 use crate::protocol::problem::{Problem, ProblemCode};
+use crate::protocol::result::{self, Source, status_link};
 
 use super::{AcceptPlan, Announced, too_large};
 use crate::rpc::Reply;
 use crate::rpc::call::{
     AcceptCall, Call, Envelope, INLINE_MAX, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
+    View, ViewCall,
 };
 use crate::rpc::client::{call_shard, object_key, store};
 use crate::rpc::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
@@ -22,24 +24,33 @@ pub trait Front: Host + Shards + Bucket {}
 
 impl<P: Host + Shards + Bucket> Front for P {}
 
-/// Asks a shard about a job, and brings the body along when it is in the bucket.
+/// Asks a shard about a job, and adds the body where that is in the bucket.
 pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
-    match call_shard(ports, shard, call, CallBody::Empty).await {
-        Ok(response) => with_object(ports, response).await,
+    let answer = call_shard(ports, shard, call, CallBody::Empty).await;
+    let view = match call {
+        Call::View(view) if view.view == View::Result => view,
+        _ => return answer.unwrap_or_else(|Unavailable| storage_unavailable(ports)),
+    };
+    let response = match answer {
+        Ok(response) => with_object(ports, response, view)
+            .await
+            .unwrap_or_else(|problem| problem),
         Err(Unavailable) => storage_unavailable(ports),
+    };
+    if ports.status(&response) < 400 || ports.field(&response, result::SOURCE).is_some() {
+        return response;
     }
+    let source = Source::Gateway.as_str().to_owned();
+    ports.amend(response, &[(result::SOURCE, Some(source))], None)
 }
 
-async fn with_object<P: Front>(ports: &P, response: P::Response) -> P::Response {
-    try_with_object(ports, response)
-        .await
-        .unwrap_or_else(|Unavailable| storage_unavailable(ports))
-}
-
-pub(super) async fn try_with_object<P: Front>(
+/// The response about a result with its body, where that is in the bucket. Fails with the problem of a bucket
+/// that cannot be read now.
+pub(super) async fn with_object<P: Front>(
     ports: &P,
     response: P::Response,
-) -> Result<P::Response, Unavailable> {
+    view: &ViewCall,
+) -> Result<P::Response, P::Response> {
     let Some(object) = ports.field(&response, OBJECT_HEADER) else {
         return Ok(response);
     };
@@ -47,14 +58,34 @@ pub(super) async fn try_with_object<P: Front>(
         let (first, count) = text.split_once(' ')?;
         Some((first.parse().ok()?, count.parse().ok()?))
     });
-    Ok(match ports.get(&object, slice).await? {
-        Some(body) => ports.amend(
+    match ports.get(&object, slice).await {
+        Ok(Some(body)) => Ok(ports.amend(
             response,
             &[(OBJECT_HEADER, None), (SLICE_HEADER, None)],
             Some(body),
-        ),
-        None => ports.respond(Problem::new(ProblemCode::ResultNotStored).into()),
-    })
+        )),
+        Ok(None) => {
+            let problem = Problem::new(ProblemCode::ResultNotStored);
+            Ok(instead(ports, &response, view, problem))
+        }
+        Err(Unavailable) => Err(instead(ports, &response, view, unavailable())),
+    }
+}
+
+/// A problem in place of the origin's response, about the same job.
+fn instead<P: Shards>(
+    ports: &P,
+    response: &P::Response,
+    view: &ViewCall,
+    problem: Problem,
+) -> P::Response {
+    let mut problem = problem
+        .header(result::SOURCE, Source::Gateway.as_str())
+        .header("link", status_link(&view.base, &view.id));
+    if let Some(job_status) = ports.field(response, result::JOB_STATUS) {
+        problem = problem.header(result::JOB_STATUS, job_status);
+    }
+    ports.respond(problem.into())
 }
 
 /// The call that takes a request in, where it is nothing but that call: a small body of announced

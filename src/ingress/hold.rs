@@ -1,32 +1,41 @@
-//! Requests that wait for their own result.
+//! Requests that wait for the end of a job (RFC 7240 section 4.3).
+//!
+//! A wait ends on time, whatever the shard does: the timer starts before the shard is called.
 
-use crate::job::{JobId, Millis};
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
 
 use crate::ingress::AcceptPlan;
-use crate::rpc::call::{Call, Envelope, HELD_HEADER, JobCall, View, ViewCall};
+use crate::job::{JobId, Millis, UnixMillis};
+use crate::rpc::call::{Call, Envelope, HELD_HEADER, JobCall, REPEATS_HEADER, View, ViewCall};
 use crate::rpc::client::call_shard;
-use crate::rpc::ports::{CallBody, Watching};
+use crate::rpc::ports::{CallBody, Host, Watching};
 
-use super::execute::{Front, accept, ask, try_with_object};
+use super::execute::{Front, accept, ask, with_object};
 
-/// Asks a shard about a job once it has ended, or when `span` is over.
+/// How long reading the result may take at the end of a hold. After that the receipt is the response: it is
+/// durable, so the client loses nothing.
+const READ_MAX: Millis = Millis(5_000);
+
+/// Reads a job once it has ended, or when `span` is over.
 pub async fn ask_when_ended<P: Front + Watching>(
     ports: &P,
     id: &JobId,
     span: Millis,
     call: &Call,
 ) -> P::Response {
-    until_ended(ports, id, span).await;
-    let answer = ask(ports, id.shard, call).await;
-    if matches!(ports.status(&answer), 404 | 410) {
-        // There was nothing to wait for.
-        return answer;
+    until_ended(ports, id, ports.now().plus(span)).await;
+    let response = ask(ports, id.shard, call).await;
+    if matches!(ports.status(&response), 404 | 410) {
+        // There was no job to wait for, so no preference was honoured.
+        return response;
     }
-    let applied = joined(ports, &answer, APPLIED, &waited(span));
-    ports.amend(answer, &[(APPLIED, Some(applied))], None)
+    ports.amend(response, &[(APPLIED, Some(waited(span)))], None)
 }
 
-/// The field that says which preferences were honoured (RFC 7240 section 3).
+/// The field that says which preferences were honoured (RFC 7240 section 3). What the origin says in it is about
+/// the request that it got, without our preferences, so ours replaces it.
 const APPLIED: &str = "preference-applied";
 
 /// The preference `wait`, as far as it was honoured: within the limit.
@@ -34,37 +43,39 @@ fn waited(span: Millis) -> String {
     format!("wait={}", span.0 / 1000)
 }
 
-/// The value of a list-valued field with one more member.
-fn joined<P: Front>(ports: &P, answer: &P::Response, name: &str, ours: &str) -> String {
-    match ports.field(answer, name) {
-        Some(theirs) => format!("{theirs}, {ours}"),
-        None => ours.to_owned(),
-    }
-}
-
-async fn until_ended<P: Watching>(ports: &P, id: &JobId, span: Millis) {
+/// Waits until the job has ended, but not longer than `end`.
+async fn until_ended<P: Host + Watching>(ports: &P, id: &JobId, end: UnixMillis) {
     let watch = Call::Watch(JobCall { id: id.to_string() });
-    if let Ok(header) = Envelope::header_of(id.shard, &watch) {
-        ports.until_ended(id.shard, header, span).await;
+    let Ok(header) = Envelope::header_of(id.shard, &watch) else {
+        return;
+    };
+    within(
+        ports,
+        end.since(ports.now()),
+        ports.until_ended(id.shard, header),
+    )
+    .await;
+}
+
+/// What a future gives, if it does so within `span`. Otherwise it is dropped.
+async fn within<P: Host, T>(ports: &P, span: Millis, future: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(future), pin!(ports.sleep(span))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
     }
 }
 
-/// Takes a request in and holds it: the response is the origin's if it comes within the plan's time,
+/// Accepts a request and holds it: the response is the origin's if it comes within the plan's time,
 /// else the receipt (RFC 7240 sections 4.1 and 4.3). The job is durable before the wait begins.
 pub async fn accept_and_hold<P: Front + Watching>(
     ports: &P,
     mut plan: AcceptPlan,
     body: Option<P::Body>,
 ) -> P::Response {
-    let (hold, base) = (plan.hold, plan.call.base.clone());
-    let mut honoured = Vec::new();
-    if plan.call.preferred {
-        honoured.push("respond-async".to_owned());
-    }
-    if plan.hold_preferred {
-        honoured.push(waited(hold));
-    }
-    let honoured = honoured.join(", ");
+    let end = ports.now().plus(plan.hold);
+    let applied = applied(&plan);
+    let base = plan.call.base.clone();
+    let is_head = plan.call.method == "HEAD";
     plan.call.held = true;
     let receipt = accept(ports, plan, body).await;
     let Some(id) = ports
@@ -73,43 +84,55 @@ pub async fn accept_and_hold<P: Front + Watching>(
     else {
         return receipt;
     };
-    until_ended(ports, &id, hold).await;
-    let Some(answer) = held_answer(ports, &id, base.clone()).await else {
-        let mut fields = vec![(HELD_HEADER, None)];
-        if !honoured.is_empty() {
-            fields.push((APPLIED, Some(honoured)));
-        }
-        return ports.amend(receipt, &fields, None);
+    until_ended(ports, &id, end).await;
+    let view = ViewCall {
+        head: is_head,
+        held: true,
+        repeats: ports.field(&receipt, REPEATS_HEADER).is_some(),
+        ..ViewCall::of(&id, base, View::Result)
     };
-    let vary = joined(ports, &answer, "vary", "Prefer");
-    // The only way to learn the job's name, for whoever wants to read the result again.
-    let name = format!("<{base}/{id}>; rel=\"status\"");
-    let link = joined(ports, &answer, "link", &name);
+    let response = within(ports, READ_MAX, held_response(ports, &id, view)).await;
     let mut fields = vec![
         (HELD_HEADER, None),
-        ("vary", Some(vary)),
-        ("link", Some(link)),
+        (REPEATS_HEADER, None),
+        (APPLIED, applied),
     ];
-    if !honoured.is_empty() {
-        let applied = joined(ports, &answer, APPLIED, &honoured);
-        fields.push((APPLIED, Some(applied)));
-    }
-    ports.amend(answer, &fields, None)
+    let Some(response) = response.flatten() else {
+        return ports.amend(receipt, &fields, None);
+    };
+    let vary = match ports.field(&response, "vary") {
+        Some(theirs) => format!("{theirs}, Prefer"),
+        None => "Prefer".to_owned(),
+    };
+    fields.push(("vary", Some(vary)));
+    ports.amend(response, &fields, None)
 }
 
-/// The job's response, if it has one by now and it can be read: whatever goes wrong after the receipt, the
-/// receipt stands.
-async fn held_answer<P: Front>(ports: &P, id: &JobId, base: String) -> Option<P::Response> {
-    let view = Call::View(ViewCall {
-        held: true,
-        ..ViewCall::of(id, base, View::Result)
-    });
-    let answer = call_shard(ports, id.shard, &view, CallBody::Empty)
+/// `Preference-Applied` of a held request, if its client preferred anything.
+fn applied(plan: &AcceptPlan) -> Option<String> {
+    let mut applied = Vec::new();
+    if plan.call.preferred {
+        applied.push("respond-async".to_owned());
+    }
+    if plan.hold_preferred {
+        applied.push(waited(plan.hold));
+    }
+    (!applied.is_empty()).then(|| applied.join(", "))
+}
+
+/// The job's response, if it has one by now and it can be read. The job is durable, so the receipt is the
+/// response in every other case.
+async fn held_response<P: Front>(ports: &P, id: &JobId, view: ViewCall) -> Option<P::Response> {
+    let call = Call::View(view);
+    let response = call_shard(ports, id.shard, &call, CallBody::Empty)
         .await
         .ok()?;
-    // A result never has 202 as its status: the job goes on.
-    if ports.status(&answer) == 202 || ports.field(&answer, HELD_HEADER).is_none() {
+    let Call::View(view) = call else {
+        return None;
+    };
+    // A result never has the status 202: the job has not ended.
+    if ports.status(&response) == 202 || ports.field(&response, HELD_HEADER).is_none() {
         return None;
     }
-    try_with_object(ports, answer).await.ok()
+    with_object(ports, response, &view).await.ok()
 }

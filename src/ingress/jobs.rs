@@ -7,6 +7,7 @@ use crate::policy::limits::MAX_SHARDS;
 use crate::protocol::cors;
 use crate::protocol::prefer::Prefer;
 use crate::protocol::problem::{Problem, ProblemCode};
+use crate::protocol::result::{self, Source};
 use crate::protocol::route::{Endpoint, JobPath};
 use crate::rpc::Reply;
 use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
@@ -21,10 +22,35 @@ pub(super) fn job_resource(
     path: JobPath<'_>,
     query: Option<&str>,
 ) -> Result<Action, Problem> {
+    let is_result = matches!(
+        path,
+        JobPath::Job {
+            endpoint: Endpoint::Result,
+            ..
+        }
+    );
+    decide(policy, head, path, query).map_err(|problem| {
+        if is_result {
+            problem.header(result::SOURCE, Source::Gateway.as_str())
+        } else {
+            problem
+        }
+    })
+}
+
+fn decide(
+    policy: &Policy,
+    head: &Head,
+    path: JobPath<'_>,
+    query: Option<&str>,
+) -> Result<Action, Problem> {
     if preflight_method(policy, head).is_some()
         && let Some(headers) = cors::preflight(&policy.cors_origins, &head.headers)
     {
         return Ok(Action::Reply(Reply::new(204).headers(headers)));
+    }
+    if is_service_worker(&head.headers) {
+        return Err(Problem::new(ProblemCode::ServiceWorkerRefused));
     }
     let not_found = || Problem::new(ProblemCode::NotFound).detail("There is no such job.");
     let JobPath::Job { id: text, endpoint } = path else {
@@ -40,23 +66,7 @@ pub(super) fn job_resource(
     let id = JobId::parse(text)
         .filter(|id| id.shard < MAX_SHARDS)
         .ok_or_else(not_found)?;
-    let view = ViewCall {
-        id: text.to_owned(),
-        base: base(policy, head),
-        view: if endpoint == Endpoint::Result {
-            View::Result
-        } else {
-            View::Status
-        },
-        head: head.method == "HEAD",
-        if_match: owned(&head.headers, "if-match"),
-        if_none_match: owned(&head.headers, "if-none-match"),
-        // It means something with GET only (RFC 9110 section 14.2).
-        range: owned(&head.headers, "range").filter(|_| head.method == "GET"),
-        if_range: owned(&head.headers, "if-range"),
-        held: false,
-        include_attempts: has_parameter(query, "include", "attempts"),
-    };
+    let view = view_call(policy, head, text, endpoint, query);
     let purge = has_parameter(query, "purge", "true");
     let call = match (endpoint, head.method.as_str()) {
         (Endpoint::Redrive, _) => {
@@ -85,6 +95,37 @@ pub(super) fn job_resource(
     })
 }
 
+/// The call that reads what the request asks for, with the request's conditions.
+fn view_call(
+    policy: &Policy,
+    head: &Head,
+    id: &str,
+    endpoint: Endpoint,
+    query: Option<&str>,
+) -> ViewCall {
+    let field = |name| owned(&head.headers, name);
+    ViewCall {
+        id: id.to_owned(),
+        base: base(policy, head),
+        view: if endpoint == Endpoint::Result {
+            View::Result
+        } else {
+            View::Status
+        },
+        head: head.method == "HEAD",
+        if_match: field("if-match"),
+        if_none_match: field("if-none-match"),
+        if_modified_since: field("if-modified-since"),
+        if_unmodified_since: field("if-unmodified-since"),
+        // It means something with GET only (RFC 9110 section 14.2).
+        range: field("range").filter(|_| head.method == "GET"),
+        if_range: field("if-range"),
+        held: false,
+        repeats: false,
+        include_attempts: has_parameter(query, "include", "attempts"),
+    }
+}
+
 fn owned(headers: &Headers, name: &str) -> Option<String> {
     headers.joined(name).map(std::borrow::Cow::into_owned)
 }
@@ -94,6 +135,17 @@ fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
         .unwrap_or_default()
         .split('&')
         .any(|pair| pair.split_once('=') == Some((name, value)))
+}
+
+/// Whether a browser wants to run the response as a service worker (Service Workers section 4.4, Fetch
+/// Metadata section 2.1). A stored script would then control pages of the gateway's whole web origin.
+fn is_service_worker(headers: &Headers) -> bool {
+    let says = |name: &str, value: &str| {
+        headers
+            .get_all(name)
+            .any(|found| found.trim().eq_ignore_ascii_case(value))
+    };
+    says("service-worker", "script") || says("sec-fetch-dest", "serviceworker")
 }
 
 /// Redriving repeats somebody's request at the origin: it takes more than holding the id.

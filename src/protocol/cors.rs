@@ -5,7 +5,8 @@ use crate::http::Headers;
 
 /// Response fields that scripts may read.
 pub const EXPOSED: &str = "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
-     Preference-Applied, Accept-Ranges, Content-Range, Raincheck-Origin-Status, Raincheck-Length-Unverified";
+     Preference-Applied, Accept-Ranges, Content-Range, Content-Disposition, Raincheck-Job-Status, Raincheck-Result, \
+     Raincheck-Origin-Status, Raincheck-Origin-Content-Length, Raincheck-Length-Unverified";
 
 /// Request fields that scripts may send.
 pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent, \

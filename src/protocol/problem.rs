@@ -72,6 +72,8 @@ problem_codes! {
     Unauthorized = "unauthorized", 401, false, "Authentication is required";
     /// The credential does not permit this.
     Forbidden = "forbidden", 403, false, "Access is denied";
+    /// A browser wants to run what is below the mount as a service worker.
+    ServiceWorkerRefused = "service_worker_refused", 403, false, "Nothing here may be a service worker";
     /// No such job, or none that this caller may see.
     NotFound = "not_found", 404, false, "Nothing is here";
     /// The resource does not know the method.

@@ -25,6 +25,9 @@ pub const SLICE_HEADER: &str = "raincheck-slice";
 /// In a shard's answer to a call that asked to be held: the id of the job.
 pub const HELD_HEADER: &str = "raincheck-held";
 
+/// In a receipt for a call that asked to be held: the job was there already.
+pub const REPEATS_HEADER: &str = "raincheck-repeats";
+
 /// Largest body that is kept in the record's row instead of the bucket. A row may have 2 MB; up to
 /// here one row costs less than an R2 write ($1.00 against $4.50 per million), and a full gathering
 /// window of such bodies is a small part of an isolate's 128 MB.
@@ -157,6 +160,12 @@ pub struct ViewCall {
     /// `If-None-Match` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_none_match: Option<String>,
+    /// `If-Modified-Since` of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_modified_since: Option<String>,
+    /// `If-Unmodified-Since` of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_unmodified_since: Option<String>,
     /// `Range` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
@@ -167,6 +176,9 @@ pub struct ViewCall {
     /// and not that of a storage that cannot be read now.
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,
+    /// With `held`: the job was there already, made by an earlier request with the same key.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub repeats: bool,
     /// Show the history of attempts in the document.
     #[serde(default, skip_serializing_if = "is_false")]
     pub include_attempts: bool,
@@ -305,9 +317,12 @@ impl ViewCall {
             head: false,
             if_match: None,
             if_none_match: None,
+            if_modified_since: None,
+            if_unmodified_since: None,
             range: None,
             if_range: None,
             held: false,
+            repeats: false,
             include_attempts: false,
         }
     }

@@ -36,6 +36,9 @@ pub struct ResponseHead {
     /// The body ended with the connection, and nothing said how long it was to be.
     #[serde(default, skip_serializing_if = "is_false")]
     pub length_unverified: bool,
+    /// It answered HEAD: a `Content-Length` among the fields is that of a content which never came.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub to_head: bool,
 }
 
 /// Version of [`RequestHead`] and [`ResponseHead`].

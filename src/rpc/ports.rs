@@ -95,9 +95,10 @@ pub trait Shards: Streams {
 
 /// Waiting for a job without asking again and again.
 pub trait Watching {
-    /// Waits until the job has ended, at most for `span`. `call` is a watch as header text. Whether
-    /// the job has ended is for the caller to see: a wait that cannot be had is over at once.
-    async fn until_ended(&self, shard: u16, call: String, span: Millis);
+    /// Waits until the job has ended. `call` is a watch as header text. Where the shard cannot be asked
+    /// the wait is over at once, so the caller has to look whether the job has ended. Dropping the future
+    /// ends the wait; without that it may never end.
+    async fn until_ended(&self, shard: u16, call: String);
 }
 
 /// Where large bodies are kept.

@@ -104,7 +104,7 @@ impl Reply {
             Content::Text(text) => Some(text.len()),
             Content::Bytes(bytes) => Some(bytes.len()),
         };
-        if let Some(len) = len {
+        if let Some(len) = len.filter(|_| !self.headers.contains("content-length")) {
             self.headers.set("content-length", len.to_string());
         }
         self.content = Content::Empty;

@@ -8,7 +8,9 @@ use crate::shard::{Accepted, Found, KeyClaim, NewJob, Shard, ShardError, Sql, ca
 use super::view::has_changed;
 use super::{Handled, Random, STORAGE_RETRY_AFTER, expired, not_found};
 use crate::rpc::Reply;
-use crate::rpc::call::{AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, RedriveCall};
+use crate::rpc::call::{
+    AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, REPEATS_HEADER, RedriveCall,
+};
 use crate::rpc::hash::{hex, of_parts, sha256_hex};
 
 /// Takes a group of requests in, in one commit. The replies come in the order of the calls.
@@ -169,7 +171,13 @@ impl Receipt {
             Some(Accepted::Created(id, record, send)) => {
                 Handled { sends: vec![send], ..self.reply(&id, &record, now).into() }
             }
-            Some(Accepted::Existing(id, record)) => self.reply(&id, &record, now).into(),
+            Some(Accepted::Existing(id, record)) => {
+                let mut reply = self.reply(&id, &record, now);
+                if self.held {
+                    reply.headers.push(REPEATS_HEADER, "true");
+                }
+                reply.into()
+            }
             Some(Accepted::KeyReused) => Problem::new(ProblemCode::IdempotencyKeyReused)
                 .detail("The Idempotency-Key was used for a request with another method, target or body.")
                 .field("Idempotency-Key")

@@ -7,6 +7,7 @@ mod accept;
 pub mod alarm;
 mod group;
 mod lease;
+mod result;
 mod view;
 
 use crate::job::UnixMillis;

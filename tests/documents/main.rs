@@ -12,6 +12,7 @@
 mod support;
 
 mod receipts;
+mod replayed;
 mod results;
 mod statuses;
 
@@ -147,6 +148,7 @@ fn head(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
         status,
         headers: fields.iter().copied().collect::<Headers>(),
         length_unverified: false,
+        to_head: false,
     }
 }
 
@@ -158,9 +160,12 @@ fn view(view: View) -> ViewCall {
         head: false,
         if_match: None,
         if_none_match: None,
+        if_modified_since: None,
+        if_unmodified_since: None,
         range: None,
         if_range: None,
         held: false,
+        repeats: false,
         include_attempts: false,
     }
 }

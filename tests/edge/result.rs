@@ -79,10 +79,8 @@ async fn the_origins_end_to_end_fields_come_back() {
     let target = "/always/echo?status=201&bytes=3&type=text/csv&h=X-Report:7&h=Set-Cookie:a%3D1&h=Set-Cookie:b%3D2\
         &h=Location:/reports/7&h=ETag:%22v1%22&h=Last-Modified:Wed,%2021%20Oct%202015%2007:28:00%20GMT\
         &h=Content-Disposition:attachment&h=Connection:X-Hop&h=X-Hop:1&h=Raincheck-Forged:1";
-    let reply = Job::accepted(Case::new().post(target))
-        .await
-        .succeeded()
-        .await;
+    let job = Job::accepted(Case::new().post(target)).await;
+    let reply = job.succeeded().await;
     assert_eq!(reply.status, 201, "{reply}");
     for (name, value) in [
         ("content-type", "text/csv"),
@@ -94,12 +92,12 @@ async fn the_origins_end_to_end_fields_come_back() {
     ] {
         assert_eq!(reply.field(name), Some(value), "{name}: {reply}");
     }
-    let cookies = reply
-        .fields
-        .iter()
-        .filter(|(name, _)| name == "set-cookie")
-        .count();
-    assert_eq!(cookies, 2, "{reply}");
+    assert_eq!(reply.field("set-cookie"), None, "{reply}");
+    let link = format!("{}>; rel=\"status\"", job.path());
+    assert!(reply.must("link").ends_with(&link), "{reply}");
+    assert_eq!(reply.must("raincheck-job-status"), "succeeded");
+    assert_eq!(reply.must("raincheck-result"), "origin");
+    assert_eq!(reply.must("cache-control"), "no-store");
     assert_eq!(
         (reply.field("x-hop"), reply.field("raincheck-forged")),
         (None, None),
@@ -187,8 +185,9 @@ async fn a_compressed_body_is_not_compressed_again_whoever_reads_it() {
                 assert_eq!(reply.must("content-encoding"), "gzip");
                 assert_eq!(pattern::sha256(&reply.body), bytes, "{prefer}, {length}");
             }
-            let part = job.send(read.clone().field("Range", "bytes=10-19")).await;
-            assert_eq!((part.status, part.body.len()), (206, 10));
+            let whole = job.send(read.clone().field("Range", "bytes=10-19")).await;
+            assert_eq!(whole.status, 200, "{whole}");
+            assert_eq!(pattern::sha256(&whole.body), bytes, "{length}");
         }
     }
 }
@@ -335,4 +334,50 @@ async fn a_slow_response_is_kept_whole() {
         .succeeded()
         .await;
     assert_eq!(reply.body, pattern::bytes(4, 100_000));
+}
+
+/// In the body's row, and in the bucket.
+#[tokio::test]
+async fn a_compressed_result_is_sent_whole_to_those_that_ask_for_a_part() {
+    let request = Case::new()
+        .post("/always/gzip?type=text/plain")
+        .field("Accept-Encoding", "gzip");
+    let job = Job::accepted(request).await;
+    job.ended().await;
+    for (coding, expected) in [("gzip", Some("gzip")), ("identity", None)] {
+        let read = Request::get(&job.result_path())
+            .field("Accept-Encoding", coding)
+            .field("Range", "bytes=3-9");
+        let reply = job.send(read).await;
+        assert_eq!(reply.status, 200, "{coding}: {reply}");
+        assert_eq!(reply.field("content-encoding"), expected, "{reply}");
+        assert_eq!(reply.field("accept-ranges"), None, "{reply}");
+        assert!(reply.must("vary").contains("Accept-Encoding"), "{reply}");
+        if coding == "gzip" {
+            assert_eq!(reply.body, GZIP);
+        } else {
+            assert_eq!(reply.body.len(), 132, "{reply}");
+        }
+    }
+    let bare = job.send(Request::get(&job.result_path())).await;
+    assert_eq!((bare.status, bare.body.len()), (200, 132), "{bare}");
+}
+
+#[tokio::test]
+async fn the_length_that_the_origin_tells_a_head_is_kept() {
+    let case = Case::new();
+    let held = case
+        .request("HEAD", "/always/echo?bytes=1234")
+        .field("Prefer", "wait=20");
+    let reply = crate::job::send(held).await;
+    assert_eq!(reply.status, 200, "{reply}");
+    assert_eq!(reply.must("content-length"), "1234", "{reply}");
+    let receipt = crate::job::send(Case::new().request("HEAD", "/always/echo?bytes=1234")).await;
+    let job = Job::of(Gateway::shared().address, &receipt);
+    job.ended().await;
+    let head = job.send(Request::new("HEAD", &job.result_path())).await;
+    assert_eq!(head.must("content-length"), "1234", "{head}");
+    let get = job.result().await;
+    assert_eq!((get.status, get.body.len()), (200, 0), "{get}");
+    assert_eq!(get.must("raincheck-origin-content-length"), "1234", "{get}");
 }

@@ -19,7 +19,7 @@ pub const REQUEST_HEAD: &str = r#"{"v":1,"method":"POST","target":"/slow?a=1","h
 
 /// The response head as it is stored with the result.
 pub const RESPONSE_HEAD: &str =
-    r#"{"v":1,"status":200,"headers":[["etag","\"1\""]],"length_unverified":true}"#;
+    r#"{"v":1,"status":200,"headers":[["etag","\"1\""]],"length_unverified":true,"to_head":true}"#;
 
 pub fn request_head() -> RequestHead {
     RequestHead {
@@ -37,6 +37,7 @@ pub fn response_head() -> ResponseHead {
         status: 200,
         headers: Headers::from_iter([("etag", "\"1\"")]),
         length_unverified: true,
+        to_head: true,
     }
 }
 
@@ -52,9 +53,12 @@ fn view(view: View) -> ViewCall {
         head: false,
         if_match: None,
         if_none_match: None,
+        if_modified_since: None,
+        if_unmodified_since: None,
         range: None,
         if_range: None,
         held: false,
+        repeats: false,
         include_attempts: false,
     }
 }
@@ -64,9 +68,12 @@ fn full_view() -> ViewCall {
         head: true,
         if_match: Some("\"0\"".to_owned()),
         if_none_match: Some("\"1\"".to_owned()),
+        if_modified_since: Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned()),
+        if_unmodified_since: Some("Sun, 06 Nov 1994 08:49:38 GMT".to_owned()),
         range: Some("bytes=0-1".to_owned()),
         if_range: Some("\"2\"".to_owned()),
         held: true,
+        repeats: true,
         include_attempts: true,
         ..view(View::Result)
     }
@@ -147,7 +154,7 @@ fn accept_calls() -> Vec<(Call, String)> {
 
 fn job_calls() -> Vec<(Call, String)> {
     let status = r#"{"id":"jid","base":"https://h/jobs","view":"status"}"#;
-    let full = r#"{"id":"jid","base":"https://h/jobs","view":"result","head":true,"if_match":"\"0\"","if_none_match":"\"1\"","range":"bytes=0-1","if_range":"\"2\"","held":true,"include_attempts":true}"#;
+    let full = r#"{"id":"jid","base":"https://h/jobs","view":"result","head":true,"if_match":"\"0\"","if_none_match":"\"1\"","if_modified_since":"Sun, 06 Nov 1994 08:49:37 GMT","if_unmodified_since":"Sun, 06 Nov 1994 08:49:38 GMT","range":"bytes=0-1","if_range":"\"2\"","held":true,"repeats":true,"include_attempts":true}"#;
     let copied = RedriveCall {
         view: view(View::Status),
         object: Some(object_body("requests/3/y", 9)),

@@ -142,8 +142,11 @@ impl Shards for World {
         let name = name_of(&envelope.call);
         self.calls.borrow_mut().push((shard, name));
         let fault = self.fault(name);
-        if fault == Some(Fault::Before) {
-            return Err(Unavailable);
+        match fault {
+            Some(Fault::Before) => return Err(Unavailable),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Slow(millis)) => self.sleep(Millis(millis)).await,
+            Some(Fault::After) | None => {}
         }
         let body = match body {
             CallBody::Empty => Body::default(),
@@ -207,14 +210,27 @@ impl Shards for World {
 }
 
 impl Watching for World {
-    async fn until_ended(&self, _shard: u16, call: String, span: Millis) {
+    async fn until_ended(&self, _shard: u16, call: String) {
+        if self.fault("watch") == Some(Fault::Hang) {
+            return std::future::pending().await;
+        }
         let envelope = Envelope::from_header(&call).unwrap();
         let Call::Watch(call) = envelope.call else {
             panic!("only a watch waits");
         };
         let id = JobId::parse(&call.id).unwrap();
-        let end = self.clock.get().plus(span);
-        self.run_until(end, || self.has_ended(&id));
+        std::future::poll_fn(|_| {
+            let waiting = self.timers.take();
+            self.deliver();
+            self.timers.borrow_mut().extend(waiting);
+            if self.has_ended(&id) {
+                return std::task::Poll::Ready(());
+            }
+            let queued = self.queue.borrow().iter().map(|(due, _)| *due).min();
+            self.timers.borrow_mut().extend(queued);
+            std::task::Poll::Pending
+        })
+        .await;
     }
 }
 
@@ -250,8 +266,10 @@ impl Bucket for World {
     }
 
     async fn get(&self, key: &str, slice: Option<(u64, u64)>) -> Result<Option<Body>, Unavailable> {
-        if self.fault("get").is_some() {
-            return Err(Unavailable);
+        match self.fault("get") {
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(_) => return Err(Unavailable),
+            None => {}
         }
         let bucket = self.bucket.borrow();
         let Some(bytes) = bucket.get(key) else {

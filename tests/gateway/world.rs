@@ -33,6 +33,10 @@ pub enum Fault {
     Before,
     /// It happens, but an error comes back.
     After,
+    /// Nothing happens, and no answer ever comes.
+    Hang,
+    /// It takes so many milliseconds.
+    Slow(u64),
 }
 
 /// Something that happens at a time.
@@ -311,9 +315,14 @@ impl World {
         }
     }
 
+    /// Whether there is nothing to wait for, as far as the shard can tell.
     pub fn has_ended(&self, id: &JobId) -> bool {
-        self.record(id)
-            .is_none_or(|record| record.status().is_terminal())
+        let now = self.clock.get();
+        match self.with_shard(id.shard, |shard| shard.read(id, now)) {
+            Ok(Found::Job(record)) => record.status().is_terminal(),
+            Ok(Found::Nothing | Found::Expired) => true,
+            Err(_) => false,
+        }
     }
 
     pub fn record(&self, id: &JobId) -> Option<Record> {

@@ -58,7 +58,8 @@ fn a_response_is_opened_to_configured_origins_only() {
         response.get("access-control-expose-headers"),
         Some(
             "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
-             Preference-Applied, Accept-Ranges, Content-Range, Raincheck-Origin-Status, \
+             Preference-Applied, Accept-Ranges, Content-Range, Content-Disposition, Raincheck-Job-Status, \
+             Raincheck-Result, Raincheck-Origin-Status, Raincheck-Origin-Content-Length, \
              Raincheck-Length-Unverified"
         )
     );
