@@ -5,7 +5,7 @@
 )]
 
 use proptest::prelude::*;
-use raincheck::job::{Backoff, Millis, wait};
+use raincheck::job::{Backoff, Millis, Plan, WAIT_MIN, next_wait, wait};
 
 /// More attempts than the configuration allows.
 const ATTEMPTS: u32 = 200;
@@ -124,4 +124,37 @@ fn full_jitter_reaches_down_to_no_wait_and_half_jitter_to_half() {
     let waits = |jitter| [0, 500, 1_000].map(|draw| wait(&with(jitter), 1, draw, Millis(0)).0);
     assert_eq!(waits(1_000), [1_000, 500, 0]);
     assert_eq!(waits(500), [1_000, 750, 500]);
+}
+
+proptest! {
+    #[test]
+    fn the_next_attempt_begins_before_the_deadline_and_never_in_a_hurry(
+        backoff in backoff(), attempt in 1..=ATTEMPTS, attempts in 1_u32..=100,
+        draw in any::<u16>(), asked in any::<u64>(), left in any::<u64>()
+    ) {
+        let plan = plan(backoff, attempts);
+        let usual = wait(&backoff, attempt, draw, Millis(asked));
+        match next_wait(&plan, attempt, draw, Millis(asked), Millis(left)) {
+            Some(next) => {
+                prop_assert!(next < Millis(left));
+                prop_assert!(next <= usual.max(WAIT_MIN));
+                prop_assert!(attempt < attempts || next >= WAIT_MIN);
+                prop_assert!(next >= usual || next >= backoff.initial.min(backoff.max));
+            }
+            None => {
+                let shortest = backoff.initial.min(backoff.max).max(WAIT_MIN);
+                prop_assert!(Millis(left / 2) < shortest, "an attempt would have fitted");
+            }
+        }
+    }
+}
+
+fn plan(backoff: Backoff, attempts: u32) -> Plan {
+    Plan {
+        attempts,
+        backoff,
+        retry_statuses: None,
+        attempt_timeout: Millis(1),
+        repeatable: false,
+    }
 }

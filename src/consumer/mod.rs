@@ -70,6 +70,7 @@ pub async fn claim<P: Back>(
         key: *key,
         token: random_token(ports),
         lease: policy.lease,
+        unsent: None,
     });
     let call = Call::Claim(claims.collect());
     let response = call_shard(ports, message.shard, &call, CallBody::Empty).await?;
@@ -150,6 +151,7 @@ async fn keep_lease<P: Back>(
                 key,
                 token,
                 lease: longer,
+                unsent: None,
             },
         )
         .await

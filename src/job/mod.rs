@@ -20,7 +20,7 @@ pub use plan::{Backoff, Plan, Priority};
 pub use record::{
     AttemptNote, Failure, HISTORY_MAX, KeyRef, Lease, RECORD_VERSION, Record, State, Status,
 };
-pub use retry::wait;
+pub use retry::{WAIT_MIN, next_wait, wait};
 pub use spec::JobSpec;
 pub use time::{Millis, UnixMillis};
 pub use transition::{Effect, Event, Refusal, Step, apply, wake};

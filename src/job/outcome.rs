@@ -91,6 +91,19 @@ pub enum Outcome {
     PayloadUnavailable,
 }
 
+impl Outcome {
+    /// Whether the origin may have acted on the request. Only such attempts count against
+    /// [`Plan::attempts`]; what surely did not act is repeated until the deadline.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        match self {
+            Self::Responded { status, .. } => !NOT_ACTED_ON.contains(status),
+            Self::Unreachable | Self::PayloadUnavailable => false,
+            Self::Unknown | Self::Malformed | Self::TooLarge | Self::NotStored => true,
+        }
+    }
+}
+
 /// What an outcome means for the job, were there attempts and time without end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

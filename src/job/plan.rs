@@ -49,7 +49,8 @@ pub struct Backoff {
 /// The run-time part of a rule, frozen into the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Most attempts that may be started; at least 1.
+    /// Most attempts that may act at the origin; at least 1. An attempt that surely did not act is not
+    /// counted: it is repeated until the job's deadline.
     pub attempts: u32,
     /// The wait between attempts.
     pub backoff: Backoff,

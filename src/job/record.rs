@@ -164,6 +164,9 @@ pub struct Record {
     pub expires: UnixMillis,
     /// Attempts begun so far.
     pub attempt: u32,
+    /// How many of these surely did not act at the origin. They do not count against the plan's limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_acted: u32,
     /// Its idempotency key, if it came with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyRef>,
@@ -206,6 +209,12 @@ impl Record {
     #[must_use]
     pub const fn deadline(&self) -> UnixMillis {
         self.created.plus(self.spec.deadline)
+    }
+
+    /// How many attempts may have acted at the origin, the one under way included.
+    #[must_use]
+    pub const fn acted(&self) -> u32 {
+        self.attempt.saturating_sub(self.not_acted)
     }
 
     /// When its next attempt may begin, while it is queued.

@@ -1,7 +1,42 @@
 //! How long to wait before the next attempt.
 
-use super::plan::Backoff;
+use super::plan::{Backoff, Plan};
 use super::time::Millis;
+
+/// The shortest wait that is worth it once the usual ones are used up: near the deadline, and between
+/// attempts beyond the plan's limit. A shorter one would let an origin that is down cost rows and messages
+/// without end.
+pub const WAIT_MIN: Millis = Millis::from_secs(1);
+
+/// The wait after attempt number `attempt` (from 1), when `left` remains until the deadline. `None` when
+/// no useful attempt fits in any more.
+///
+/// The wait is that of [`wait`], but at least [`WAIT_MIN`] from the attempt on that the plan's limit
+/// would have been the last. A wait that would reach the deadline is cut to half of what remains, as long
+/// as that is not shorter than the first wait of the backoff, nor than [`WAIT_MIN`].
+#[must_use]
+pub fn next_wait(
+    plan: &Plan,
+    attempt: u32,
+    random_permille: u16,
+    at_least: Millis,
+    left: Millis,
+) -> Option<Millis> {
+    let backoff = &plan.backoff;
+    let wait = wait(backoff, attempt, random_permille, at_least);
+    let wait = if attempt < plan.attempts {
+        wait
+    } else {
+        wait.max(WAIT_MIN)
+    };
+    // A queue rounds the delay up to whole seconds: the message must not come after the deadline.
+    if Millis::from_secs(wait.ceil_secs()) < left {
+        return Some(wait);
+    }
+    let half = Millis(left.0 / 2);
+    let shortest = backoff.initial.min(backoff.max).max(WAIT_MIN);
+    (half >= shortest).then_some(half)
+}
 
 /// The wait after attempt number `attempt` (from 1) failed.
 ///

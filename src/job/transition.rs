@@ -15,7 +15,7 @@
 //! 2. Time is looked at before the event: a record whose deadline or lease has passed is settled
 //!    first, and the event then meets the settled record.
 //! 3. A completion or renewal counts only with the token of the lease that stands.
-//! 4. No attempt begins after the deadline, beyond the plan's limit, or before `due`.
+//! 4. No attempt begins after the deadline, before `due`, or once as many may have acted as the plan allows.
 
 use super::body::BodyRef;
 use super::outcome::{FailureCode, Outcome, Verdict, classify};
@@ -28,10 +28,14 @@ use super::time::{Millis, UnixMillis};
 pub enum Event {
     /// A consumer asks for the right to run the next attempt.
     Claim {
-        /// Its fencing token, drawn at random.
+        /// Its fencing token, drawn at random. A claim that is repeated with the token of the lease that
+        /// stands is granted again, as the same attempt.
         token: u64,
         /// How long the right lasts unless renewed.
         lease: Millis,
+        /// The token of an earlier claim of this consumer whose answer was lost, so that nothing was sent
+        /// under it: if its lease stands, the new token takes it over as the same attempt.
+        unsent: Option<u64>,
     },
     /// A consumer that still works asks for more time.
     Renew {
@@ -110,7 +114,11 @@ pub fn apply(record: Record, event: &Event, now: UnixMillis, random_permille: u1
     }
     match event {
         Event::Elapsed => {}
-        Event::Claim { token, lease } => claim(&mut step, now, *token, *lease),
+        Event::Claim {
+            token,
+            lease,
+            unsent,
+        } => claim(&mut step, now, *token, *lease, *unsent),
         Event::Renew { token, lease } => renew(&mut step, now, *token, *lease),
         Event::Finish {
             token,
@@ -156,12 +164,34 @@ fn settle(step: &mut Step, now: UnixMillis, random_permille: u16) {
     }
 }
 
-fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis) {
+fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis, unsent: Option<u64>) {
     let record = &mut step.record;
+    let ends = now.plus(lease).min(record.deadline());
+    match &mut record.state {
+        // The answer to this very claim was lost: it is given again.
+        State::Running { lease: held } if held.token == token => {
+            if held.ends.since(now) < Millis(lease.0 / 2) && ends > held.ends {
+                held.ends = ends;
+                step.changed = true;
+            }
+            return;
+        }
+        // So was the answer to an earlier claim of this consumer, which therefore sent nothing.
+        State::Running { lease: held } if Some(held.token) == unsent => {
+            *held = Lease {
+                token,
+                began: now,
+                ends: ends.max(held.ends),
+            };
+            step.changed = true;
+            return;
+        }
+        _ => {}
+    }
     step.refused = match record.state {
         State::Running { .. } => Some(Refusal::Leased),
         State::Queued { due } if now < due => Some(Refusal::TooEarly(due)),
-        State::Queued { .. } if record.attempt < record.spec.plan.attempts => None,
+        State::Queued { .. } if record.acted() < record.spec.plan.attempts => None,
         State::Queued { .. }
         | State::Succeeded { .. }
         | State::Failed { .. }
@@ -172,12 +202,10 @@ fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis) {
     }
     record.attempt = record.attempt.saturating_add(1);
     record.started = record.started.or(Some(now));
-    let lease = Lease {
-        token,
-        began: now,
-        ends: now.plus(lease).min(record.deadline()),
+    let began = now;
+    record.state = State::Running {
+        lease: Lease { token, began, ends },
     };
-    record.state = State::Running { lease };
     touch(step, now);
 }
 
@@ -272,6 +300,9 @@ fn conclude(
         Outcome::Responded { status, .. } => Some(*status),
         _ => None,
     };
+    if !outcome.may_have_acted() {
+        step.record.not_acted = step.record.not_acted.saturating_add(1);
+    }
     match (classify(&step.record.spec.plan, outcome), response) {
         (Verdict::Succeed, Some(result)) => {
             note_attempt(step, now, status, None);
@@ -297,15 +328,17 @@ fn conclude(
         ) => {
             let record = &step.record;
             let plan = &record.spec.plan;
-            let wait = retry::wait(&plan.backoff, record.attempt, random_permille, at_least);
-            let due = now.plus(wait);
-            if record.attempt < plan.attempts && due < record.deadline() {
-                note_attempt(step, now, status, Some(otherwise));
-                step.record.state = State::Queued { due };
-                step.effects.push(Effect::Enqueue(wait));
-                touch(step, now);
-            } else {
-                fail(step, now, status, otherwise, response);
+            let left = record.deadline().since(now);
+            let wait = retry::next_wait(plan, record.attempt, random_permille, at_least, left);
+            match wait.filter(|_| record.acted() < plan.attempts) {
+                Some(wait) => {
+                    note_attempt(step, now, status, Some(otherwise));
+                    let due = now.plus(wait);
+                    step.record.state = State::Queued { due };
+                    step.effects.push(Effect::Enqueue(wait));
+                    touch(step, now);
+                }
+                None => fail(step, now, status, otherwise, response),
             }
         }
     }

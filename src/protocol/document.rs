@@ -54,6 +54,8 @@ struct Body<'a> {
     attempt: u32,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    not_acted: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redrive_of: Option<&'a str>,
@@ -121,6 +123,7 @@ impl Document<'_> {
             idempotency_expires: record.key.as_ref().map(|key| rfc3339(key.ends)),
             attempt: record.attempt,
             attempts: record.spec.plan.attempts,
+            not_acted: Some(record.not_acted).filter(|count| *count > 0),
             next_attempt: next_attempt.map(rfc3339),
             redrive_of: record.redrive_of.as_deref(),
             urls: Urls {

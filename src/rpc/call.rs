@@ -206,10 +206,16 @@ pub struct JobCall {
 pub struct ClaimCall {
     /// The job.
     pub key: RowKey,
-    /// The fencing token.
+    /// The fencing token. A claim may be repeated with the same token when its answer did not come: if it
+    /// was granted, it is granted again, as the same attempt.
     pub token: u64,
     /// How long the lease is to be.
     pub lease: Millis,
+    /// The token of an earlier claim of this job whose answer was lost, so that nothing was sent to the
+    /// origin under it. If that lease still stands, `token` takes it over, as the same attempt. Whoever
+    /// has sent anything under a token must not name it here. Renewals leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsent: Option<u64>,
 }
 
 /// A report about an attempt.

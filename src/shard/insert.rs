@@ -275,6 +275,7 @@ fn new_record(job: &NewJob, now: UnixMillis) -> Record {
         started: None,
         expires: now.plus(spec.retention),
         attempt: 0,
+        not_acted: 0,
         key: job.key.as_ref().map(|claim| KeyRef {
             hash: claim.hash.clone(),
             ends: now.plus(claim.window.min(spec.retention)),

@@ -22,26 +22,28 @@ pub struct Claim {
     pub token: u64,
     /// How long the right lasts from now unless renewed.
     pub lease: Millis,
+    /// The token of an earlier claim under which nothing was sent: see [`Event::Claim`].
+    pub unsent: Option<u64>,
 }
 
-/// The answer to a claim.
+/// The answer to a claim. `H` is the head of the request as the caller reads it.
 #[derive(Clone, Debug)]
-pub enum Claimed {
+pub enum Claimed<H> {
     /// The attempt may begin.
-    Granted(Box<Grant>),
+    Granted(Box<Grant<H>>),
     /// There is nothing to do: the job is unknown (`None`), over, too early, or somebody else's.
     Refused(Option<Refusal>),
 }
 
 /// What an attempt needs.
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub struct Grant<H> {
     /// The job's id.
     pub id: JobId,
     /// Its record, with the lease.
     pub record: Record,
-    /// The head of the request, as it was given to `accept`.
-    pub request: String,
+    /// The head of the request.
+    pub request: H,
     /// The body of the request, where it is kept in the row.
     pub payload: Option<Vec<u8>>,
 }
@@ -74,13 +76,16 @@ pub struct Finished {
 }
 
 impl<S: Sql> Shard<S> {
-    /// Grants or refuses the right to run an attempt.
-    pub fn claim(
+    /// Grants or refuses the right to run an attempt. `read` reads the head of the request, which is
+    /// opaque to the shard. A head that it cannot read was written by a later build: the claim then fails
+    /// as [`ShardError::Unreadable`] before anything is written, and the job waits for that build.
+    pub fn claim<H>(
         &mut self,
         claim: &Claim,
         now: UnixMillis,
         random_permille: u16,
-    ) -> Result<(Claimed, Vec<Send>), ShardError> {
+        read: impl FnOnce(&str) -> Option<H>,
+    ) -> Result<(Claimed<H>, Vec<Send>), ShardError> {
         let rows = self.sql.run(schema::JOB_WORK, &[Param::Int(claim.key.0)])?;
         let Some(row) = rows.into_iter().next() else {
             return Ok((Claimed::Refused(None), Vec::new()));
@@ -88,9 +93,12 @@ impl<S: Sql> Shard<S> {
         let mut columns = row.into_iter();
         let mut column = || columns.next().unwrap_or(Value::Null);
         let (state, secret, request, payload) = (column(), column(), column(), column());
+        let request = read(request.text().unwrap_or_default())
+            .ok_or_else(|| ShardError::Unreadable("request head".to_owned()))?;
         let event = Event::Claim {
             token: claim.token,
             lease: claim.lease,
+            unsent: claim.unsent,
         };
         let step = apply(read_record(&state)?, &event, now, random_permille);
         let Committed {
@@ -116,7 +124,7 @@ impl<S: Sql> Shard<S> {
         let grant = Grant {
             id: self.id(claim.key, read_secret(&secret)?),
             record,
-            request: request.text().unwrap_or_default().to_owned(),
+            request,
             payload: payload.into_blob(),
         };
         Ok((Claimed::Granted(Box::new(grant)), sends))

@@ -26,9 +26,10 @@ pub(super) fn claim<S: Sql>(
             key: call.key,
             token: call.token,
             lease: call.lease,
+            unsent: call.unsent,
         };
         // A row that cannot be read must not keep the other jobs of the message from running.
-        match shard.claim(&claim, now, permille(random)) {
+        match shard.claim(&claim, now, permille(random), RequestHead::parse) {
             Ok((Claimed::Granted(grant), more)) => {
                 sends.extend(more);
                 frames.extend(frame(*grant, call.token, now));
@@ -51,10 +52,8 @@ pub(super) fn claim<S: Sql>(
     })
 }
 
-fn frame(grant: Grant, token: u64, now: UnixMillis) -> Option<Frame> {
+fn frame(grant: Grant<RequestHead>, token: u64, now: UnixMillis) -> Option<Frame> {
     let record = grant.record;
-    // A head that cannot be read makes no frame; the lease lapses and the job ends honestly.
-    let request = RequestHead::parse(&grant.request)?;
     let work = Work {
         id: grant.id.to_string(),
         key: grant.id.key,
@@ -65,7 +64,7 @@ fn frame(grant: Grant, token: u64, now: UnixMillis) -> Option<Frame> {
             .plan
             .attempt_timeout
             .min(record.deadline().since(now)),
-        request,
+        request: grant.request,
         payload: record.payload,
     };
     let json = serde_json::to_string(&work).ok()?;
@@ -85,6 +84,7 @@ pub(super) fn renew<S: Sql>(
         key: call.key,
         token: call.token,
         lease: call.lease,
+        unsent: None,
     };
     let (ends, sends) = shard.renew(&claim, now, permille(random))?;
     let reply = json(&RenewAnswer {

@@ -136,7 +136,8 @@ fn full(status: Status) -> Record {
         updated: UnixMillis(1),
         started: Some(UnixMillis(1)),
         expires: UnixMillis(9),
-        attempt: 1,
+        attempt: 2,
+        not_acted: 1,
         key: Some(KeyRef {
             hash: "00".to_owned(),
             ends: UnixMillis(9),

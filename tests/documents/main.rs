@@ -80,6 +80,7 @@ impl Desk {
             key: RowKey(1),
             token: 5,
             lease: Millis(50_000),
+            unsent: None,
         };
         assert_eq!(self.call(Call::Claim(vec![claim]), b"").status, 200);
         self

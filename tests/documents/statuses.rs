@@ -44,7 +44,7 @@ x-content-type-options: nosniff
 etag: "v3"
 retry-after: 1
 
-{"id":"ID","status":"queued","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"next_attempt":"2027-01-15T08:00:04.000Z","urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
+{"id":"ID","status":"queued","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"not_acted":1,"next_attempt":"2027-01-15T08:00:04.000Z","urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
     );
 }
 

@@ -156,6 +156,40 @@ async fn jobs_wait_for_an_origin_that_refuses_connections_and_are_sent_once_when
     }
 }
 
+/// Rules as a user writes them who says nothing of attempts and waits.
+const PLAIN: &str = "[[rules]]\nname = \"once\"\npath = \"/once/{*rest}\"\n";
+
+/// Accepts jobs while the origin is gone, and sees all of them succeed once it is back after `outage`.
+async fn survives(outage: Duration) {
+    let relay = Relay::closed(Origin::shared().address);
+    let gateway = Gateway::start(&format!("origin = \"http://{}\"\n{PLAIN}", relay.address));
+    let mut jobs = Vec::new();
+    for _ in 0..10 {
+        let case = Case::new();
+        let job = accepted(&gateway, &case, "/once/echo?", 100).await;
+        jobs.push((case, job));
+    }
+    tokio::time::sleep(outage).await;
+    relay.open().await;
+    for (case, job) in &jobs {
+        let document = job.until(|it| it["finished"].is_string()).await;
+        assert_eq!(document["status"], "succeeded", "{document:#}");
+        assert_eq!(
+            document["not_acted"].as_u64().map(|refused| refused + 1),
+            document["attempt"].as_u64(),
+            "{document:#}"
+        );
+        assert_attempts(case, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_two_minutes_loses_no_job() {
+    let short = survives(Duration::from_secs(20));
+    let long = survives(Duration::from_secs(120));
+    tokio::join!(short, long);
+}
+
 /// Sets a variable of the Worker.
 fn set(wrangler: &mut Value, variable: &str, value: &str) {
     wrangler["vars"][variable] = json!(value);

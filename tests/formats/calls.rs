@@ -126,6 +126,12 @@ const CLAIM: ClaimCall = ClaimCall {
     key: RowKey(7),
     token: u64::MAX,
     lease: Millis(60_000),
+    unsent: None,
+};
+
+const CLAIM_AGAIN: ClaimCall = ClaimCall {
+    unsent: Some(1),
+    ..CLAIM
 };
 
 fn accept_calls() -> Vec<(Call, String)> {
@@ -223,6 +229,10 @@ fn attempt_calls() -> Vec<(Call, String)> {
         (
             Call::Claim(vec![CLAIM]),
             format!(r#"{{"claim":[{claim}]}}"#),
+        ),
+        (
+            Call::Claim(vec![CLAIM_AGAIN]),
+            format!(r#"{{"claim":[{}]}}"#, claim.replace('}', ",\"unsent\":1}")),
         ),
         (Call::Renew(CLAIM), format!(r#"{{"renew":{claim}}}"#)),
         (

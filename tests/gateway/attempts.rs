@@ -135,11 +135,12 @@ fn retry_after_is_honoured_and_capped() {
 
 #[test]
 fn the_last_failing_response_becomes_the_result() {
-    let world =
-        World::new()
-            .rule("")
-            .origin([respond(503), respond(503), respond(503).body("still busy")]);
-    let id = world.post("x").job();
+    let world = World::new().rule("").origin([
+        respond(500),
+        respond(500),
+        respond(500).body("still broken"),
+    ]);
+    let id = world.request("PUT", "/slow").body("x").send().job();
     world.run();
     assert_eq!(
         (world.status_of(&id).as_str(), world.times_sent()),
@@ -149,7 +150,53 @@ fn the_last_failing_response_becomes_the_result() {
     let result = world.result(&id);
     assert_eq!(
         (result.status, result.text()),
+        (500, "still broken".to_owned())
+    );
+}
+
+#[test]
+fn an_outage_that_outlasts_the_attempts_loses_no_job() {
+    let outage = [
+        Reaction::Refuse,
+        respond(503).into(),
+        respond(521).into(),
+        respond(429).into(),
+    ];
+    let world = World::new()
+        .rule("")
+        .origin(outage.iter().cycle().take(12).cloned());
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        (world.status_of(&id).as_str(), world.times_sent()),
+        ("succeeded", 10)
+    );
+    let document = world.document(&id);
+    assert_eq!(
+        (&document["attempt"], &document["attempts"]),
+        (&13.into(), &3.into())
+    );
+    assert_eq!(document["not_acted"], 12);
+}
+
+#[test]
+fn an_origin_that_is_busy_until_the_deadline_is_the_result() {
+    let busy = std::iter::repeat_n(respond(503).body("still busy"), 50);
+    let world = World::new()
+        .rule("deadline = \"2m\"\nattempt_timeout = \"20s\"")
+        .origin(busy);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(world.error_of(&id), "origin_error");
+    let result = world.result(&id);
+    assert_eq!(
+        (result.status, result.text()),
         (503, "still busy".to_owned())
+    );
+    let took = world.clock.get().since(super::world::START);
+    assert!(
+        took > Millis(110_000) && took < Millis(120_000),
+        "tried until no attempt fitted any more: {took:?}"
     );
 }
 
@@ -166,11 +213,10 @@ fn a_client_error_is_final_at_once() {
 }
 
 #[test]
-fn an_unreachable_origin_is_tried_again_and_then_named() {
-    let world =
-        World::new()
-            .rule("")
-            .origin([Reaction::Refuse, Reaction::Refuse, Reaction::Refuse]);
+fn an_unreachable_origin_is_tried_until_the_deadline_and_then_named() {
+    let world = World::new()
+        .rule("deadline = \"2m\"\nattempt_timeout = \"20s\"")
+        .origin(std::iter::repeat_n(Reaction::Refuse, 50));
     let id = world.post("x").job();
     world.run();
     assert_eq!(world.error_of(&id), "origin_unreachable");
@@ -179,7 +225,9 @@ fn an_unreachable_origin_is_tried_again_and_then_named() {
         (result.status, result.problem().as_str()),
         (502, "origin_unreachable")
     );
-    assert_eq!(world.document(&id)["attempt"], 3);
+    let document = world.document(&id);
+    assert!(document["attempt"].as_u64() > Some(6), "{document}");
+    assert_eq!(document["attempt"], document["not_acted"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use raincheck::job::{JobSpec, Millis, StoredBody};
 use raincheck::shard::{Accepted, Claim, Finish, NewJob, ShardError, SqlError, Value};
 
 use super::support::jobs::{LEASE, RETENTION, spec};
-use super::{Bench, in_bucket, inline, ok, request, with_key, with_object};
+use super::{Bench, any_head, in_bucket, inline, ok, request, with_key, with_object};
 
 /// More statements than any call of these tests runs.
 const STATEMENTS_MAX: u32 = 60;
@@ -165,8 +165,12 @@ fn a_claim_is_granted_and_stored_or_neither() {
             key: raincheck::job::RowKey(1),
             token: 5,
             lease: LEASE,
+            unsent: None,
         };
-        bench.shard.claim(&claim, bench.now, 0).map(|_| ())
+        bench
+            .shard
+            .claim(&claim, bench.now, 0, any_head)
+            .map(|_| ())
     });
 }
 

@@ -87,18 +87,19 @@ impl Bench {
         self.accept(request())
     }
 
-    fn try_claim(&mut self, id: JobId) -> Claimed {
+    fn try_claim(&mut self, id: JobId) -> Claimed<String> {
         self.token += 1;
         let claim = Claim {
             key: id.key,
             token: self.token,
             lease: LEASE,
+            unsent: None,
         };
-        self.shard.claim(&claim, self.now, 0).unwrap().0
+        self.shard.claim(&claim, self.now, 0, any_head).unwrap().0
     }
 
     /// Claims and returns the token with the grant.
-    fn claim(&mut self, id: JobId) -> (u64, Grant) {
+    fn claim(&mut self, id: JobId) -> (u64, Grant<String>) {
         match self.try_claim(id) {
             Claimed::Granted(grant) => (self.token, *grant),
             Claimed::Refused(refusal) => panic!("refused: {refusal:?}"),
@@ -219,6 +220,12 @@ fn inline(bytes: &[u8]) -> StoredBody {
 
 fn in_bucket(object: &str) -> BodyRef {
     object_body(object, 1_000_000)
+}
+
+/// Reads any head, as it is.
+#[expect(clippy::unnecessary_wraps, reason = "a head may be unreadable")]
+fn any_head(head: &str) -> Option<String> {
+    Some(head.to_owned())
 }
 
 /// A request without key and body; the tests change what they are about.

@@ -4,7 +4,7 @@ use raincheck::job::{JobId, Status};
 use raincheck::shard::{Accepted, Claim, Found, NewJob, Shard, ShardError, Sql as _};
 
 use super::support::jobs::{DEADLINE, LEASE, RETENTION};
-use super::{Bench, SETTINGS, request, with_key};
+use super::{Bench, SETTINGS, any_head, request, with_key};
 
 fn is_unreadable<T: std::fmt::Debug>(answer: &Result<T, ShardError>) -> bool {
     matches!(answer, Err(ShardError::Unreadable(_)))
@@ -34,9 +34,12 @@ fn every_call_about_such_a_row_fails_and_changes_nothing() {
         key: id.key,
         token: 1,
         lease: LEASE,
+        unsent: None,
     };
     assert!(is_unreadable(&bench.shard.read(&id, bench.now)));
-    assert!(is_unreadable(&bench.shard.claim(&claim, bench.now, 0)));
+    assert!(is_unreadable(
+        &bench.shard.claim(&claim, bench.now, 0, any_head)
+    ));
     assert!(is_unreadable(&bench.shard.renew(&claim, bench.now, 0)));
     assert!(is_unreadable(&bench.shard.cancel(&id, bench.now, 0)));
     assert!(is_unreadable(&bench.shard.purge(&id, bench.now)));

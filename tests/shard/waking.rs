@@ -4,7 +4,7 @@ use raincheck::job::{JobSpec, Millis, Outcome, Refusal, Status};
 use raincheck::shard::{Claim, Claimed, Finish, NewJob};
 
 use super::support::jobs::{DEADLINE, LEASE, at, spec};
-use super::{Bench, SETTINGS, ok, request};
+use super::{Bench, SETTINGS, any_head, ok, request};
 
 fn long_lived() -> NewJob {
     let retention = Millis(1_000_000_000);
@@ -90,6 +90,7 @@ fn a_renewed_lease_moves_the_alarm() {
         key: id.key,
         token,
         lease: LEASE,
+        unsent: None,
     };
     let ends = bench.shard.renew(&claim, bench.now, 0).unwrap().0;
     assert_eq!(ends, Some(at(5_000 + LEASE.0)));
@@ -111,8 +112,9 @@ fn a_message_that_comes_too_early_asks_for_another_in_time() {
         key: id.key,
         token: 1,
         lease: LEASE,
+        unsent: None,
     };
-    let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0, any_head).unwrap();
     assert!(matches!(
         claimed,
         Claimed::Refused(Some(Refusal::TooEarly(_)))
@@ -135,11 +137,12 @@ fn a_message_that_no_queue_could_hold_back_so_long_is_left_to_the_alarm() {
         key: id.key,
         token: 1,
         lease: LEASE,
+        unsent: None,
     };
-    let (_, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    let (_, sends) = bench.shard.claim(&claim, bench.now, 0, any_head).unwrap();
     assert_eq!(sends, []);
     bench.later(1);
-    let (_, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    let (_, sends) = bench.shard.claim(&claim, bench.now, 0, any_head).unwrap();
     assert_eq!((sends.len(), sends[0].delay), (1, longest));
 }
 
@@ -151,8 +154,9 @@ fn a_message_about_an_unknown_job_is_harmless() {
         key,
         token: 1,
         lease: LEASE,
+        unsent: None,
     };
-    let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0).unwrap();
+    let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0, any_head).unwrap();
     assert!(matches!(claimed, Claimed::Refused(None)) && sends.is_empty());
     assert_eq!(bench.shard.renew(&claim, bench.now, 0).unwrap().0, None);
     let finish = Finish {

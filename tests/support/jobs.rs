@@ -87,6 +87,7 @@ pub fn queued() -> Record {
         started: None,
         expires: START.plus(RETENTION),
         attempt: 0,
+        not_acted: 0,
         key: None,
         payload: Some(inline_body(4)),
         state: State::Queued { due: START },

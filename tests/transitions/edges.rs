@@ -125,26 +125,81 @@ fn a_year_ahead_every_active_job_has_ended() {
     }
 }
 
-#[test]
-fn a_retry_that_would_begin_at_the_deadline_fails_at_once_with_the_reason() {
-    let wait = 1_000;
-    let edge = DEADLINE.0 - wait;
+/// What becomes of a third attempt that ends `left` before the deadline without having reached the
+/// origin. The first wait of the backoff is four seconds, the one that is up is sixteen.
+fn refused_with(left: u64) -> Record {
     let lease = Lease {
         ends: at(DEADLINE.0),
         ..running().lease().unwrap()
     };
-    let running = Record {
-        state: State::Running { lease },
-        ..running()
-    };
+    let mut running = running();
+    running.attempt = 3;
+    running.spec.plan.backoff.initial = Millis(4_000);
+    running.spec.plan.backoff.max = Millis(60_000);
+    running.state = State::Running { lease };
     let unreachable = finish(Outcome::Unreachable);
-    let in_time = step(&running, &unreachable, at(edge - 1));
+    step(&running, &unreachable, at(DEADLINE.0 - left)).record
+}
+
+#[test]
+fn a_wait_that_would_reach_the_deadline_is_cut_to_half_of_what_remains() {
+    assert_eq!(refused_with(16_001).due(), Some(at(DEADLINE.0 - 1)));
+    assert_eq!(refused_with(16_000).due(), Some(at(DEADLINE.0 - 8_000)));
+    assert_eq!(refused_with(8_000).due(), Some(at(DEADLINE.0 - 4_000)));
+}
+
+#[test]
+fn a_retry_that_does_not_fit_before_the_deadline_fails_at_once_with_the_reason() {
+    let late = refused_with(7_999);
+    assert_eq!(code(&late), Some(FailureCode::OriginUnreachable));
+}
+
+#[test]
+fn a_repeated_claim_is_granted_again_and_writes_nothing_while_its_lease_lasts() {
+    let again = Event::Claim {
+        token: TOKEN,
+        lease: LEASE,
+        unsent: None,
+    };
+    let repeated = step(&running(), &again, at(LEASE.0 / 2));
+    assert_eq!((repeated.refused, repeated.changed), (None, false));
+    assert_eq!(repeated.record, running());
+    let late = step(&running(), &again, at(LEASE.0 / 2 + 1));
+    assert_eq!((late.refused, late.changed), (None, true));
     assert_eq!(
-        (in_time.record.status(), in_time.record.due()),
-        (Status::Queued, Some(at(DEADLINE.0 - 1)))
+        late.record.lease().unwrap().ends,
+        at(LEASE.0 / 2 + 1 + LEASE.0)
     );
-    let late = step(&running, &unreachable, at(edge));
-    assert_eq!(code(&late.record), Some(FailureCode::OriginUnreachable));
+    assert_eq!(late.record.attempt, 1, "the same attempt");
+}
+
+#[test]
+fn a_lease_under_which_nothing_was_sent_is_taken_over_as_the_same_attempt() {
+    let over = Event::Claim {
+        token: TOKEN + 1,
+        lease: LEASE,
+        unsent: Some(TOKEN),
+    };
+    let taken = step(&running(), &over, at(500));
+    assert_eq!((taken.refused, taken.changed), (None, true));
+    let lease = taken.record.lease().unwrap();
+    assert_eq!((lease.token, lease.ends), (TOKEN + 1, at(500 + LEASE.0)));
+    assert_eq!(taken.record.attempt, 1);
+    assert_eq!(
+        step(&taken.record, &finish(responded(200)), at(600)).refused,
+        Some(Refusal::StaleToken),
+        "the old token counts no more"
+    );
+    let other = Event::Claim {
+        token: TOKEN + 1,
+        lease: LEASE,
+        unsent: Some(TOKEN + 5),
+    };
+    assert_eq!(
+        step(&running(), &other, at(500)).refused,
+        Some(Refusal::Leased),
+        "somebody else's lease is not taken over"
+    );
 }
 
 #[test]
@@ -191,9 +246,10 @@ fn times_at_the_end_of_the_range_do_not_overflow() {
     for (state_name, event_name, _) in cells() {
         let (mut record, _) = state(state_name);
         let event = match event(event_name) {
-            Event::Claim { token, .. } => Event::Claim {
+            Event::Claim { token, unsent, .. } => Event::Claim {
                 token,
                 lease: Millis(u64::MAX),
+                unsent,
             },
             Event::Renew { token, .. } => Event::Renew {
                 token,

@@ -29,6 +29,7 @@ fn claim() -> Event {
     Event::Claim {
         token: TOKEN + 1,
         lease: LEASE,
+        unsent: None,
     }
 }
 

@@ -1,11 +1,12 @@
 //! What an outcome means: the whole table, and that nothing ambiguous is repeated by accident.
 
 use raincheck::job::{
-    FailureCode, MAY_HAVE_ACTED, Millis, NOT_ACTED_ON, Outcome, Plan, Status, Verdict, classify,
+    Event, FailureCode, MAY_HAVE_ACTED, Millis, NOT_ACTED_ON, Outcome, Plan, Record, Status,
+    UnixMillis, Verdict, WAIT_MIN, classify,
 };
 
-use super::support::jobs::{at, plan, running};
-use super::{finish, responded, step};
+use super::support::jobs::{TOKEN, at, inline_body, plan, queued, running};
+use super::{claim, finish, responded, step};
 
 fn repeatable() -> Plan {
     Plan {
@@ -140,15 +141,110 @@ fn a_success_listed_for_retry_stays_a_success() {
 #[test]
 fn the_response_that_exhausts_the_attempts_becomes_the_result() {
     let mut record = running();
+    record.spec.plan = repeatable();
     record.attempt = record.spec.plan.attempts;
-    let step = step(&record, &finish(responded(503)), at(1));
+    let step = step(&record, &finish(responded(500)), at(1));
     assert_eq!(step.record.status(), Status::Failed);
     let failure = step.record.failure().unwrap();
     assert_eq!(
         (failure.code, failure.status),
-        (FailureCode::OriginError, Some(503))
+        (FailureCode::OriginError, Some(500))
     );
     assert!(step.record.result().is_some());
+}
+
+#[test]
+fn an_outcome_counts_unless_the_origin_surely_did_not_act() {
+    for status in 200..=599 {
+        let counts = !NOT_ACTED_ON.contains(&status);
+        assert_eq!(responded(status).may_have_acted(), counts, "{status}");
+    }
+    let table = [
+        (Outcome::Unreachable, false),
+        (Outcome::PayloadUnavailable, false),
+        (Outcome::Unknown, true),
+        (Outcome::Malformed, true),
+        (Outcome::TooLarge, true),
+        (Outcome::NotStored, true),
+    ];
+    for (outcome, counts) in table {
+        assert_eq!(outcome.may_have_acted(), counts, "{outcome:?}");
+    }
+}
+
+/// Runs attempts with this outcome, each as soon as it may begin, until the job ends.
+fn run_to_its_end(mut record: Record, outcome: Outcome) -> (Record, UnixMillis) {
+    let mut now = at(0);
+    while let Some(due) = record.due() {
+        now = now.max(due);
+        record = step(&record, &claim(), now).record;
+        let report = Event::Finish {
+            token: TOKEN + 1,
+            outcome,
+            result: matches!(outcome, Outcome::Responded { .. }).then(|| inline_body(2)),
+        };
+        record = step(&record, &report, now).record;
+    }
+    (record, now)
+}
+
+#[test]
+fn what_surely_did_not_act_is_repeated_until_no_attempt_fits_before_the_deadline() {
+    let mut outcomes: Vec<Outcome> = NOT_ACTED_ON.map(responded).to_vec();
+    outcomes.extend([Outcome::Unreachable, Outcome::PayloadUnavailable]);
+    for outcome in outcomes {
+        let (record, now) = run_to_its_end(queued(), outcome);
+        let left = queued().deadline().since(now);
+        assert_eq!(record.status(), Status::Failed, "{outcome:?}");
+        assert!(left < Millis(2 * WAIT_MIN.0), "{outcome:?}: {left:?} left");
+        assert!(record.attempt > 20, "{outcome:?}: {}", record.attempt);
+        assert_eq!(record.acted(), 0, "{outcome:?}");
+        let is_response = matches!(outcome, Outcome::Responded { .. });
+        assert_eq!(record.result().is_some(), is_response, "{outcome:?}");
+        let code = record.failure().unwrap().code;
+        assert_ne!(code, FailureCode::DeadlineExceeded, "{outcome:?}");
+    }
+}
+
+#[test]
+fn attempts_that_may_have_acted_are_limited_whatever_came_between() {
+    let mut record = queued();
+    record.spec.plan = repeatable();
+    let (exhausted, _) = run_to_its_end(record.clone(), responded(500));
+    assert_eq!((exhausted.attempt, exhausted.acted()), (3, 3));
+    record.attempt = 7;
+    record.not_acted = 6;
+    let (exhausted, _) = run_to_its_end(record, Outcome::Unknown);
+    assert_eq!((exhausted.attempt, exhausted.acted()), (9, 3));
+    assert_eq!(
+        exhausted.failure().unwrap().code,
+        FailureCode::OutcomeUnknown
+    );
+}
+
+#[test]
+fn a_status_that_a_rule_lists_counts_only_if_the_origin_may_have_acted() {
+    let mut record = queued();
+    record.spec.plan.retry_statuses = Some(vec![409, 429]);
+    let (counted, _) = run_to_its_end(record.clone(), responded(409));
+    assert_eq!(counted.attempt, record.spec.plan.attempts);
+    let (uncounted, _) = run_to_its_end(record.clone(), responded(429));
+    assert!(uncounted.attempt > record.spec.plan.attempts);
+    let (unlisted, _) = run_to_its_end(record, responded(503));
+    assert_eq!(unlisted.attempt, 1, "the list replaces the usual one");
+}
+
+#[test]
+fn a_response_that_came_without_its_body_was_not_stored() {
+    let report = Event::Finish {
+        token: TOKEN,
+        outcome: responded(200),
+        result: None,
+    };
+    let step = step(&running(), &report, at(1));
+    let failure = step.record.failure().unwrap();
+    assert_eq!(failure.code, FailureCode::ResultNotStored);
+    assert_eq!(step.effects, [raincheck::job::Effect::DropResult]);
 }
 
 #[test]

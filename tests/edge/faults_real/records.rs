@@ -49,7 +49,7 @@ async fn a_record_of_an_older_build_ends_and_one_of_a_newer_build_is_left_alone(
     };
     let store = Store::of(&gateway);
     store.rewrite(|record| {
-        if record["rule"] == "honours" {
+        if record["spec"]["rule"] == "honours" {
             record["v"] = json!(0);
             for member in OPTIONAL {
                 record.as_object_mut().unwrap().remove(member);

@@ -25,6 +25,18 @@ const fn may_follow(before: Status, after: Status) -> bool {
     }
 }
 
+/// Whether another attempt would have fitted in before the deadline, after half of what remains.
+const fn fits_another(record: &Record, clock: u64) -> bool {
+    let backoff = &record.spec.plan.backoff;
+    let shortest = if backoff.initial.0 < backoff.max.0 {
+        backoff.initial.0
+    } else {
+        backoff.max.0
+    };
+    let shortest = if shortest > 1_000 { shortest } else { 1_000 };
+    record.deadline().0.saturating_sub(clock) / 2 >= shortest
+}
+
 impl Check {
     pub(super) fn stored(&mut self, job: Job, record: &Rc<Record>, clock: u64) {
         let known = self.jobs.entry(job).or_default();
@@ -111,10 +123,12 @@ impl Check {
 
     /// I7: an attempt began.
     fn began(&mut self, job: Job, before: &Record, after: &Record, claim: Option<u64>, clock: u64) {
-        if after.attempt != before.attempt + 1 || after.attempt > after.spec.plan.attempts {
+        if after.attempt != before.attempt + 1 || after.acted() > after.spec.plan.attempts {
             let text = format!(
-                "{job:?}: attempt {} of {}",
-                after.attempt, after.spec.plan.attempts
+                "{job:?}: attempt {}, {} of {} that may act",
+                after.attempt,
+                after.acted(),
+                after.spec.plan.attempts
             );
             self.fail("I7", text);
         }
@@ -223,6 +237,22 @@ impl Check {
                     format!("{job:?} says that nothing was sent, but the origin acted"),
                 );
             }
+            Some(FailureCode::OriginUnreachable | FailureCode::PayloadUnavailable)
+                if fits_another(after, clock) =>
+            {
+                self.fail(
+                    "I17",
+                    format!("{job:?} failed early though the origin did nothing"),
+                );
+            }
+            Some(FailureCode::OriginError)
+                if call.is_some_and(|call| !call.acted) && fits_another(after, clock) =>
+            {
+                self.fail(
+                    "I17",
+                    format!("{job:?} failed early though the origin was only busy"),
+                );
+            }
             Some(FailureCode::DeadlineExceeded) if clock < after.deadline().0 => {
                 self.fail(
                     "I7",
@@ -284,7 +314,8 @@ impl Check {
                 format!("{job:?}: attempt {} was sent twice", call.attempt),
             );
         }
-        if earlier.len() >= usize::try_from(record.spec.plan.attempts).unwrap_or(usize::MAX) {
+        let acted = earlier.iter().filter(|other| other.acted).count();
+        if acted >= usize::try_from(record.spec.plan.attempts).unwrap_or(usize::MAX) {
             self.fail("I7", format!("{job:?}: more requests than attempts"));
         }
         if !record.spec.plan.repeatable && earlier.iter().any(|other| other.acted) {
