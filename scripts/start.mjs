@@ -118,7 +118,7 @@ await main(async () => {
   const origin = options.origin ?? `http://${HOST}:${demoPort}`;
   const { mount, variable } = await localConfiguration(origin);
 
-  stopOnSignals();
+  stopOnSignals(() => {});
   try {
     const demo = demoPort && startDemo(demoPort);
     const runtime = startWrangler(options, variable);

@@ -2,19 +2,18 @@
 //
 // `worker-build` takes the same steps, but has to be compiled first, which takes minutes
 // and needs OpenSSL's headers; these tools are needed either way.
+//
+// A quick bundle leaves out what makes it small and fast: whole-program optimisation and wasm-opt.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
 import { modernNode, toolEnvironment } from "./node.mjs";
-import { inRoot } from "./paths.mjs";
+import { BUNDLE, inRoot } from "./paths.mjs";
 import { TARGET } from "./prerequisites.mjs";
-import { run } from "./run.mjs";
-import { ensureWasmBindgen } from "./tools.mjs";
-
-/** What the runtime loads; `main` in wrangler.toml names the first. */
-export const OUTPUTS = ["index.js", "index_bg.wasm"].map((name) => inRoot("build", name));
+import { run, together } from "./run.mjs";
+import { ensureBindgen } from "./tools.mjs";
 
 /**
  * What rustc and wasm-bindgen may use of WebAssembly. Named one by one, so that wasm-opt
@@ -30,25 +29,23 @@ const FEATURES = [
   "sign-ext",
 ];
 
-async function compile() {
+/** Profiles of Cargo.toml. */
+const profileOf = (quick) => (quick ? "quick" : "release");
+
+async function compile(profile) {
   // Makes the macros of wasm-bindgen use the executor that recovers from a panic.
   const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1" };
-  await run("cargo", ["build", "--lib", "--release", "--target", TARGET], {
+  await run("cargo", ["build", "--lib", "--profile", profile, "--target", TARGET], {
     env,
+    quiet: true,
     remedy: "Put right what the compiler says above.",
   });
   const targetDirectory = process.env.CARGO_TARGET_DIR ?? inRoot("target");
-  return join(targetDirectory, TARGET, "release", "raincheck.wasm");
+  return join(targetDirectory, TARGET, profile, "raincheck.wasm");
 }
 
-async function bind(module, directory) {
-  await run(await ensureWasmBindgen(), [
-    module,
-    ...["--out-dir", directory, "--out-name", "index"],
-    ...["--target", "module", "--no-typescript"],
-    // Starts a new instance after a panic; see src/edge/worker.js.
-    "--force-enable-abort-handler",
-  ]);
+async function bind(bindgen, module, directory) {
+  await run(bindgen, [module, directory]);
   // workerd gives the compiled module to a plain import.
   const bindings = join(directory, "index.js");
   writeFileSync(bindings, readFileSync(bindings, "utf8").replace("import source ", "import "));
@@ -88,17 +85,21 @@ async function assemble(bindings, directory) {
   );
 }
 
-/** Builds `OUTPUTS`. Until all is done, what an earlier build left there stays usable. */
-export async function buildBundle() {
-  const module = await compile();
+/**
+ * Builds `BUNDLE`; `dependencies` installs the npm packages. Until all is done, what an earlier build left there
+ * stays usable.
+ */
+export async function buildBundle({ quick, dependencies }) {
+  const [module, bindgen] = await together(() => compile(profileOf(quick)), ensureBindgen, dependencies);
   const directory = inRoot("build", `.staging-${process.pid}`);
   mkdirSync(directory, { recursive: true });
   try {
-    const bindings = await bind(module, directory);
-    await optimise(directory);
+    const bindings = await bind(bindgen, module, directory);
+    if (!quick) await optimise(directory);
     await assemble(bindings, directory);
-    renameSync(join(directory, "index_bg.wasm"), OUTPUTS[1]);
-    renameSync(join(directory, "bundle.js"), OUTPUTS[0]);
+    renameSync(join(directory, "index_bg.wasm"), BUNDLE.wasm);
+    renameSync(join(directory, "bundle.js"), BUNDLE.worker);
+    copyFileSync(inRoot("src", "edge", "local.js"), BUNDLE.local);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-import { root } from "./paths.mjs";
+import { project } from "./paths.mjs";
 import { Problem } from "./ui.mjs";
 
 /** How long a group may take to end by itself before it is killed. */
@@ -48,10 +48,24 @@ async function leave(status) {
   process.exit(status);
 }
 
-/** Stops everything when we are told to stop, or when whoever started us has gone. */
-export function stopOnSignals() {
+/** What the first Ctrl-C does before it leaves, and each further one to end that. */
+function gently(beforeLeaving) {
+  let hurryUp;
+  return async () => {
+    if (hurryUp) return hurryUp();
+    const hurry = new Promise((resolve) => (hurryUp = resolve));
+    await beforeLeaving(hurry);
+    return leave(0);
+  };
+}
+
+/**
+ * Stops everything when we are told to stop, or when whoever started us has gone. On Ctrl-C `beforeLeaving(hurry)` is
+ * waited for; `hurry` is a promise for a second one.
+ */
+export function stopOnSignals(beforeLeaving) {
   // Ctrl-C is how one leaves, not a failure.
-  process.on("SIGINT", () => leave(0));
+  process.on("SIGINT", gently(beforeLeaving));
   process.on("SIGTERM", () => leave(143));
   process.on("SIGHUP", () => leave(129));
   const parent = process.ppid;
@@ -63,7 +77,7 @@ export function stopOnSignals() {
  * that are hidden; when it ends before we stop it, what was kept is printed and we end with a `Problem`.
  */
 export function startChild(name, command, args, { env = process.env } = {}) {
-  const child = spawn(command, args, { cwd: root, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, { cwd: project, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
 
   let kept = [];

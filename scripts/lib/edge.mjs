@@ -7,11 +7,11 @@ import { dirname } from "node:path";
 import { modernNode, toolEnvironment } from "./node.mjs";
 import { inRoot, root } from "./paths.mjs";
 import { Problem, step } from "./ui.mjs";
-import { WRANGLER } from "./wrangler.mjs";
+import { wranglerScript } from "./wrangler.mjs";
 
 /** Where the edge tests find a Node that is new enough, and wrangler. */
 export function edgeEnvironment() {
-  return { ...toolEnvironment(), RAINCHECK_NODE: modernNode(), RAINCHECK_WRANGLER: WRANGLER };
+  return { ...toolEnvironment(), RAINCHECK_NODE: modernNode(), RAINCHECK_WRANGLER: wranglerScript() };
 }
 
 /** Builds the program and returns the path of a copy, so that no later build gets in the way of a long run. */

@@ -1,14 +1,24 @@
 // Where things are.
 
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The repository. */
+/** The repository, or the package that npm made of it. */
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
-/** A path inside the repository. */
+/** A path inside the repository or the package. */
 export const inRoot = (...parts) => join(root, ...parts);
+
+/** Whether this is the repository, where the Worker is built. The package brings it along. */
+export const isClone = existsSync(inRoot("Cargo.toml"));
+
+/** Where the user's wrangler.toml is: the repository, or the folder in which a command of the package runs. */
+export const project = isClone ? root : process.cwd();
+
+/** What the runtime loads: the Worker, its wasm, and what `start` puts around it. */
+export const BUNDLE = { worker: inRoot("build", "index.js"), wasm: inRoot("build", "index_bg.wasm"), local: inRoot("build", "local.js") };
 
 /** Built tools, shared by every clone of this user. */
 export function cacheDirectory() {

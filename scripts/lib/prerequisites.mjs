@@ -1,8 +1,9 @@
-// What a machine must bring along: Rust with a linker, Node and npm. Everything else
-// is fetched from the package registries.
+// What a machine must bring along: Node and npm and, where the Worker is built, Rust with a
+// linker. Everything else is fetched from the package registries.
 
 import { existsSync } from "node:fs";
 
+import { isClone } from "./paths.mjs";
 import { capture, run } from "./run.mjs";
 import { Problem, step } from "./ui.mjs";
 import { atLeast, oldestRust } from "./versions.mjs";
@@ -66,10 +67,11 @@ async function checkTarget() {
   });
 }
 
-/** Checks everything, adds the wasm target when only that is missing. */
+/** Checks what is needed here, adds the wasm target when only that is missing. */
 export async function checkPrerequisites() {
   checkPlatform();
   checkNode();
+  if (!isClone) return;
   checkRust();
   await checkTarget();
 }

@@ -2,8 +2,13 @@
 
 import { spawn, spawnSync } from "node:child_process";
 
-import { root } from "./paths.mjs";
-import { Problem } from "./ui.mjs";
+import { project, root } from "./paths.mjs";
+import { Problem, verbose } from "./ui.mjs";
+
+/** Every child that has not ended yet. */
+const children = new Set();
+/** Whether one of several programs has failed, and the others are being ended. */
+let stopping = false;
 
 /** A command as one would type it in the repository. */
 export function shown(command, args) {
@@ -13,14 +18,20 @@ export function shown(command, args) {
     .join(" ");
 }
 
-/** Runs a command with its output on ours; a `Problem` when it fails. */
-export async function run(command, args, { env = process.env, cwd = root, remedy } = {}) {
-  const code = await status(command, args, { env, cwd });
+/**
+ * Runs a command with its output on ours; a `Problem` when it fails. With `quiet` the output is shown only then, or
+ * with --verbose.
+ */
+export async function run(command, args, { env = process.env, cwd = project, remedy, quiet = false } = {}) {
+  let kept = "";
+  const take = quiet && !verbose ? (chunk) => (kept += chunk) : undefined;
+  const code = await status(command, args, { env, cwd, take, errors: take });
+  if (code !== 0 && !stopping) process.stderr.write(kept);
   if (code !== 0) throw new Problem(`\`${shown(command, args)}\` failed (${code}).`, remedy);
 }
 
 /** Runs a command with its errors on ours and returns what it printed; a `Problem` when it fails. */
-export async function output(command, args, { env = process.env, cwd = root, remedy } = {}) {
+export async function output(command, args, { env = process.env, cwd = project, remedy } = {}) {
   let text = "";
   const take = (chunk) => (text += chunk);
   const code = await status(command, args, { env, cwd, take });
@@ -30,12 +41,28 @@ export async function output(command, args, { env = process.env, cwd = root, rem
 
 /**
  * Runs a command and returns its exit status, or the signal that ended it. Its output goes to
- * ours, or piece by piece to `take`.
+ * ours, or piece by piece to `take` and `errors`.
  */
-export function status(command, args, { env = process.env, cwd = root, take } = {}) {
-  const child = spawn(command, args, { cwd, env, stdio: ["ignore", take ? "pipe" : "inherit", "inherit"] });
+export function status(command, args, { env = process.env, cwd = project, take, errors } = {}) {
+  const how = (taker) => (taker ? "pipe" : "inherit");
+  const child = spawn(command, args, { cwd, env, stdio: ["ignore", how(take), how(errors)] });
   child.stdout?.setEncoding("utf8").on("data", take);
+  child.stderr?.setEncoding("utf8").on("data", errors);
   return ended(command, child);
+}
+
+/** Does several things at a time. When one fails, the programs that the others run are ended. */
+export async function together(...tasks) {
+  const stopOthers = () => {
+    stopping = true;
+    children.forEach((child) => child.kill());
+  };
+  const results = tasks.map((task) => task());
+  for (const result of results) result.catch(stopOthers);
+  const first = Promise.all(results);
+  first.catch(() => {});
+  await Promise.allSettled(results);
+  return first;
 }
 
 /** Waits for the end of a child: its exit status, or the signal that ended it. */
@@ -43,8 +70,12 @@ export function ended(command, child) {
   return new Promise((resolve, reject) => {
     // Ctrl-C reaches the whole process group by itself; a signal to us alone must be handed on.
     const forward = (signal) => child.kill(signal);
+    children.add(child);
     process.on("SIGTERM", forward).on("SIGHUP", forward);
-    child.on("close", () => process.off("SIGTERM", forward).off("SIGHUP", forward));
+    child.on("close", () => {
+      children.delete(child);
+      process.off("SIGTERM", forward).off("SIGHUP", forward);
+    });
     child.on("error", (error) => reject(new Problem(`Cannot run \`${command}\`: ${error.message}.`)));
     child.on("close", (code, signal) => resolve(code ?? signal));
   });
@@ -54,7 +85,7 @@ export function ended(command, child) {
  * Runs a command: what it printed when it succeeded, `undefined` when it failed or is not there. Its errors are
  * dropped, or go to ours where `errors` is "inherit".
  */
-export function capture(command, args, { env = process.env, cwd = root, errors = "ignore" } = {}) {
+export function capture(command, args, { env = process.env, cwd = project, errors = "ignore" } = {}) {
   const done = spawnSync(command, args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", errors] });
   return done.status === 0 ? done.stdout.trim() : undefined;
 }

@@ -2,6 +2,8 @@
 
 import { parseArgs } from "node:util";
 
+import { isClone } from "./paths.mjs";
+
 /** Something the person at the keyboard can put right. Shown without a stack. */
 export class Problem extends Error {
   constructor(message, remedy) {
@@ -9,6 +11,19 @@ export class Problem extends Error {
     this.remedy = remedy;
   }
 }
+
+/** npm has these commands without `run`. */
+const OF_NPM = ["start", "test"];
+
+/** A command with its arguments, as one types it here: a script of the repository, or a command of the package. */
+export function typed(name, ...args) {
+  if (!isClone) return ["npx raincheck", name, ...args].join(" ");
+  const script = OF_NPM.includes(name) ? `npm ${name}` : `npm run ${name}`;
+  return args.length > 0 ? [script, "--", ...args].join(" ") : script;
+}
+
+/** Whether programs that we run show what they print; without it only when they fail. */
+export let verbose = false;
 
 /** Says what is happening now. */
 export function step(text) {
@@ -41,6 +56,7 @@ export function readArguments(help, options = {}, { allowPositionals = false } =
     console.log(help.trim());
     process.exit(0);
   }
+  verbose = parsed.values.verbose === true;
   return parsed;
 }
 

@@ -16,12 +16,12 @@ export function atLeast(have, want) {
   return true;
 }
 
-/** The version of a crate in Cargo.lock. */
-export function lockedVersion(crate) {
-  const lock = readFileSync(inRoot("Cargo.lock"), "utf8");
+/** The version of a crate in a lock file of cargo, by default the Worker's. */
+export function lockedVersion(crate, file = inRoot("Cargo.lock")) {
+  const lock = readFileSync(file, "utf8");
   const match = lock.match(new RegExp(`^name = "${crate}"\nversion = "([^"]+)"`, "m"));
   if (!match) {
-    throw new Problem(`Cargo.lock does not name ${crate}.`, "Restore it: git checkout Cargo.lock");
+    throw new Problem(`${file} does not name ${crate}.`, `Restore it: git checkout ${file}`);
   }
   return match[1];
 }

@@ -5,13 +5,24 @@ import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "
 import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
-import { OUTPUTS, buildBundle } from "./bundle.mjs";
-import { inRoot, root } from "./paths.mjs";
+import { buildBundle } from "./bundle.mjs";
+import { BUNDLE, inRoot, root } from "./paths.mjs";
 import { capture } from "./run.mjs";
 import { Problem, elapsed, step } from "./ui.mjs";
 
 const STAMP = inRoot("build", ".inputs");
-const INPUTS = ["src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/lib/bundle.mjs"];
+const INPUTS = [
+  "src",
+  "Cargo.toml",
+  "Cargo.lock",
+  "rust-toolchain.toml",
+  "package-lock.json",
+  "scripts/bindgen",
+  "scripts/lib/bundle.mjs",
+];
+
+/** What is deployed and weighed; `BUNDLE.local` is not. */
+const DEPLOYED = [BUNDLE.worker, BUNDLE.wasm];
 
 /** What a deployment may weigh, gzipped: it is parsed before the first request, within a second. */
 const BUDGET_BYTES = 1024 * 1024;
@@ -33,25 +44,30 @@ function fingerprint() {
   return hash.digest("hex");
 }
 
-function isCurrent(inputs) {
-  return existsSync(STAMP) && OUTPUTS.every(existsSync) && readFileSync(STAMP, "utf8") === inputs;
+/** The kinds of bundles that will do. */
+const KINDS = { quick: ["quick", "full"], full: ["full"] };
+
+function isCurrent(kind, inputs) {
+  if (!existsSync(STAMP) || !Object.values(BUNDLE).every(existsSync)) return false;
+  const stamp = readFileSync(STAMP, "utf8");
+  return KINDS[kind].some((enough) => stamp === `${enough} ${inputs}`);
 }
 
-/** Builds the bundle where it is not current. Needs the npm packages. */
-export async function ensureWasm() {
-  const inputs = fingerprint();
-  if (isCurrent(inputs)) return;
+/** Builds the bundle where it is not current; `dependencies` installs the npm packages. */
+export async function ensureWasm({ quick, dependencies }) {
+  const [kind, inputs] = [quick ? "quick" : "full", fingerprint()];
+  if (isCurrent(kind, inputs)) return dependencies();
 
-  step("Building the Worker (Rust to WebAssembly; the first time about 2 min)");
+  step(`Building the Worker (Rust to WebAssembly; the first time about ${quick ? 1 : 2} min)`);
   const start = performance.now();
-  await buildBundle();
-  writeFileSync(STAMP, inputs);
-  step(`Built the Worker in ${elapsed(start)}: ${kibibytes(bundleBytes())} gzipped`);
+  await buildBundle({ quick, dependencies });
+  writeFileSync(STAMP, `${kind} ${inputs}`);
+  step(`Built the Worker in ${elapsed(start)}${quick ? "" : `: ${kibibytes(bundleBytes())} gzipped`}`);
 }
 
 /** What the bundle weighs, gzipped. */
 export function bundleBytes() {
-  return OUTPUTS.reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
+  return DEPLOYED.reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
 }
 
 export const kibibytes = (bytes) => `${Math.ceil(bytes / 1024)} KiB`;

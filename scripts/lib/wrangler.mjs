@@ -1,15 +1,16 @@
 // wrangler itself: the version that package.json pins, on a Node that is new enough.
 
-import { modernNode, toolEnvironment } from "./node.mjs";
-import { inRoot } from "./paths.mjs";
+import { join } from "node:path";
+
+import { installed, modernNode, toolEnvironment } from "./node.mjs";
 import { run } from "./run.mjs";
 
 /** wrangler's own file: a script for Node. */
-export const WRANGLER = inRoot("node_modules", "wrangler", "bin", "wrangler.js");
+export const wranglerScript = () => join(installed("wrangler"), "bin", "wrangler.js");
 
 /** A wrangler command as [command, arguments, options] for `run` and its like. */
 export function wrangler(...args) {
-  return [modernNode(), [WRANGLER, ...args], { env: toolEnvironment() }];
+  return [modernNode(), [wranglerScript(), ...args], { env: toolEnvironment() }];
 }
 
 /** Runs wrangler to its end. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { inRoot } from "../../scripts/lib/paths.mjs";
 import { atLeast, lockedVersion, oldestRust } from "../../scripts/lib/versions.mjs";
 
 test("versions compare as numbers, part by part", () => {
@@ -16,6 +17,11 @@ test("versions compare as numbers, part by part", () => {
 test("tools take their version from Cargo.lock", () => {
   assert.match(lockedVersion("wasm-bindgen"), /^\d+\.\d+\.\d+$/);
   assert.throws(() => lockedVersion("no-such-crate"), /does not name no-such-crate/);
+});
+
+test("the two halves of wasm-bindgen have one version", () => {
+  const lock = inRoot("scripts", "bindgen", "Cargo.lock");
+  assert.equal(lockedVersion("wasm-bindgen-cli-support", lock), lockedVersion("wasm-bindgen"));
 });
 
 test("the oldest Rust is the one of Cargo.toml", () => {
