@@ -184,6 +184,9 @@ const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 /** Values of `Connection` that name no field of their own. */
 const NAMES_NONE = new Set([null, "keep-alive", "Keep-Alive", "close"]);
 
+/** Names of our own, see `OWN_PREFIX` in Rust: an origin must not speak for the gateway. */
+const OWN_PREFIX = "raincheck-";
+
 function fieldsNamedBy(connection) {
   const options = connection.toLowerCase().split(/\s*,\s*/);
   return options.filter((option) => FIELD_NAME.test(option));
@@ -192,7 +195,8 @@ function fieldsNamedBy(connection) {
 /**
  * Passes a request on. `plan` is the URL, the names of its header fields that do not go on, with commas
  * between them, then name and value of each that is set, a line each. Fields of the response that end at
- * this hop are removed; most responses have none that the runtime leaves to us, and go back as they are.
+ * this hop or are named as ours are removed; most responses have none that the runtime leaves to us, and go
+ * back as they are.
  */
 export async function passThrough(fetcher, request, plan, endsHere, varies) {
   const lines = plan.split("\n");
@@ -209,6 +213,7 @@ export async function passThrough(fetcher, request, plan, endsHere, varies) {
   const named = response.headers.get("connection");
   const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(fieldsNamedBy(named));
   const present = names.filter((name) => response.headers.has(name));
+  for (const name of response.headers.keys()) if (name.startsWith(OWN_PREFIX)) present.push(name);
   if ((present.length === 0 && !varies) || response.webSocket) return response;
   // Nobody can make a response of such a status, only hand on the one that there is.
   if (response.status < 200 || response.status > 599) return response;

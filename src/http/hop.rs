@@ -1,7 +1,5 @@
 //! Fields that end at a hop (RFC 9110 section 7.6.1).
 
-use std::borrow::Cow;
-
 use crate::http::Headers;
 use crate::http::list;
 
@@ -20,40 +18,42 @@ pub const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-impl Headers {
-    /// Removes the fields that [end at this hop](ends_at_hop).
-    ///
-    /// A client can so remove any field that it sent itself. Call this before adding fields for the
-    /// next hop; then it cannot remove those.
-    #[must_use]
-    pub fn without_hop_by_hop(mut self) -> Self {
-        let connection = self.connection_options().map(Cow::into_owned);
-        self.retain(|name, _| !ends_at_hop(name, connection.as_deref()));
-        self
-    }
+/// Which fields of a message end at this hop: those of [`HOP_BY_HOP`], and every one that its
+/// `Connection` names (RFC 9110 section 7.6.1).
+///
+/// A client can so remove any field that it sent itself. Ask before adding fields for the next hop;
+/// then it cannot remove those.
+#[derive(Clone, Debug)]
+pub struct EndsAtHop {
+    /// What `Connection` names, in lower case and sorted: a message may name thousands of fields and
+    /// have thousands, and each of these is looked up.
+    named: Vec<String>,
+}
 
-    /// The value of `Connection` where it may name fields that do not end at every hop anyway. Most
-    /// clients send `keep-alive` alone; nothing has to be looked for in that.
+impl EndsAtHop {
+    /// Reads the `Connection` of a message.
     #[must_use]
-    pub fn connection_options(&self) -> Option<Cow<'_, str>> {
-        self.joined("connection")
+    pub fn of(headers: &Headers) -> Self {
+        // Most clients send `keep-alive` alone, which ends at every hop anyway.
+        let mut named: Vec<String> = headers
+            .get_all("connection")
             .filter(|options| !options.eq_ignore_ascii_case("keep-alive"))
+            .flat_map(|options| options.split(','))
+            .map(|option| list::trim_ows(option).to_ascii_lowercase())
+            .collect();
+        named.sort_unstable();
+        Self { named }
     }
-}
 
-/// Whether a field ends at this hop: those of [`HOP_BY_HOP`], and every one that the message's
-/// `Connection` names (RFC 9110 section 7.6.1). `name` in lower case, `connection` from
-/// [`Headers::connection_options`].
-#[must_use]
-pub fn ends_at_hop(name: &str, connection: Option<&str>) -> bool {
-    HOP_BY_HOP.contains(&name) || connection.is_some_and(|options| connection_names(options, name))
-}
-
-/// Whether the value of a `Connection` field names the field `name`.
-fn connection_names(connection: &str, name: &str) -> bool {
-    connection
-        .split(',')
-        .any(|option| list::trim_ows(option).eq_ignore_ascii_case(name))
+    /// Whether a field ends here; `name` in lower case.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        HOP_BY_HOP.contains(&name)
+            || self
+                .named
+                .binary_search_by(|named| named.as_str().cmp(name))
+                .is_ok()
+    }
 }
 
 #[cfg(test)]
@@ -73,11 +73,10 @@ mod tests {
                 headers.push(hop, "x");
             }
             headers.push("Connection", named.join(" , "));
-            let before = headers.clone();
-            let after = headers.without_hop_by_hop();
-            for (name, _) in before.iter() {
+            let ends_at_hop = EndsAtHop::of(&headers);
+            for (name, _) in headers.iter() {
                 let ends = HOP_BY_HOP.contains(&name) || name == "x" || named.iter().any(|n| n == name);
-                prop_assert_eq!(after.contains(name), !ends, "{}", name);
+                prop_assert_eq!(ends_at_hop.contains(name), ends, "{}", name);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod conditional;
 pub mod date;
+pub mod forwarded;
 mod headers;
 pub mod hop;
 pub mod list;

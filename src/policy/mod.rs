@@ -29,6 +29,7 @@ pub use path::{PathPattern, canonical_path};
 pub use rule::{Defer, HeaderCondition, Idempotency, Rule};
 pub use units::{duration_text, parse_duration, parse_size, size_text};
 
+pub use crate::http::forwarded::Forwarding;
 use crate::job::Millis;
 
 /// Where requests go.
@@ -38,34 +39,6 @@ pub enum Origin {
     Url(String),
     /// The Worker behind the service binding.
     Service,
-}
-
-/// Which headers tell the origin about the client's side of the connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Forwarding {
-    /// Neither.
-    None,
-    /// `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`.
-    #[default]
-    XForwarded,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
-    /// Both forms.
-    Both,
-}
-
-impl Forwarding {
-    /// Whether the `X-Forwarded-*` headers are sent.
-    #[must_use]
-    pub const fn sends_x_forwarded(self) -> bool {
-        matches!(self, Self::XForwarded | Self::Both)
-    }
-
-    /// Whether `Forwarded` is sent.
-    #[must_use]
-    pub const fn sends_forwarded(self) -> bool {
-        matches!(self, Self::Forwarded | Self::Both)
-    }
 }
 
 /// A checked configuration. See `docs/configuration.md` for defaults and limits.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::trace::{self, TraceParent};
 use crate::http::Headers;
-use crate::http::hop::ends_at_hop;
+use crate::http::forwarded::Forwarding;
+use crate::http::hop::{EndsAtHop, HOP_BY_HOP};
 use crate::http::list::{self, Quoting};
 
 /// The name by which this gateway appears in `Via` (RFC 9110 section 7.6.3).
@@ -13,7 +14,7 @@ pub const PSEUDONYM: &str = "raincheck";
 /// The member that this gateway adds to `Via`.
 pub const VIA: &str = "1.1 raincheck";
 
-/// Names that begin so are Raincheck's own, in requests and in responses; what others send under
+/// Names that begin so are Raincheck's own, in requests and in responses. What others send under
 /// them is dropped, so an origin can believe them.
 pub const OWN_PREFIX: &str = "raincheck-";
 
@@ -49,6 +50,33 @@ pub const PLATFORM_REQUEST_FIELDS: [&str; 13] = [
     "expect",
 ];
 
+/// Request fields by which a proxy tells a server whom it speaks for, and what was asked for before it
+/// rewrote the request. Servers and frameworks believe them, so those of a client do not go on, unless
+/// the configuration trusts the proxy that wrote them. All that begin with [`FORWARDED_PREFIX`] are
+/// such fields too.
+pub const PROXY_FIELDS: [&str; 17] = [
+    "client-ip",
+    "forwarded",
+    "front-end-https",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-http-host-override",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
+];
+
+/// What the names of most [`PROXY_FIELDS`] begin with.
+pub const FORWARDED_PREFIX: &str = "x-forwarded-";
+
 /// Response fields that describe the connection or the platform's handling of one response.
 pub const PLATFORM_RESPONSE_FIELDS: [&str; 5] = [
     // Offers other connections to the origin, but the client's connection ends at the gateway.
@@ -59,20 +87,6 @@ pub const PLATFORM_RESPONSE_FIELDS: [&str; 5] = [
     // The length of the stored body is known, and of a part of it another.
     "content-length",
 ];
-
-/// Which fields tell the origin about the client's connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ForwardedStyle {
-    /// None is added; those that came stay as they are.
-    #[default]
-    None,
-    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
-    XForwarded,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
-    /// Both kinds.
-    Both,
-}
 
 /// The fields of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +107,7 @@ pub struct JobFields<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForwardingInfo<'a> {
     /// Which fields are added.
-    pub style: ForwardedStyle,
+    pub style: Forwarding,
     /// Forwarding fields that came were written by a proxy that the configuration trusts: they are
     /// kept and added to. Otherwise they are replaced.
     pub trust_incoming: bool,
@@ -105,8 +119,6 @@ pub struct ForwardingInfo<'a> {
     pub host: &'a str,
     /// The request is a WebSocket handshake that is passed on: `Upgrade` is sent for the next hop.
     pub websocket: bool,
-    /// The job that is replayed; `None` when the request is passed through.
-    pub job: Option<JobFields<'a>>,
 }
 
 /// Whether the request already came through this gateway: a member of its `Via` names
@@ -128,9 +140,11 @@ pub fn is_loop(headers: &Headers) -> bool {
 /// copied to say so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// Names of fields that do not go on, each once. None of them is in `set`.
+    /// Names of fields that do not go on: sorted, each once, none of them in `set`. A client may send
+    /// thousands, so each name is looked up by bisection.
     pub removed: Vec<String>,
-    /// Fields that go on with this value, whatever they came with. No name is there twice.
+    /// Fields that go on with this value, whatever they came with. No name is there twice. These are
+    /// the gateway's own, a handful.
     pub set: Headers,
 }
 
@@ -138,26 +152,32 @@ impl Edits {
     /// The head after these edits.
     #[must_use]
     pub fn apply(self, mut headers: Headers) -> Headers {
-        headers.retain(|name, _| !self.set.contains(name) && !self.removes(name));
+        headers.retain(|name, _| !self.removes(name) && !self.set.contains(name));
         for (name, value) in self.set.iter() {
             headers.push(name, value);
         }
         headers
     }
 
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.removed
+            .binary_search_by(|removed| removed.as_str().cmp(name))
+    }
+
     fn removes(&self, name: &str) -> bool {
-        self.removed.iter().any(|removed| removed == name)
+        self.position(name).is_ok()
     }
 
     /// Lets a field go on with this value.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.removed.retain(|removed| removed != name);
+        self.keep(name);
         self.set.set(name, value);
     }
 
-    fn remove(&mut self, name: &str) {
-        if !self.removes(name) {
-            self.removed.push(name.to_owned());
+    /// Lets a field go on after all.
+    pub fn keep(&mut self, name: &str) {
+        if let Ok(at) = self.position(name) {
+            self.removed.remove(at);
         }
     }
 
@@ -184,39 +204,35 @@ pub fn edits_to_origin(headers: &Headers, info: &ForwardingInfo<'_>) -> Edits {
     edits(headers, info, false)
 }
 
-/// The head for the origin, see [`edits_to_origin`].
-///
-/// A replay also loses [`PLATFORM_REQUEST_FIELDS`] and `Content-Length` (the stored body has its
-/// own), and gains the fields of its job.
-#[must_use]
-pub fn request_to_origin(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
-    let mut headers = edits(&headers, info, info.job.is_some()).apply(headers);
-    if let Some(job) = &info.job {
-        add_job(&mut headers, job);
-    }
-    headers
-}
-
-/// The head of a request as it is kept for its attempts: what [`request_to_origin`] makes of a
-/// replay, but for the fields of the job, which [`add_job`] adds to each attempt.
+/// The head of a request as it is kept for its attempts: as [`edits_to_origin`], and without
+/// [`PLATFORM_REQUEST_FIELDS`] and `Content-Length`, because the stored body has its own.
+/// [`add_job`] adds the fields of the job to each attempt.
 #[must_use]
 pub fn request_to_store(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
     edits(&headers, info, true).apply(headers)
 }
 
 fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits {
-    let mut edits = Edits::default();
-    let connection = headers.connection_options();
-    for (name, _) in headers.iter() {
-        let of_the_client = || PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length";
-        if ends_at_hop(name, connection.as_deref())
+    let ends_at_hop = EndsAtHop::of(headers);
+    let ends_here = |name: &str| {
+        ends_at_hop.contains(name)
             || name == "host"
             || name.starts_with(OWN_PREFIX)
-            || (is_replay && of_the_client())
-        {
-            edits.remove(name);
-        }
-    }
+            || (is_replay && is_of_the_connection(name))
+            || (!info.trust_incoming && is_proxy_field(name))
+            || passes_for_another(name, is_replay)
+    };
+    let mut removed: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| ends_here(name))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    removed.sort_unstable();
+    removed.dedup();
+    let mut edits = Edits {
+        removed,
+        set: Headers::new(),
+    };
     if info.websocket {
         edits.set.push("upgrade", "websocket");
     }
@@ -227,24 +243,43 @@ fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits
     edits
 }
 
+fn is_of_the_connection(name: &str) -> bool {
+    PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length"
+}
+
+fn is_proxy_field(name: &str) -> bool {
+    name.starts_with(FORWARDED_PREFIX) || PROXY_FIELDS.contains(&name)
+}
+
+/// Whether a server may take a field for one that only the gateway may send. Whoever hands fields on as
+/// environment variables (CGI, WSGI, PHP) writes `_` for `-`, and cannot tell `X_Real_IP` from
+/// `X-Real-IP`. No proxy sends such a name, so it does not go on even where the proxy is trusted.
+fn passes_for_another(name: &str, is_replay: bool) -> bool {
+    if !name.contains('_') {
+        return false;
+    }
+    let name = name.replace('_', "-");
+    name.starts_with(OWN_PREFIX)
+        || HOP_BY_HOP.contains(&name.as_str())
+        || is_of_the_connection(&name)
+        || is_proxy_field(&name)
+        || (is_replay && name == "idempotency-key")
+}
+
 /// The head of an origin's response as it is kept for the result: end-to-end fields without
 /// [`PLATFORM_RESPONSE_FIELDS`], `Raincheck-*`, and without `Access-Control-*`: that was the origin's
 /// word to the page that asked, and a result is read by others, whom the configuration names.
 #[must_use]
 pub fn response_to_store(headers: Headers) -> Headers {
-    let mut headers = headers.without_hop_by_hop();
+    let ends_at_hop = EndsAtHop::of(&headers);
+    let mut headers = headers;
     headers.retain(|name, _| {
-        !PLATFORM_RESPONSE_FIELDS.contains(&name)
+        !ends_at_hop.contains(name)
+            && !PLATFORM_RESPONSE_FIELDS.contains(&name)
             && !name.starts_with(OWN_PREFIX)
             && !name.starts_with("access-control-")
     });
     headers
-}
-
-/// The head of a response that is passed through: only hop-by-hop fields are removed.
-#[must_use]
-pub fn response_to_client(headers: Headers) -> Headers {
-    headers.without_hop_by_hop()
 }
 
 /// Appends our member. A `Via` with an open comment would hide what follows it, and with that the
@@ -258,25 +293,7 @@ fn add_via(edits: &mut Edits, headers: &Headers) {
 }
 
 fn add_forwarded(edits: &mut Edits, headers: &Headers, info: &ForwardingInfo<'_>) {
-    let (x_forwarded, forwarded) = match info.style {
-        ForwardedStyle::None => (false, false),
-        ForwardedStyle::XForwarded => (true, false),
-        ForwardedStyle::Forwarded => (false, true),
-        ForwardedStyle::Both => (true, true),
-    };
-    if !info.trust_incoming {
-        for name in [
-            "forwarded",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-forwarded-proto",
-        ] {
-            if headers.contains(name) {
-                edits.remove(name);
-            }
-        }
-    }
-    if x_forwarded {
+    if info.style.sends_x_forwarded() {
         if let Some(ip) = info.client_ip {
             edits.append(headers, "x-forwarded-for", ip);
         }
@@ -290,7 +307,7 @@ fn add_forwarded(edits: &mut Edits, headers: &Headers, info: &ForwardingInfo<'_>
             }
         }
     }
-    if forwarded {
+    if info.style.sends_forwarded() {
         edits.append(headers, "forwarded", &forwarded_element(info));
     }
 }

@@ -7,6 +7,10 @@ use crate::protocol::problem::Problem;
 /// platform commonly takes 16 KB of fields and more.
 pub const PACKED_MAX: usize = 8 * 1024;
 
+/// Most fields of a reply that is packed: names are compared with each other, so that these are few. Receipts
+/// and status documents have about a dozen.
+pub const PACKED_FIELDS_MAX: usize = 32;
+
 /// What a packed reply ends with.
 const PACKED_END: &str = ".";
 
@@ -70,6 +74,9 @@ impl Reply {
             Content::Text(text) => text,
             Content::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
         };
+        if self.headers.len() > PACKED_FIELDS_MAX {
+            return None;
+        }
         let mut packed = self.status.to_string();
         let mut names: Vec<&str> = Vec::new();
         for (name, value) in self.headers.iter() {
@@ -158,6 +165,9 @@ mod tests {
         for case in cases {
             assert_eq!(case.packed(), None, "{case:?}");
         }
+        let many = (0..=PACKED_FIELDS_MAX).map(|number| (format!("x-{number}"), "1"));
+        let many = Reply::new(200).headers(many.collect());
+        assert_eq!(many.packed(), None);
         let bytes = Reply {
             content: Content::Bytes(vec![0xff]),
             ..Reply::new(200)

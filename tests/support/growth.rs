@@ -1,0 +1,30 @@
+//! Whether work grows with its input, or with the square of it.
+
+use std::time::{Duration, Instant};
+
+/// The smaller size. [`TIMES`] as much fits into a processor's cache, so that time is work.
+const SMALL: usize = 125;
+
+/// How many times as large the larger size is.
+const TIMES: usize = 32;
+
+/// What is measured again, so that a machine with other work to do finds a quiet moment.
+const TRIES: usize = 9;
+
+/// How much longer one large step takes than as many small ones as have its size together: about 1
+/// where the work grows with the input, and about [`TIMES`] where it grows with the square.
+pub fn excess<I>(make: impl Fn(usize) -> I, step: impl Fn(&I)) -> f64 {
+    let (small, large) = (make(SMALL), make(SMALL * TIMES));
+    let best = |repeats: usize, input: &I| -> Duration {
+        let tries = (0..TRIES).map(|_| {
+            let start = Instant::now();
+            (0..repeats).for_each(|_| step(input));
+            start.elapsed()
+        });
+        tries.min().unwrap_or_default()
+    };
+    best(1, &large).as_secs_f64() / best(TIMES, &small).as_secs_f64()
+}
+
+/// More than chance and caches make of work that grows with its input, and far less than [`TIMES`].
+pub const LINEAR: f64 = 8.0;
