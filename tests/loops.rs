@@ -1,4 +1,4 @@
-//! An origin that is the gateway itself is refused: before a deploy, and when it is asked.
+//! An origin that is the gateway itself is refused before a deploy.
 #![allow(
     clippy::unwrap_used,
     clippy::arithmetic_side_effects,
@@ -7,8 +7,6 @@
 
 #[path = "support/command.rs"]
 mod command;
-
-use raincheck::policy::Policy;
 
 use command::{run, stderr, with_configuration, with_production};
 
@@ -73,33 +71,4 @@ fn a_custom_domain_of_this_worker_is_refused_and_a_route_is_not() {
     // What is behind a route has its name: a Worker there reaches it by the same URL.
     let route = "routes = [{ pattern = \"api.example.com/*\", zone_name = \"example.com\" }]";
     assert_eq!(said("route", "'https://api.example.com'", route, ""), "");
-}
-
-#[test]
-fn a_request_that_came_to_the_address_of_a_local_origin_would_come_back() {
-    let leads_back = |origin: &str, authority: &str| {
-        let policy = Policy::parse(&format!("origin = {origin}")).unwrap();
-        policy.leads_back_to(authority)
-    };
-    for (origin, authority) in [
-        ("'http://127.0.0.1:8787'", "127.0.0.1:8787"),
-        ("'http://127.0.0.1:8787/base'", "localhost:8787"),
-        ("'http://localhost:8787'", "[::1]:8787"),
-        ("'http://[::1]:8787'", "api.localhost:8787"),
-        ("'http://localhost'", "localhost"),
-        ("'http://[::1]'", "[::1]"),
-    ] {
-        assert!(leads_back(origin, authority), "{origin} {authority}");
-    }
-    for (origin, authority) in [
-        ("'http://127.0.0.1:8788'", "127.0.0.1:8787"),
-        ("'http://127.0.0.1:8787'", "h.example:8787"),
-        ("'http://localhost'", "localhost:8787"),
-        ("'https://api.example.com'", "api.example.com"),
-        ("'https://api.example.com'", "localhost"),
-        ("{ service = true }", "127.0.0.1:8787"),
-        ("'http://127.0.0.1:8787'", ""),
-    ] {
-        assert!(!leads_back(origin, authority), "{origin} {authority}");
-    }
 }

@@ -13,7 +13,7 @@ use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 use crate::consumer::{self, Disposal};
 use crate::http::Headers;
 use crate::http::hop::HOP_BY_HOP;
-use crate::ingress::{self, Action, Announced, Head, Isolate, PassThrough, decide};
+use crate::ingress::{Action, Announced, Head, Isolate, PassThrough, decide};
 use crate::ingress::{execute, hold};
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
 use crate::policy::{ConfigErrors, Policy};
@@ -186,14 +186,12 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
     }
 }
 
+/// What is wrong goes to the log: clients have no business with the configuration.
 fn misconfigured(errors: &ConfigErrors) -> Reply {
     worker::console_error!("misconfigured: {errors}");
-    let first = errors.as_slice().first();
-    first
-        .map_or_else(
-            || Problem::new(ProblemCode::Misconfigured),
-            ingress::misconfigured,
-        )
+    let detail = "The operator of this gateway finds in its log what is wrong.";
+    Problem::new(ProblemCode::Misconfigured)
+        .detail(detail)
         .into()
 }
 

@@ -18,7 +18,7 @@ use crate::rpc::call::{AcceptCall, Call, RedriveCall};
 
 pub use placement::Isolate;
 pub use plan::too_large;
-pub use route::{decide, misconfigured};
+pub use route::decide;
 
 /// The head of a client's request.
 #[derive(Clone, Debug)]
@@ -36,6 +36,10 @@ pub struct Head {
     /// Whether a body follows.
     pub has_body: bool,
 }
+
+/// Most header fields of a request. Browsers send some twenty, and common servers take 100 to 2,000. Whoever
+/// sends more wants to see the gateway work.
+pub const FIELDS_MAX: usize = 1_024;
 
 /// What to do.
 #[derive(Debug)]

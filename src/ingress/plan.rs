@@ -26,6 +26,18 @@ const NOT_BEFORE: &str = "Raincheck-Not-Before";
 /// The client's wish for an earlier deadline.
 const DEADLINE: &str = "Raincheck-Deadline";
 
+/// Fields by which a GET or HEAD asks for less than the whole response, because the client has some of it
+/// (RFC 9110 sections 13.1 and 14.2). A result is read later, also by others, so the origin is asked for the
+/// whole; whoever reads the result may ask for less of that.
+const OF_WHAT_THE_CLIENT_HAS: [&str; 6] = [
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+];
+
 pub(super) fn plan(
     policy: &Policy,
     rule: &Rule,
@@ -35,6 +47,7 @@ pub(super) fn plan(
     now: UnixMillis,
     isolate: Isolate,
 ) -> Result<AcceptPlan, Problem> {
+    is_storable(&head.headers)?;
     let body = announced_body(rule, &head)?;
     let (key, sent_key) = idempotency_key(rule, &head.headers)?;
     let owner = owner(policy, &head.headers);
@@ -54,18 +67,15 @@ pub(super) fn plan(
     let (delay, deadline) = times(rule, &head.headers, now)?;
     let base = base(policy, &head);
     let mut stored = request_to_store(head.headers.clone(), &forwarding(policy, &head, false));
+    if is_read(&head.method) {
+        stored.retain(|name, _| !OF_WHAT_THE_CLIENT_HAS.contains(&name));
+    }
     match left_for_origin(head.headers.get_all("prefer")) {
         Some(left) => stored.set("prefer", left),
         None => stored.remove("prefer"),
     }
     if !stored.contains("accept-encoding") {
         stored.push("accept-encoding", NO_CODING);
-    }
-    if stored.len_bytes() > HEADERS_MAX {
-        return Err(Problem::new(ProblemCode::HeadersTooLarge).detail(format!(
-            "The header fields have {} bytes; a deferred request may have {HEADERS_MAX}.",
-            stored.len_bytes()
-        )));
     }
     let request = RequestHead {
         v: HEAD_VERSION,
@@ -110,16 +120,44 @@ pub(super) fn plan(
     })
 }
 
+/// Whether the fields that came can be kept. Their size is looked at before anything is done with them, so what
+/// will be left out counts too.
+fn is_storable(headers: &Headers) -> Result<(), Problem> {
+    let len = headers.len_bytes();
+    if len > HEADERS_MAX {
+        return Err(Problem::new(ProblemCode::HeadersTooLarge).detail(format!(
+            "The header fields have {len} bytes; a deferred request may have {HEADERS_MAX}."
+        )));
+    }
+    match headers.iter().find(|(_, value)| value.contains(NO_TEXT)) {
+        Some((name, _)) => Err(Problem::new(ProblemCode::BadRequest)
+            .detail("A deferred request is stored, and field values that are not UTF-8 cannot be.")
+            .field(name)),
+        None => Ok(()),
+    }
+}
+
+/// What the runtime hands over in the place of bytes that are no UTF-8. What they were cannot be known any more.
+const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
+
+/// Whether the method asks for a representation (RFC 9110 sections 9.3.1 and 9.3.2).
+fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
 fn raw_json(request: &RequestHead) -> Result<Box<RawValue>, Problem> {
     serde_json::value::to_raw_value(request).map_err(|_| Problem::new(ProblemCode::InternalError))
 }
 
 /// What is known about the body, and whether the rule takes it.
 fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
-    if !head.has_body {
+    // The runtime may say that a GET has no body although one was sent in chunks.
+    let is_chunked = head.headers.contains("transfer-encoding");
+    let has_body = head.has_body || (is_read(&head.method) && is_chunked);
+    if !has_body {
         return Ok(Announced::Nothing);
     }
-    let refused = matches!(head.method.as_str(), "GET" | "HEAD").then(|| {
+    let refused = is_read(&head.method).then(|| {
         Problem::new(ProblemCode::BadRequest).detail(
             "A deferred GET or HEAD cannot have a body: it means nothing there (RFC 9110 section 9.3.1).",
         )

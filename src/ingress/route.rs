@@ -2,9 +2,9 @@
 
 use crate::http::target::Target;
 use crate::job::{Millis, UnixMillis};
-use crate::policy::{ConfigError, Defer, Forwarding, Policy};
+use crate::policy::{Defer, Policy, canonical_path};
 use crate::protocol::cors;
-use crate::protocol::forwarding::{ForwardedStyle, ForwardingInfo, edits_to_origin, is_loop};
+use crate::protocol::forwarding::{ForwardingInfo, edits_to_origin, is_loop};
 use crate::protocol::prefer::Prefer;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::route;
@@ -12,7 +12,7 @@ use crate::rpc::Reply;
 
 use super::jobs::job_resource;
 use super::placement::Isolate;
-use super::{Action, Head, PassThrough, plan};
+use super::{Action, FIELDS_MAX, Head, PassThrough, plan};
 
 /// Decides what to do with a request that `isolate` got.
 #[must_use]
@@ -29,12 +29,11 @@ fn try_decide(
     now: UnixMillis,
     isolate: Isolate,
 ) -> Result<Action, Problem> {
-    if policy.leads_back_to(&head.host) {
-        return Err(misconfigured(&ConfigError {
-            field: "origin".to_owned(),
-            found: format!("{}, which is this gateway", head.host),
-            allowed: "the address of the API behind".to_owned(),
-        }));
+    if head.headers.len() > FIELDS_MAX {
+        return Err(Problem::new(ProblemCode::HeadersTooLarge).detail(format!(
+            "The request has {} header fields; it may have {FIELDS_MAX}.",
+            head.headers.len()
+        )));
     }
     let target = Target::parse(&head.target)
         .map_err(|error| Problem::new(error.into()).detail(error.to_string()))?;
@@ -48,7 +47,11 @@ fn try_decide(
             problem
         });
     }
-    if let Some(path) = route::parse(&policy.mount, target.path()) {
+    // Rules see a path in its canonical form. So does the mount: a spelling that they would take for a path
+    // below it must not reach the origin.
+    if let Some(path) = canonical_path(target.path())
+        && let Some(path) = route::parse(&policy.mount, &path)
+    {
         return job_resource(policy, &head, path, target.query());
     }
     if let Some(method) = preflight_method(policy, &head) {
@@ -77,14 +80,6 @@ fn try_decide(
     Ok(Action::Accept(Box::new(plan)))
 }
 
-/// The problem of a configuration that cannot be used.
-#[must_use]
-pub fn misconfigured(error: &ConfigError) -> Problem {
-    Problem::new(ProblemCode::Misconfigured)
-        .detail(error.to_string())
-        .field(error.field.clone())
-}
-
 /// The method that a CORS preflight asks about, where CORS is configured.
 pub(super) fn preflight_method<'a>(policy: &Policy, head: &'a Head) -> Option<&'a str> {
     if head.method != "OPTIONS"
@@ -100,7 +95,7 @@ pub(super) fn pass_through(policy: &Policy, head: &Head, target: Target, varies:
     let websocket = is_websocket(head);
     let mut edits = edits_to_origin(&head.headers, &forwarding(policy, head, websocket));
     // `Host` follows from the URL.
-    edits.removed.retain(|name| name != "host");
+    edits.keep("host");
     if edits.left(&head.headers, "accept-encoding").is_none() {
         edits.set("accept-encoding", NO_CODING);
     }
@@ -131,18 +126,12 @@ pub(super) fn forwarding<'a>(
     websocket: bool,
 ) -> ForwardingInfo<'a> {
     ForwardingInfo {
-        style: match policy.forwarding {
-            Forwarding::None => ForwardedStyle::None,
-            Forwarding::XForwarded => ForwardedStyle::XForwarded,
-            Forwarding::Forwarded => ForwardedStyle::Forwarded,
-            Forwarding::Both => ForwardedStyle::Both,
-        },
+        style: policy.forwarding,
         trust_incoming: policy.trusted_forwarded_host,
         client_ip: head.headers.get("cf-connecting-ip"),
         scheme: &head.scheme,
         host: &head.host,
         websocket,
-        job: None,
     }
 }
 

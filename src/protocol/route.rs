@@ -71,15 +71,18 @@ impl Endpoint {
     }
 }
 
-/// Reads a path (no query) below `mount` (`/jobs`). `None`: the path is not below the mount, so
-/// rules decide what happens to it.
+/// Reads a path in canonical form, without a query, below `mount` (`/jobs`). `None`: the path is not below
+/// the mount, so rules decide what happens to it.
 ///
-/// Nothing is decoded: ids are plain ASCII, and a percent-encoded spelling of a mounted path is
-/// somebody else's path.
+/// An encoded slash after the mount (`/jobs%2F…`) separates nothing here, but may at the origin. So such a
+/// path is [unknown](JobPath::Unknown).
 #[must_use]
 pub fn parse<'a>(mount: &str, path: &'a str) -> Option<JobPath<'a>> {
     let below = path.strip_prefix(mount.trim_end_matches('/'))?;
     if below.is_empty() {
+        return Some(JobPath::Unknown);
+    }
+    if below.starts_with("%2F") || below.starts_with("%5C") {
         return Some(JobPath::Unknown);
     }
     let below = below.strip_prefix('/')?;

@@ -22,6 +22,7 @@ mod heads;
 mod operator;
 mod placing;
 mod ports;
+mod requests;
 mod results;
 mod script;
 mod world;

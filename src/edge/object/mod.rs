@@ -127,7 +127,7 @@ impl ShardObject {
 }
 
 impl Inner {
-    /// Answers a call that writes nothing, and puts one that writes into the group.
+    /// Answers a call by itself, or puts one that shares its commit with others into the group.
     fn serve(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) -> Option<Response> {
         if call.shares_commit() {
             self.in_group(call, body, answer);
@@ -186,7 +186,7 @@ impl Inner {
         Handled::from(error).reply
     }
 
-    /// Answers a call that writes nothing.
+    /// Answers a call by itself; what it writes is a commit of its own.
     fn alone(&self, call: Call, body: Vec<u8>) -> Handled {
         match self.shard.borrow_mut().as_mut() {
             Some(shard) => handle(shard, call, body, now(), &mut random),
