@@ -8,22 +8,27 @@ const SMALL: usize = 125;
 /// How many times as large the larger size is.
 const TIMES: usize = 32;
 
-/// What is measured again, so that a machine with other work to do finds a quiet moment.
-const TRIES: usize = 9;
+/// How often is measured again while a machine with other work to do leaves no quiet moment.
+const TRIES: usize = 50;
 
 /// How much longer one large step takes than as many small ones as have its size together: about 1
 /// where the work grows with the input, and about [`TIMES`] where it grows with the square.
 pub fn excess<I>(make: impl Fn(usize) -> I, step: impl Fn(&I)) -> f64 {
     let (small, large) = (make(SMALL), make(SMALL * TIMES));
-    let best = |repeats: usize, input: &I| -> Duration {
-        let tries = (0..TRIES).map(|_| {
-            let start = Instant::now();
-            (0..repeats).for_each(|_| step(input));
-            start.elapsed()
-        });
-        tries.min().unwrap_or_default()
+    let time = |repeats: usize, input: &I| -> Duration {
+        let start = Instant::now();
+        (0..repeats).for_each(|_| step(input));
+        start.elapsed()
     };
-    best(1, &large).as_secs_f64() / best(TIMES, &small).as_secs_f64()
+    let mut least = f64::INFINITY;
+    for _ in 0..TRIES {
+        let excess = time(1, &large).as_secs_f64() / time(TIMES, &small).as_secs_f64();
+        least = least.min(excess);
+        if least < LINEAR {
+            break;
+        }
+    }
+    least
 }
 
 /// More than chance and caches make of work that grows with its input, and far less than [`TIMES`].
