@@ -32,7 +32,6 @@ function prepare(options, peer, placed) {
   const parts = {
     bundle: options.bundle,
     workers: join(here, "workers"),
-    settings: join(here, "raincheck.toml"),
     wranglerToml: existsSync(wrangler) ? readFileSync(wrangler, "utf8") : "",
   };
   const began = Date.now();

@@ -9,7 +9,7 @@ const BODY = JSON.stringify({ report: "quarterly", padding: "x".repeat(BODY_BYTE
 const post = (path) => ({ method: "POST", paths: [path], body: BODY, contentType: "application/json" });
 const get = (...paths) => ({ method: "GET", paths });
 
-const SLOW_PATH = "/reports"; // A rule of raincheck.toml always defers it.
+const SLOW_PATH = "/reports"; // A rule in config.mjs always defers it.
 const FREE_PATH = "/hello"; // No rule names it.
 
 /** The load that makes jobs. */

@@ -1,7 +1,6 @@
 // `npm run deploy`: build, check, hand over to wrangler.
 
 import { checkConfiguration } from "./lib/configuration.mjs";
-import { checkPrerequisites } from "./lib/prerequisites.mjs";
 import { setUp } from "./lib/setup.mjs";
 import { main, readArguments, step } from "./lib/ui.mjs";
 import { bundleBytes, checkBundleSize, kibibytes } from "./lib/wasm.mjs";
@@ -16,17 +15,16 @@ of the environment and deploys it with wrangler.
   --dry-run    stop before anything is sent; the deployable bundle is then in dist/
   --env NAME   an environment from wrangler.toml (CLOUDFLARE_ENV by default, else the top level)
 
-An origin on loopback is refused, but not by a dry run.
+An origin on loopback is refused: a deployed Worker cannot reach it.
 `;
 
 await main(async () => {
   const { values } = readArguments(HELP, { "dry-run": { type: "boolean" }, env: { type: "string" } });
   // The one that wrangler takes: the option, then the variable.
   const environment = values.env ?? process.env.CLOUDFLARE_ENV ?? "";
-  await checkPrerequisites();
-  step("Checking the configuration");
-  await checkConfiguration({ environment, deploy: !values["dry-run"] });
   await setUp();
+  step("Checking the configuration");
+  await checkConfiguration({ environment, deploy: true });
   checkBundleSize();
   step(`The bundle is ${kibibytes(bundleBytes())} gzipped`);
   await runWrangler(

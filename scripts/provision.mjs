@@ -2,7 +2,6 @@
 
 import { resources } from "./lib/configuration.mjs";
 import { ensureDependencies } from "./lib/node.mjs";
-import { checkPrerequisites } from "./lib/prerequisites.mjs";
 import { capture, run, shown } from "./lib/run.mjs";
 import { main, readArguments, step } from "./lib/ui.mjs";
 import { wrangler } from "./lib/wrangler.mjs";
@@ -27,13 +26,12 @@ async function wanted() {
 
 await main(async () => {
   const { values } = readArguments(HELP, { "dry-run": { type: "boolean" } });
-  await checkPrerequisites();
+  await ensureDependencies();
   const all = await wanted();
   if (values["dry-run"]) {
     for (const { words, name } of all) console.log(shown("npx", ["wrangler", ...words, "create", name]));
     return;
   }
-  await ensureDependencies();
   step("Asking Cloudflare for each of them");
   for (const { kind, words, name } of all) {
     if (capture(...wrangler(...words, "info", name)) !== undefined) {

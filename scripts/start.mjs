@@ -1,5 +1,8 @@
 // `npm start`: Raincheck on this machine, in front of a demo origin or of your own API.
 
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { startChild, stopAll, stopOnSignals } from "./lib/children.mjs";
 import { localConfiguration } from "./lib/configuration.mjs";
 import { modernNode } from "./lib/node.mjs";
@@ -12,6 +15,8 @@ import { wrangler } from "./lib/wrangler.mjs";
 const DEFAULT_PORT = "8787";
 const DEMO_PORT = 8788;
 const DEFAULT_STATE = ".wrangler/state";
+/** Where the configuration of a run is written. */
+const LOCAL = inRoot(".wrangler", "local");
 /** wrangler is ready within three seconds on an idle machine; a busy one may need longer. */
 const READY_WITHIN_MS = 90_000;
 const POLL_MS = 150;
@@ -61,15 +66,23 @@ function startDemo(port) {
   return startChild("demo origin", modernNode(), [inRoot("demo", "origin.mjs"), "--port", String(port)]);
 }
 
-function startWrangler({ port, state }, variable) {
-  // Only where it must be: while the file's own value is used, an edit of it takes effect at once.
-  const override = variable === null ? [] : ["--var", `RAINCHECK:${variable}`];
+/** Writes the configuration of this run, and beside it the variables for local runs, where wrangler looks for them. */
+function writeConfiguration(content) {
+  mkdirSync(LOCAL, { recursive: true });
+  const variables = inRoot(".dev.vars");
+  if (existsSync(variables)) copyFileSync(variables, join(LOCAL, ".dev.vars"));
+  const file = join(LOCAL, "wrangler.json");
+  writeFileSync(file, JSON.stringify(content, null, 2));
+  return file;
+}
+
+function startWrangler({ port, state }, configuration) {
   const [command, args, { env }] = wrangler(
     "dev",
     ...["--ip", HOST, "--port", String(port), "--inspector-port", "0"],
-    ...["--persist-to", state],
+    ...["--persist-to", inRoot(state)],
     "--show-interactive-dev-session=false",
-    ...override,
+    ...["--config", writeConfiguration(configuration)],
   );
   return startChild("local runtime", command, args, {
     // It would choose an environment, and here the top level runs.
@@ -116,12 +129,12 @@ await main(async () => {
 
   const demoPort = options.origin ? undefined : await freePort(DEMO_PORT);
   const origin = options.origin ?? `http://${HOST}:${demoPort}`;
-  const { mount, variable } = await localConfiguration(origin);
+  const { mount, wrangler: configuration } = await localConfiguration({ origin });
 
   stopOnSignals(() => {});
   try {
     const demo = demoPort && startDemo(demoPort);
-    const runtime = startWrangler(options, variable);
+    const runtime = startWrangler(options, configuration);
     const failed = Promise.race([runtime, demo].filter(Boolean).map((child) => child.failed));
     step("Starting the local runtime");
     const url = `http://${HOST}:${options.port}`;

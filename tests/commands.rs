@@ -277,18 +277,6 @@ fn without_the_wasm_target_or_rustup_it_is_said_where_to_get_them() {
     );
 }
 
-/// Runs a command with a cargo that says `said` when it is to build, and has built with that status.
-fn run_with_cargo(test: &str, said: &str, status: u8, name: &str, args: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_raincheck");
-    let build =
-        format!("echo '{said}' >&2; echo '{{\"executable\":\"{program}\"}}'; exit {status}");
-    let cargo = format!("case $1 in build) {build};; *) echo cargo 1.999.0;; esac");
-    let mut path = path_with(test, &[("cargo", cargo)]).into_os_string();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap());
-    script(name, args).env("PATH", path).output().unwrap()
-}
-
 const PROVISIONED: &str = "\
 npx wrangler queues create raincheck-high
 npx wrangler queues create raincheck-normal
@@ -299,44 +287,63 @@ npx wrangler r2 bucket create raincheck-bodies
 
 #[test]
 fn a_dry_run_of_provision_names_the_four_queues_and_the_bucket() {
-    let said = "    Finished `dev` profile [unoptimized + debuginfo] target(s) in 0.10s";
-    let output = run_with_cargo("provision", said, 0, "provision", &["--dry-run"]);
+    let output = script("provision", &["--dry-run"]).output().unwrap();
     assert_eq!(text(&output.stdout), PROVISIONED);
-    assert_eq!(
-        text(&output.stderr),
-        "",
-        "there was nothing to build or to say"
-    );
+    assert_eq!(text(&output.stderr), "");
     assert!(output.status.success());
+}
+
+/// Runs the simulation with a cargo that says `said` when it is to build, and has built a program that says
+/// `simulated`, with that status.
+fn run_with_cargo(test: &str, said: &str, status: u8) -> Output {
+    let programs = path_with(test, &[("simulation", "echo simulated".to_owned())]);
+    let program = programs.join("simulation");
+    let build = format!(
+        "echo '{said}' >&2; echo '{{\"executable\":\"{}\"}}'; exit {status}",
+        program.display()
+    );
+    let cargo = format!("case $1 in build) {build};; *) echo cargo 1.999.0;; esac");
+    let mut path = path_with(&format!("{test}-cargo"), &[("cargo", cargo)]).into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    script("simulate", &[]).env("PATH", path).output().unwrap()
+}
+
+#[test]
+fn a_command_that_has_nothing_to_build_says_nothing_of_it() {
+    let said = "    Finished `dev` profile [unoptimized + debuginfo] target(s) in 0.10s";
+    let output = run_with_cargo("current", said, 0);
+    assert_eq!(text(&output.stdout), "simulated\n");
+    assert_eq!(text(&output.stderr), "");
 }
 
 #[test]
 fn a_command_that_has_to_build_says_so_and_shows_how_it_goes_on() {
     let said = "   Compiling serde v1.0.0";
-    let output = run_with_cargo("builds", said, 0, "provision", &["--dry-run"]);
+    let output = run_with_cargo("builds", said, 0);
     let printed = text(&output.stdout);
-    let begins = "\u{2022} Building the program that reads wrangler.toml";
+    let begins = "\u{2022} Building the simulation";
     assert!(printed.starts_with(begins), "{printed}");
-    assert!(printed.ends_with(PROVISIONED), "{printed}");
+    assert!(printed.ends_with("simulated\n"), "{printed}");
     assert_eq!(text(&output.stderr), format!("{said}\n"));
 }
 
 #[test]
 fn a_command_that_waits_for_another_cargo_says_so() {
     let said = "    Blocking waiting for file lock on build directory";
-    let output = run_with_cargo("waits", said, 0, "provision", &["--dry-run"]);
+    let output = run_with_cargo("waits", said, 0);
     let printed = text(&output.stdout);
     let begins = "\u{2022} Waiting for another cargo";
     assert!(printed.starts_with(begins), "{printed}");
-    assert!(printed.ends_with(PROVISIONED), "{printed}");
+    assert!(printed.ends_with("simulated\n"), "{printed}");
 }
 
 #[test]
 fn a_build_that_fails_ends_the_command_after_what_the_compiler_said() {
     let said = "error: expected `;`";
-    let output = run_with_cargo("fails", said, 101, "check", &[]);
+    let output = run_with_cargo("fails", said, 101);
     let printed = text(&output.stderr);
-    let problem = "\u{2717} Building the program that reads wrangler.toml failed (101).";
+    let problem = "\u{2717} Building the simulation failed (101).";
     assert_eq!(
         printed,
         format!("{said}\n\n{problem}\n  cargo says why above.\n")

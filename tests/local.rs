@@ -1,27 +1,26 @@
-//! `raincheck local`: what `npm start` is told, for every form of `origin` that there is.
+//! What `npm start` is told of a file, for every form of `origin` that there is.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test may fail loudly"
 )]
 
-#[path = "support/command.rs"]
-mod command;
+#[path = "support/configuration.rs"]
+mod configuration;
+#[path = "support/deployment.rs"]
+mod deployment;
 
-use std::process::Output;
+use raincheck::policy::deployment::local;
+use raincheck::policy::{Origin, Policy, Variable};
+use serde_json::{Value, json};
 
-use raincheck::policy::{Origin, Policy};
-
-use command::run;
+use deployment::{read, table};
 
 const URL: &str = "http://127.0.0.1:9";
 
 /// Every way to write an origin, each with what must stand before the rules around it.
-const FORMS: [&str; 9] = [
+const FORMS: [&str; 6] = [
     "origin = \"https://h\"",
-    "origin = 'https://h'",
-    "origin='https://h' # the API",
-    "  \"origin\" = \"\"\"https://h\"\"\"",
     "origin = { url = \"https://h\" }",
     "origin = { service = true }",
     "origin.url = 'https://h'",
@@ -32,51 +31,76 @@ const FORMS: [&str; 9] = [
 const RULES: &str = "\n[[rules]]\nname = 'r'\npath = '/r'\nheaders = [{ name = 'x', value = 'origin = \"y\"' }]\n\
     [rules.backoff]\ninitial = '2s'\nfactor = 1.5\n[[rules]]\nname = 'a'\npath = '/a'\n";
 
-fn local(test: &str, configuration: &str, origin: &str) -> Output {
-    let variables = toml::Table::from_iter([("RAINCHECK".to_owned(), configuration.into())]);
-    let file = toml::Table::from_iter([("vars".to_owned(), variables.into())]);
-    let args = ["local", "--origin", origin];
-    run(&format!("local-{test}"), &file.to_string(), &args)
+/// The answer for a file with this configuration, or what is wrong.
+fn asked(lines: &str, origin: Option<&str>) -> Result<Value, String> {
+    let file = json!({ "vars": { "RAINCHECK": read(lines) } });
+    local(&table(&file), "", origin).map_err(|report| report.mistakes[0].to_string())
 }
 
-fn answer(output: &Output) -> serde_json::Value {
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    serde_json::from_slice(&output.stdout).unwrap()
+fn policy(answer: &Value) -> Policy {
+    let variables = answer["vars"].as_object().unwrap().iter();
+    let variables = variables.map(|(name, value)| Variable {
+        name: name.clone(),
+        value: value.clone(),
+    });
+    Policy::read(variables.collect()).unwrap()
 }
 
 #[test]
 fn every_form_of_an_origin_can_be_replaced_and_nothing_else_changes() {
-    for (number, form) in FORMS.iter().enumerate() {
-        let text = format!("mount = '/later'\n{form}\n{RULES}");
-        let answer = answer(&local(&number.to_string(), &text, URL));
+    for form in FORMS {
+        let lines = format!("mount = '/later'\n{form}\n{RULES}");
+        let answer = asked(&lines, Some(URL)).unwrap();
         assert_eq!(answer["mount"], "/later", "{form}");
-        let changed = Policy::parse(answer["variable"].as_str().unwrap()).unwrap();
-        let own = Policy::parse(&text).unwrap();
-        assert_ne!(own.origin, changed.origin, "{form}");
+        assert_eq!(answer["origin"], URL, "{form}");
+        let own = configuration::parse(&lines).unwrap();
         let expected = Policy {
             origin: Origin::Url(URL.to_owned()),
             ..own
         };
-        assert_eq!(changed, expected, "{form}");
+        assert_eq!(policy(&answer), expected, "{form}");
     }
 }
 
 #[test]
-fn an_origin_that_the_file_has_already_changes_nothing() {
-    for form in ["'http://127.0.0.1:9'", "{ url = 'http://127.0.0.1:9/' }"] {
-        let answer = answer(&local("own", &format!("origin = {form}"), URL));
-        assert_eq!(
-            answer,
-            serde_json::json!({ "mount": "/jobs", "variable": null })
-        );
-    }
+fn without_another_origin_the_files_own_is_kept() {
+    let answer = asked("origin = 'https://h/base'", None).unwrap();
+    assert_eq!(answer["origin"], "https://h/base");
+    assert_eq!(
+        policy(&answer).origin,
+        Origin::Url("https://h/base".to_owned())
+    );
+    let answer = asked("origin = { service = true }", None).unwrap();
+    assert_eq!(answer["origin"], Value::Null);
 }
 
 #[test]
 fn an_origin_may_be_given_where_the_file_has_none() {
-    let answer = answer(&local("none", "shards = 2", URL));
-    let policy = Policy::parse(answer["variable"].as_str().unwrap()).unwrap();
-    assert_eq!(policy.shards, 2);
+    let answer = asked("shards = 2", Some(URL)).unwrap();
+    assert_eq!(policy(&answer).shards, 2);
+}
+
+#[test]
+fn an_origin_in_a_further_variable_is_replaced_too() {
+    let more = json!({ "origin": "https://h", "rules": [{ "name": "r", "path": "/r" }] });
+    let file = json!({ "vars": { "RAINCHECK": { "shards": 2 }, "RAINCHECK_MORE": more } });
+    let policy = policy(&local(&table(&file), "", Some(URL)).unwrap());
+    assert_eq!(policy.origin, Origin::Url(URL.to_owned()));
+    assert_eq!(policy.rules.len(), 1);
+}
+
+#[test]
+fn an_environment_is_asked_about_by_its_name() {
+    let of = |origin: &str| json!({ "vars": { "RAINCHECK": { "origin": origin } } });
+    let mut file = of("https://top");
+    file["env"] = json!({ "staging": of("https://staging") });
+    let answer = local(&table(&file), "staging", None).unwrap();
+    assert_eq!(answer["origin"], "https://staging");
+    let report = local(&table(&file), "absent", None).unwrap_err();
+    assert_eq!(
+        report.mistakes[0].to_string(),
+        "env: found no \"absent\"; allowed: \"staging\""
+    );
 }
 
 #[test]
@@ -92,27 +116,19 @@ fn what_is_wrong_is_named() {
             "http://h",
             "origin: found \"http://h/\"; allowed: https, or http to a loopback address, or http anywhere with allow_http = true",
         ),
-        ("x y", URL, "line 1, column 3: found a syntax error"),
     ];
-    for (configuration, origin, expected) in cases {
-        let output = local("wrong", configuration, origin);
-        let said = String::from_utf8(output.stderr).unwrap();
-        let expected = format!("wrangler.toml: vars.RAINCHECK: {expected}");
-        assert!(said.starts_with(&expected), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert_eq!(output.status.code(), Some(1));
-        assert!(output.stdout.is_empty());
+    for (lines, origin, expected) in cases {
+        let found = asked(lines, Some(origin)).unwrap_err();
+        assert_eq!(found, format!("vars.RAINCHECK.{expected}"));
     }
 }
 
 /// A receipt of a local run must not lead to the deployment.
 #[test]
 fn the_public_origin_of_the_deployment_is_not_that_of_a_local_run() {
-    for (name, origin) in [("public", "https://h"), ("public-own", URL)] {
-        let text = format!("public_origin = 'https://jobs.example'\norigin = '{origin}'\n{RULES}");
-        let answer = answer(&local(name, &text, URL));
-        let changed = Policy::parse(answer["variable"].as_str().unwrap()).unwrap();
-        assert_eq!(changed.public_origin, None, "{name}");
-        assert_eq!(changed.origin, Origin::Url(URL.to_owned()), "{name}");
+    for origin in [None, Some(URL)] {
+        let lines =
+            format!("public_origin = 'https://jobs.example'\norigin = 'https://h'\n{RULES}");
+        assert_eq!(policy(&asked(&lines, origin).unwrap()).public_origin, None);
     }
 }

@@ -5,70 +5,61 @@
     reason = "a test may fail loudly"
 )]
 
-#[path = "support/command.rs"]
-mod command;
+#[path = "support/configuration.rs"]
+mod configuration;
+#[path = "support/deployment.rs"]
+mod deployment;
 
-use command::{run, stderr, with_configuration, with_production};
+use serde_json::{Value, json};
 
-/// What `raincheck check` says of a wrangler.toml.
-fn checked(test: &str, content: &str) -> String {
-    stderr(&run(&format!("loop-{test}"), content, &["check"]))
+use deployment::{ALL, mistakes, with_configuration, with_production};
+
+/// What the check says of a file with this origin and another field at its top level.
+fn said(origin: &str, field: &str, value: Value) -> String {
+    let mut file = with_configuration(&format!("origin = {origin}"));
+    file[field] = value;
+    mistakes(&file, ALL)
 }
 
-/// What it says of one with this origin and these lines at its top and end.
-fn said(test: &str, origin: &str, top: &str, end: &str) -> String {
-    let vars = format!("[vars]\nRAINCHECK = '''\norigin = {origin}\n'''\n");
-    checked(
-        test,
-        &format!("{top}\n{}\n{end}\n", with_configuration(&vars)),
-    )
-}
-
-fn service(name: &str) -> String {
-    format!("[[services]]\nbinding = \"ORIGIN\"\nservice = \"{name}\"")
+fn service(name: &str) -> Value {
+    json!([{ "binding": "ORIGIN", "service": name }])
 }
 
 #[test]
 fn a_service_that_is_this_worker_is_refused() {
     let origin = "{ service = true }";
-    assert_eq!(said("other", origin, "", &service("api")), "");
+    assert_eq!(said(origin, "services", service("api")), "");
     assert_eq!(
-        said("own", origin, "", &service("raincheck")),
-        "wrangler.toml: services: found \"raincheck\" bound as \"ORIGIN\", which is this gateway; \
-         allowed: the Worker behind\n"
+        said(origin, "services", service("raincheck")),
+        "services: found \"raincheck\" bound as \"ORIGIN\", which is this gateway; \
+         allowed: the Worker behind"
     );
 }
 
 #[test]
 fn an_environment_is_deployed_under_a_name_of_its_own() {
-    let of = |test: &str, name: &str| {
-        let service = service(name).replace("[[", "[[env.production.");
-        let file = with_production("origin = { service = true }");
-        checked(test, &format!("{file}\n{service}\n"))
+    let of = |name: &str| {
+        let mut file = with_production("origin = { service = true }");
+        file["env"]["production"]["services"] = service(name);
+        mistakes(&file, ALL)
     };
-    assert_eq!(of("env-top", "raincheck"), "");
-    let found = of("env-own", "raincheck-production");
+    assert_eq!(of("raincheck"), "");
+    let found = of("raincheck-production");
     assert!(found.contains("\"raincheck-production\" bound as \"ORIGIN\", which is this gateway"));
 }
 
 #[test]
 fn a_custom_domain_of_this_worker_is_refused_and_a_route_is_not() {
-    let domain = "routes = [{ pattern = \"api.example.com\", custom_domain = true }]";
-    for (test, origin) in ["'https://api.example.com/v1'", "'https://API.example.com.'"]
-        .iter()
-        .enumerate()
-    {
-        let found = said(&format!("domain-{test}"), origin, domain, "");
+    let domain = json!([{ "pattern": "api.example.com", "custom_domain": true }]);
+    for origin in ["'https://api.example.com/v1'", "'https://API.example.com.'"] {
+        let found = said(origin, "routes", domain.clone());
         assert!(
             found.contains("which is a custom domain of this gateway; allowed: the address of the"),
             "{origin}: {found}"
         );
     }
-    assert_eq!(
-        said("below", "'https://v1.api.example.com'", domain, ""),
-        ""
-    );
+    assert_eq!(said("'https://v1.api.example.com'", "routes", domain), "");
     // What is behind a route has its name: a Worker there reaches it by the same URL.
-    let route = "routes = [{ pattern = \"api.example.com/*\", zone_name = \"example.com\" }]";
-    assert_eq!(said("route", "'https://api.example.com'", route, ""), "");
+    let route = json!([{ "pattern": "api.example.com/*", "zone_name": "example.com" }]);
+    assert_eq!(said("'https://api.example.com'", "routes", route), "");
 }

@@ -30,11 +30,14 @@ export async function run(command, args, { env = process.env, cwd = project, rem
   if (code !== 0) throw new Problem(`\`${shown(command, args)}\` failed (${code}).`, remedy);
 }
 
-/** Runs a command with its errors on ours and returns what it printed; a `Problem` when it fails. */
-export async function output(command, args, { env = process.env, cwd = project, remedy } = {}) {
+/**
+ * Runs a command with `input` on its standard input and its errors on ours, and returns what it printed; a
+ * `Problem` when it fails.
+ */
+export async function output(command, args, { env = process.env, cwd = project, input, remedy } = {}) {
   let text = "";
   const take = (chunk) => (text += chunk);
-  const code = await status(command, args, { env, cwd, take });
+  const code = await status(command, args, { env, cwd, input, take });
   if (code !== 0) throw new Problem(`\`${shown(command, args)}\` failed (${code}).`, remedy);
   return text;
 }
@@ -43,9 +46,11 @@ export async function output(command, args, { env = process.env, cwd = project, 
  * Runs a command and returns its exit status, or the signal that ended it. Its output goes to
  * ours, or piece by piece to `take` and `errors`.
  */
-export function status(command, args, { env = process.env, cwd = project, take, errors } = {}) {
+export function status(command, args, { env = process.env, cwd = project, input, take, errors } = {}) {
   const how = (taker) => (taker ? "pipe" : "inherit");
-  const child = spawn(command, args, { cwd, env, stdio: ["ignore", how(take), how(errors)] });
+  const stdin = input === undefined ? "ignore" : "pipe";
+  const child = spawn(command, args, { cwd, env, stdio: [stdin, how(take), how(errors)] });
+  child.stdin?.end(input);
   child.stdout?.setEncoding("utf8").on("data", take);
   child.stderr?.setEncoding("utf8").on("data", errors);
   return ended(command, child);

@@ -1,34 +1,19 @@
-//! Every binding by its name in wrangler.toml, and what is read from the environment.
+//! What is read from the environment of an event.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use js_sys::Reflect;
+use js_sys::{JSON, Object, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::job::{Millis, Priority};
-use crate::policy::{ConfigError, ConfigErrors, Origin, Policy, limits};
+use crate::policy::bindings::{self, CONSUMER, ORIGIN};
+use crate::policy::{ConfigError, ConfigErrors, Origin, Place, Policy, Variable, limits};
 use crate::shard::Settings;
 
 /// An object in the bucket that no record names counts as an orphan after this long: longer than any
 /// upload takes.
 const ORPHAN_GRACE: Millis = Millis::from_secs(2 * 3600);
-
-/// The variable with the configuration, TOML text.
-pub(super) const CONFIGURATION: &str = "RAINCHECK";
-/// The Durable Object namespace of the shards.
-pub(super) const SHARDS: &str = "SHARDS";
-/// The bucket for large bodies.
-pub(super) const BUCKET: &str = "BUCKET";
-/// The service binding to the origin, where the configuration says that there is one.
-pub(super) const ORIGIN: &str = "ORIGIN";
-/// The queues, by priority.
-pub(super) const QUEUE_HIGH: &str = "QUEUE_HIGH";
-pub(super) const QUEUE_NORMAL: &str = "QUEUE_NORMAL";
-pub(super) const QUEUE_LOW: &str = "QUEUE_LOW";
-/// `detached`: the queue handler returns while its jobs still run. For local runs only, where a
-/// queue delivers one batch at a time.
-pub(super) const CONSUMER: &str = "RAINCHECK_CONSUMER";
 
 thread_local! {
     /// The configuration cannot change while an isolate lives.
@@ -50,11 +35,7 @@ impl Bindings {
     }
 
     pub(super) fn queue(&self, priority: Priority) -> JsValue {
-        self.get(match priority {
-            Priority::High => QUEUE_HIGH,
-            Priority::Normal => QUEUE_NORMAL,
-            Priority::Low => QUEUE_LOW,
-        })
+        self.get(bindings::queue(priority))
     }
 
     /// What answers the origin's requests: undefined stands for the global `fetch`.
@@ -75,8 +56,7 @@ impl Bindings {
     pub(super) fn policy(&self) -> Result<Rc<Policy>, ConfigErrors> {
         POLICY.with(|cell| {
             cell.get_or_init(|| {
-                let text = self.get(CONFIGURATION).as_string().unwrap_or_default();
-                let policy = Policy::parse(&text)?;
+                let policy = Policy::read(self.variables())?;
                 if matches!(policy.origin, Origin::Service) && self.get(ORIGIN).is_undefined() {
                     return Err(unbound_origin().into());
                 }
@@ -84,6 +64,28 @@ impl Bindings {
             })
             .clone()
         })
+    }
+
+    /// The variables with the configuration, by way of JSON: tables arrive as JavaScript objects.
+    fn variables(&self) -> Vec<Variable> {
+        let Some(env) = self.0.dyn_ref::<Object>() else {
+            return Vec::new();
+        };
+        let names = Object::keys(env)
+            .into_iter()
+            .filter_map(|name| name.as_string());
+        let ours = names.filter(|name| bindings::is_configuration(name));
+        ours.map(|name| {
+            let text = JSON::stringify(&self.get(&name))
+                .ok()
+                .and_then(|text| text.as_string());
+            let value = text.and_then(|text| serde_json::from_str(&text).ok());
+            Variable {
+                name,
+                value: value.unwrap_or_default(),
+            }
+        })
+        .collect()
     }
 
     /// The times of a shard. A broken configuration must not keep its alarm from working, so then
@@ -103,11 +105,12 @@ impl Bindings {
 
 /// Without the binding the requests would go to whoever answers on the Internet.
 fn unbound_origin() -> ConfigError {
-    ConfigError {
-        field: "origin".to_owned(),
-        found: "{ service = true }, but no service bound as ORIGIN".to_owned(),
-        allowed: "a URL, or a service with binding = \"ORIGIN\" in wrangler.toml".to_owned(),
-    }
+    ConfigError::new(
+        &Place::variable(bindings::CONFIGURATION),
+        "origin",
+        "{ service = true }, but no service bound as ORIGIN",
+        "a URL, or a service with binding = \"ORIGIN\" in wrangler.toml",
+    )
 }
 
 impl From<worker::Env> for Bindings {

@@ -15,6 +15,7 @@ use crate::http::Headers;
 use crate::http::hop::HOP_BY_HOP;
 use crate::ingress::{Action, Announced, Head, Isolate, PassThrough, decide};
 use crate::ingress::{execute, hold};
+use crate::policy::bindings::SHARDS;
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
 use crate::policy::{ConfigErrors, Policy};
 use crate::protocol::cors;
@@ -24,7 +25,7 @@ use crate::rpc::Reply;
 use crate::rpc::call::Envelope;
 use crate::rpc::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
 
-use super::bindings::{Bindings, SHARDS};
+use super::bindings::Bindings;
 use super::glue;
 use super::ports::{Body, Platform, now, random, response, url};
 

@@ -12,6 +12,7 @@ use worker::web_sys::{AbortController, Response};
 use crate::http::Headers;
 use crate::http::target::{Target, join};
 use crate::job::{BodyRef, Millis, UnixMillis};
+use crate::policy::bindings::{BUCKET, SHARDS};
 use crate::policy::{Origin, Policy, is_loopback};
 use crate::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
@@ -19,7 +20,7 @@ use crate::rpc::ports::{
 };
 use crate::rpc::{Content, Reply};
 
-use super::bindings::{BUCKET, Bindings, SHARDS};
+use super::bindings::Bindings;
 use super::glue;
 
 /// The ports of one event.

@@ -3,29 +3,54 @@
 use std::error::Error;
 use std::fmt;
 
+use super::place::{Key, Place};
+
 /// One refused field.
 ///
 /// The text never holds a credential: values of secret fields and of URLs with a user part are
 /// replaced by a description before an error is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The field, with its place: `mount`, `rules[exports].attempts`, or `line 3, column 7` when
-    /// the text is not TOML. A rule without a usable name is called by its position: `rules[#2]`.
+    /// The way to the field from the variables: `RAINCHECK`, `rules`, 0, `attempts`. It may end at a
+    /// field that is absent.
+    pub path: Vec<Key>,
+    /// The same for people: `mount`, `rules[exports].attempts`, and in a further variable
+    /// `RAINCHECK_MORE.rules[exports].attempts`. A rule without a usable name is called by its
+    /// position: `rules[#2]`.
     pub field: String,
     /// What was found there, shortened.
     pub found: String,
-    /// What is allowed there.
-    pub allowed: String,
+    /// What to do: `allowed: …` or `did you mean …?`.
+    pub advice: String,
+}
+
+impl ConfigError {
+    /// An error about the field `key` of the table at `place`.
+    #[must_use]
+    pub fn new(
+        place: &Place,
+        key: &str,
+        found: impl Into<String>,
+        allowed: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: place.path_of(key),
+            field: format!("{}{key}", place.label),
+            found: found.into(),
+            advice: format!("allowed: {}", allowed.into()),
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            path: _,
             field,
             found,
-            allowed,
+            advice,
         } = self;
-        write!(f, "{field}: found {found}; allowed: {allowed}")
+        write!(f, "{field}: found {found}; {advice}")
     }
 }
 

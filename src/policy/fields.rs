@@ -1,12 +1,18 @@
-//! Takes fields out of a TOML table, one by one, and gathers what is wrong with them.
+//! Takes fields out of a table, one by one, and gathers what is wrong with them.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use toml::{Table, Value};
+use serde_json::Value;
 
 use super::error::ConfigError;
+use super::parse::suggestion;
+use super::place::Place;
 use super::units::{duration_text, parse_duration, parse_size, size_text};
 use crate::job::Millis;
+
+/// A table of the configuration.
+pub(crate) type Table = serde_json::Map<String, Value>;
 
 /// Longest piece of a value that an error shows, in characters.
 const MAX_SHOWN_CHARS: usize = 60;
@@ -17,28 +23,45 @@ const MAX_SHOWN_CHARS: usize = 60;
 /// with the default and finds more errors; [`Fields::is_sound`] tells them apart.
 pub(super) struct Fields {
     table: Table,
-    /// What stands before a field's name in errors, such as `rules[exports].`.
-    at: String,
+    place: Place,
+    /// Where a field stands that is not at `place`: the outermost table is put together from several
+    /// variables.
+    homes: BTreeMap<String, Place>,
     known: &'static [&'static str],
     errors: Vec<ConfigError>,
 }
 
 impl Fields {
-    pub(super) fn new(table: Table, at: String, known: &'static [&'static str]) -> Self {
+    pub(super) fn new(table: Table, place: Place, known: &'static [&'static str]) -> Self {
         Self {
             table,
-            at,
+            place,
+            homes: BTreeMap::new(),
             known,
             errors: Vec::new(),
         }
     }
 
+    /// Adds a field that stands in another table.
+    pub(super) fn put(&mut self, key: String, value: Value, home: &Place) {
+        self.homes.insert(key.clone(), home.clone());
+        self.table.insert(key, value);
+    }
+
     /// What was refused, unknown fields last.
     pub(super) fn finish(mut self) -> Vec<ConfigError> {
         for key in std::mem::take(&mut self.table).keys() {
-            let key = shown_text(key);
-            let key = key.trim_matches('"');
-            self.refuse(key, "an unknown field", self.known.join(", "));
+            let shown = shown_text(key);
+            let field = format!("{}{}", self.home_of(key).label, shown.trim_matches('"'));
+            let path = self.home_of(key).path_of(key);
+            let advice = suggestion(key, self.known, &self.place);
+            let found = "an unknown field".to_owned();
+            self.errors.push(ConfigError {
+                path,
+                field,
+                found,
+                advice,
+            });
         }
         self.errors
     }
@@ -54,22 +77,19 @@ impl Fields {
         found: impl Into<String>,
         allowed: impl Into<String>,
     ) {
-        self.errors.push(ConfigError {
-            field: format!("{}{key}", self.at),
-            found: found.into(),
-            allowed: allowed.into(),
-        });
+        let error = ConfigError::new(self.home_of(key), key, found, allowed);
+        self.errors.push(error);
     }
 
     /// Whether nothing is wrong with a field, or with anything inside it, so far.
     pub(super) fn is_sound(&self, key: &str) -> bool {
-        let field = format!("{}{key}", self.at);
+        let field = format!("{}{key}", self.home_of(key).label);
         !self.errors.iter().any(|error| error.field == field)
     }
 
-    /// The place of a field, for the fields inside it.
-    pub(super) fn place(&self, key: &str) -> String {
-        format!("{}{key}", self.at)
+    /// The place of the table with this field.
+    pub(super) fn home_of(&self, key: &str) -> &Place {
+        self.homes.get(key).unwrap_or(&self.place)
     }
 
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
@@ -79,7 +99,7 @@ impl Fields {
 
     pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
         match self.take(key)? {
-            Value::Boolean(flag) => Some(flag),
+            Value::Bool(flag) => Some(flag),
             other => self.wrong(key, &other, "true or false"),
         }
     }
@@ -105,7 +125,7 @@ impl Fields {
         Some(texts)
     }
 
-    /// An array of tables; each is given with its position from 1.
+    /// An array of tables.
     pub(super) fn tables(&mut self, key: &str, allowed: &str) -> Option<Vec<Table>> {
         let Value::Array(items) = self.take_or_refuse(key, Value::is_array, allowed)? else {
             return None;
@@ -113,7 +133,7 @@ impl Fields {
         let mut tables = Vec::with_capacity(items.len());
         for item in items {
             match item {
-                Value::Table(table) => tables.push(table),
+                Value::Object(table) => tables.push(table),
                 other => return self.wrong(key, &other, allowed),
             }
         }
@@ -127,7 +147,7 @@ impl Fields {
         allowed: &str,
     ) -> Option<Self> {
         match self.take(key)? {
-            Value::Table(table) => Some(Self::new(table, format!("{}.", self.place(key)), known)),
+            Value::Object(table) => Some(Self::new(table, self.home_of(key).table(key), known)),
             other => self.wrong(key, &other, allowed),
         }
     }
@@ -151,9 +171,7 @@ impl Fields {
         T: TryFrom<i64> + PartialOrd + std::fmt::Display,
     {
         let value = self.take(key)?;
-        let number = value
-            .as_integer()
-            .and_then(|number| T::try_from(number).ok());
+        let number = value.as_i64().and_then(|number| T::try_from(number).ok());
         if let Some(number) = number.filter(|number| range.contains(number)) {
             return Some(number);
         }
@@ -164,14 +182,9 @@ impl Fields {
     /// A number with up to three decimals within a range, in thousandths.
     pub(super) fn permille(&mut self, key: &str, range: &RangeInclusive<u32>) -> Option<u32> {
         let value = self.take(key)?;
-        let number = match &value {
-            Value::Integer(number) => i32::try_from(*number).ok().map(f64::from),
-            Value::Float(number) => Some(*number),
-            _ => None,
-        };
         // Compared before rounding, so that 0.9999 is not taken for 1.
         let (least, most) = (f64::from(*range.start()), f64::from(*range.end()));
-        match number.map(|number| number * 1000.0) {
+        match value.as_f64().map(|number| number * 1000.0) {
             Some(permille) if permille >= least && permille <= most => {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -207,7 +220,7 @@ impl Fields {
     pub(super) fn size(&mut self, key: &str, most: u64) -> Option<u64> {
         let value = self.take(key)?;
         let size = match &value {
-            Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+            Value::Number(bytes) => bytes.as_u64(),
             Value::String(text) => parse_size(text),
             _ => None,
         };
@@ -239,16 +252,15 @@ impl Fields {
 }
 
 /// A value as errors show it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => shown_text(text),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Boolean(flag) => flag.to_string(),
-        Value::Datetime(_) => "a date".to_owned(),
+        Value::Null => "null".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
         Value::Array(items) if items.is_empty() => "an empty array".to_owned(),
         Value::Array(_) => "an array".to_owned(),
-        Value::Table(_) => "a table".to_owned(),
+        Value::Object(_) => "a table".to_owned(),
     }
 }
 

@@ -10,11 +10,8 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
-/// Largest variable that Cloudflare takes, the variable that holds the configuration included.
+/// Largest variable that Cloudflare takes; a table counts as JSON.
 pub const MAX_VARIABLE_BYTES: usize = 5 * 1024;
-/// Longest configuration text that is read: far beyond [`MAX_VARIABLE_BYTES`], for an embedder that
-/// loads its text from elsewhere, and short enough to bound the work at start.
-pub const MAX_TEXT_BYTES: usize = 128 * 1024;
 /// Most rules. Matching walks the list on every request, so the list must stay short.
 pub const MAX_RULES: usize = 256;
 /// Longest rule name: it is copied into every record and status document.

@@ -1,8 +1,8 @@
-//! The configuration: TOML text, checked once, then asked on every request.
+//! The configuration: tables, checked once, then asked on every request.
 //!
-//! In scope: reading the text into types that cannot be wrong, saying what is wrong with it, and
-//! deciding which rule a request falls under. Out of scope: where the text comes from, and acting
-//! on the decision.
+//! In scope: reading the tables into types that cannot be wrong, saying what is wrong with them,
+//! deciding which rule a request falls under, and checking the file that deploys all this. Out of
+//! scope: where the tables come from, and acting on the decision.
 //!
 //! 1. Unknown fields, wrong types and impossible values are refused; every error names the field,
 //!    what was found and what is allowed, and all errors are reported at once.
@@ -13,12 +13,15 @@
 //!
 //! Every field is documented for users in `docs/configuration.md`.
 
+pub mod bindings;
+pub mod deployment;
 mod error;
 mod fields;
 pub mod limits;
 mod loops;
 mod parse;
 mod path;
+mod place;
 mod rule;
 mod units;
 
@@ -26,6 +29,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use loops::{is_loopback, is_same_place};
 pub use parse::FIELDS;
 pub use path::{PathPattern, canonical_path};
+pub use place::{Key, Place};
 pub use rule::{Defer, HeaderCondition, Idempotency, Rule};
 pub use units::{duration_text, parse_duration, parse_size, size_text};
 
@@ -39,6 +43,15 @@ pub enum Origin {
     Url(String),
     /// The Worker behind the service binding.
     Service,
+}
+
+/// A variable of the Worker that holds configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// [`bindings::CONFIGURATION`], or a name that begins with [`bindings::MORE_CONFIGURATION`].
+    pub name: String,
+    /// Its value, as wrangler hands it to the Worker.
+    pub value: serde_json::Value,
 }
 
 /// A checked configuration. See `docs/configuration.md` for defaults and limits.
@@ -82,9 +95,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads and checks the configuration text. Fails with everything that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, ConfigErrors> {
-        parse::policy(text)
+    /// Reads and checks the configuration. Fails with everything that is wrong with it.
+    pub fn read(variables: Vec<Variable>) -> Result<Self, ConfigErrors> {
+        parse::policy(variables)
     }
 
     /// The first rule that a request matches, also one that never defers.

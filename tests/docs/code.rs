@@ -6,10 +6,10 @@ use raincheck::job::{
     AttemptNote, Backoff, BodyRef, Failure, FailureCode, JobId, JobSpec, KeyRef, Lease, Millis,
     Plan, Priority, RECORD_VERSION, Record, RowKey, Secret, State, Status, UnixMillis,
 };
-use raincheck::policy::Policy;
 use raincheck::protocol::cors;
 use raincheck::protocol::document::Document;
 
+use super::configuration;
 use super::{files, read};
 
 /// The first piece of every text that goes to the log, up to where something is filled in.
@@ -85,7 +85,13 @@ fn the_configuration_in_the_readme_can_be_used_as_it_stands() {
     let page = read("README.md");
     let block = page.split("```toml\n").nth(1).unwrap();
     let wrangler: toml::Table = block.split("```").next().unwrap().parse().unwrap();
-    let policy = Policy::parse(wrangler["vars"]["RAINCHECK"].as_str().unwrap()).unwrap();
+    let policy = configuration::parse(
+        &wrangler["vars"]["RAINCHECK"]
+            .as_table()
+            .unwrap()
+            .to_string(),
+    )
+    .unwrap();
     assert_eq!(policy.rules.len(), 2);
 }
 

@@ -12,6 +12,9 @@
     reason = "a test ends at the first surprise"
 )]
 
+#[path = "../support/configuration.rs"]
+mod configuration;
+
 mod code;
 mod facts;
 

@@ -1,4 +1,4 @@
-// The built Worker with faults between it and the platform: what `RAINCHECK_FAULT` says happens to
+// The built Worker with faults between it and the platform: what `TEST_FAULT` says happens to
 // its queue messages. Every alarm is noted in the log, where the soak counts them.
 
 import worker, { ShardObject as Shard } from "../../build/index.js";
@@ -69,7 +69,7 @@ function strewn(queue) {
 const FAULTY_QUEUES = { "unreliable-queues": unreliable, "bad-messages": strewn };
 
 function faulty(env) {
-  const fault = FAULTY_QUEUES[env.RAINCHECK_FAULT];
+  const fault = FAULTY_QUEUES[env.TEST_FAULT];
   if (fault === undefined) return env;
   const queues = QUEUES.map((name) => [name, fault(env[name])]);
   return { ...env, ...Object.fromEntries(queues) };
@@ -83,7 +83,7 @@ export default {
 
   queue(batch, env, context) {
     died ||= batch.queue === DEAD_LETTERS;
-    if (env.RAINCHECK_FAULT === "consumer-fails" && !died) throw new Error("the consumer fails");
+    if (env.TEST_FAULT === "consumer-fails" && !died) throw new Error("the consumer fails");
     return worker.queue(batch, faulty(env), context);
   },
 };

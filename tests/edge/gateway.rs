@@ -67,7 +67,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway with `configuration` as the text of the variable `RAINCHECK`, and waits
+    /// Starts a gateway with `configuration`, the lines below `[vars.RAINCHECK]`, and waits
     /// until it answers.
     pub fn start(configuration: &str) -> Self {
         Self::start_as(configuration, Setup::default())
@@ -310,6 +310,12 @@ pub fn with_main(wrangler: &mut Value, main: &str) {
     }
 }
 
+/// The value of the variable `RAINCHECK`: these lines of TOML as tables or, for tests of what is no
+/// configuration, as the text that they are.
+fn configured(lines: &str) -> Value {
+    toml::from_str(lines).unwrap_or_else(|_| json!(lines))
+}
+
 /// The project's wrangler.toml as JSON, with the test's rules and no build step.
 fn wrangler_configuration(configuration: &str) -> Value {
     let text = fs::read_to_string(repository().join("wrangler.toml")).unwrap();
@@ -321,8 +327,8 @@ fn wrangler_configuration(configuration: &str) -> Value {
         main.display()
     );
     wrangler["main"] = json!(main);
-    wrangler["vars"]["RAINCHECK"] = json!(configuration);
-    wrangler["vars"]["RAINCHECK_CONSUMER"] = json!("detached");
+    wrangler["vars"]["RAINCHECK"] = configured(configuration);
+    wrangler["vars"]["LOCAL_CONSUMER"] = json!("detached");
     if let Some(table) = wrangler.as_object_mut() {
         table.remove("build");
     }

@@ -74,10 +74,9 @@ fn job_id(text: &str) -> Option<&str> {
 fn configuration(origin: &str) -> String {
     let text = fs::read_to_string(repository().join("wrangler.toml")).unwrap();
     let wrangler: toml::Table = text.parse().unwrap();
-    let configuration = wrangler["vars"]["RAINCHECK"].as_str().unwrap();
-    let (before, rest) = configuration.split_once("origin = \"").unwrap();
-    let (_, after) = rest.split_once('"').unwrap();
-    format!("{before}origin = \"{origin}\"{after}")
+    let mut configuration = wrangler["vars"]["RAINCHECK"].as_table().unwrap().clone();
+    configuration.insert("origin".to_owned(), origin.into());
+    configuration.to_string()
 }
 
 /// Starts the demo origin; it ends with the value.

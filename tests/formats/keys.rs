@@ -4,12 +4,12 @@
 use raincheck::http::Headers;
 use raincheck::ingress::{AcceptPlan, Action, Head, Isolate, decide};
 use raincheck::job::{Millis, UnixMillis};
-use raincheck::policy::Policy;
 use raincheck::rpc::call::{AcceptCall, Call};
 use raincheck::rpc::hash::{hex, of_parts, sha256_hex};
 use raincheck::shard::{Settings, Shard, Sql as _};
 use raincheck::shard_service::handle;
 
+use super::configuration;
 use super::support::jobs::EMPTY_SHA256;
 use super::support::sqlite::Sqlite;
 
@@ -20,7 +20,7 @@ const FINGERPRINT: &str = "854023b1024d5621ee503477b1057add8d772edcabd0512d8782c
 fn plan(config: &str) -> AcceptPlan {
     let rule = "[[rules]]\nname = \"slow\"\npath = \"/slow\"\n";
     let text = format!("origin = \"https://api.example.com\"\n{config}\n{rule}");
-    let policy = Policy::parse(&text).unwrap();
+    let policy = configuration::parse(&text).unwrap();
     let headers = Headers::from_iter([
         ("authorization", "Bearer a"),
         ("idempotency-key", "\"k-1\""),

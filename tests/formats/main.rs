@@ -11,6 +11,8 @@
     reason = "a test may fail loudly"
 )]
 
+#[path = "../support/configuration.rs"]
+mod configuration;
 #[path = "../support/mod.rs"]
 mod support;
 

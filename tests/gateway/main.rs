@@ -10,6 +10,8 @@
     reason = "a test may fail loudly"
 )]
 
+#[path = "../support/configuration.rs"]
+mod configuration;
 #[path = "../support/sqlite.rs"]
 mod sqlite;
 

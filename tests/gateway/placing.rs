@@ -5,6 +5,7 @@ use raincheck::ingress::{Action, Head, Isolate, decide};
 use raincheck::job::{Millis, UnixMillis};
 use raincheck::policy::Policy;
 
+use super::configuration;
 use super::world::START;
 
 const SHARDS: usize = 8;
@@ -31,7 +32,7 @@ fn shard(policy: &Policy, isolate: u64, millis: u64) -> usize {
 
 fn policy() -> Policy {
     let rule = "[[rules]]\nname = \"slow\"\nmethods = [\"POST\"]\npath = \"/slow\"\n";
-    Policy::parse(&format!(
+    configuration::parse(&format!(
         "origin = \"https://api.example.com\"\nshards = {SHARDS}\n{rule}"
     ))
     .unwrap()

@@ -16,6 +16,7 @@ use raincheck::protocol::cors;
 use raincheck::rpc::message::{Message, Outgoing, pack};
 use raincheck::shard::{Found, Settings, Shard};
 
+use super::configuration;
 use super::ports::{Answer, Body, Sent};
 use super::script::{Reaction, respond};
 use super::sqlite::Sqlite;
@@ -67,7 +68,7 @@ impl World {
     pub fn new() -> Self {
         let text = "origin = \"https://api.example.com\"\nshards = 1\n".to_owned();
         Self {
-            policy: Policy::parse(&text).unwrap(),
+            policy: configuration::parse(&text).unwrap(),
             text,
             clock: Cell::new(START),
             timers: RefCell::default(),
@@ -108,7 +109,7 @@ impl World {
 
     fn configured(mut self, change: impl FnOnce(&str) -> String) -> Self {
         self.text = change(&self.text);
-        self.policy = Policy::parse(&self.text).unwrap_or_else(|errors| panic!("{errors}"));
+        self.policy = configuration::parse(&self.text).unwrap_or_else(|errors| panic!("{errors}"));
         self
     }
 

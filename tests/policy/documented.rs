@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raincheck::policy::{FIELDS, Policy};
+use raincheck::policy::FIELDS;
 
+use super::configuration;
 use crate::read;
 
 const DOCUMENT: &str = include_str!("../../docs/configuration.md");
@@ -178,7 +179,7 @@ fn every_field_is_read_and_makes_a_difference() {
             ("", "allow_http") => {
                 let text = text.replace("https:", "http:");
                 read(&text);
-                assert!(Policy::parse(&text.replace("true", "false")).is_err());
+                assert!(configuration::parse(&text.replace("true", "false")).is_err());
                 continue;
             }
             ("rules.headers", "value") => configuration("rules", "headers", "[{ name = 'x' }]"),
@@ -228,7 +229,7 @@ fn required_fields_are_required() {
             _ => configuration("", "rules", "[{ }]"),
         };
         if default == "required" {
-            let errors = Policy::parse(&text).expect_err(&field).to_string();
+            let errors = configuration::parse(&text).expect_err(&field).to_string();
             assert!(
                 errors.contains(&format!("{field}: found nothing")),
                 "{errors}"
@@ -242,6 +243,9 @@ fn the_example_in_the_document_is_a_good_configuration() {
     let example = DOCUMENT.split("```toml\n").nth(1).expect("an example");
     let example = example.split("```").next().expect("its end");
     let wrangler: toml::Table = example.parse().expect("TOML");
-    let text = wrangler["vars"]["RAINCHECK"].as_str().expect("a text");
-    assert_eq!(read(text).rules.len(), 2);
+    let text = wrangler["vars"]["RAINCHECK"]
+        .as_table()
+        .expect("a table")
+        .to_string();
+    assert_eq!(read(&text).rules.len(), 2);
 }

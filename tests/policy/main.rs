@@ -8,6 +8,8 @@
     reason = "a test may fail loudly"
 )]
 
+#[path = "../support/configuration.rs"]
+mod configuration;
 mod deciding;
 mod documented;
 mod properties;
@@ -32,7 +34,7 @@ fn with_rule(lines: &str) -> String {
 
 #[track_caller]
 fn read(text: &str) -> Policy {
-    Policy::parse(text).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
+    configuration::parse(text).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
 }
 
 #[track_caller]

@@ -5,39 +5,86 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 
 import { checkConfiguration, localConfiguration, resources } from "../../scripts/lib/configuration.mjs";
+import { readSource } from "../../scripts/lib/source.mjs";
 import { Problem } from "../../scripts/lib/ui.mjs";
 
 const directory = mkdtempSync(join(tmpdir(), "raincheck-"));
 after(() => rmSync(directory, { recursive: true }));
 
-function file(configuration) {
-  const path = join(directory, "wrangler.toml");
-  writeFileSync(path, `[vars]\nRAINCHECK = '''\n${configuration}\n'''\n`);
+function file(content, name = "wrangler.toml") {
+  const path = join(directory, name);
+  writeFileSync(path, content);
   return path;
 }
 
+const configured = (lines) => file(`main = "build/index.js"\n[vars.RAINCHECK]\n${lines}\n`);
+
+/** The lines of a `Problem`, without the directory. */
+async function problem(promise) {
+  const error = await promise.then(
+    () => assert.fail("it is in order"),
+    (error) => error,
+  );
+  assert.ok(error instanceof Problem, error.stack);
+  return error.message.replaceAll(`${directory}/`, "").split("\n");
+}
+
 test("the origin in wrangler.toml is the one that the demo origin listens on", async () => {
-  assert.deepEqual(await localConfiguration("http://127.0.0.1:8788"), { mount: "/jobs", variable: null });
+  const { mount, origin } = await localConfiguration();
+  assert.deepEqual({ mount, origin }, { mount: "/jobs", origin: "http://127.0.0.1:8788" });
 });
 
 test("another origin is put into a configuration of any form", async () => {
   const origin = "https://api.example.com/$&/'x'";
-  for (const form of ["'https://h' # the API", "{ url = 'https://h' }", "{ service = true }"]) {
-    const { mount, variable } = await localConfiguration(origin, file(`mount = '/later'\norigin = ${form}`));
-    assert.equal(mount, "/later");
-    assert.equal((await localConfiguration(origin, file(variable))).variable, null);
+  for (const form of ["'https://h' # the API", "{ url = 'https://h' }"]) {
+    const local = await localConfiguration({ origin, file: configured(`mount = '/later'\norigin = ${form}`) });
+    assert.equal(local.mount, "/later");
+    assert.equal(local.origin, origin);
+    assert.deepEqual(local.wrangler.vars.RAINCHECK, { mount: "/later", origin });
+    assert.equal(local.wrangler.main, join(directory, "build/index.js"), "the file may be written elsewhere");
   }
 });
 
-test("a configuration that is wrong is a problem", async () => {
-  const wrong = file("origin = 'https://h'\nshards = 0");
-  await assert.rejects(localConfiguration("https://h", wrong), Problem);
-  await assert.rejects(checkConfiguration({ file: wrong }), Problem);
+test("an environment keeps its place in the file for a local run", async () => {
+  const path = file(`[vars]\nOTHER = "kept"\n[env.staging.vars.RAINCHECK]\norigin = "https://staging"\npublic_origin = "https://h"\n`);
+  const { origin, wrangler } = await localConfiguration({ file: path, environment: "staging" });
+  assert.equal(origin, "https://staging");
+  assert.deepEqual(wrangler.env.staging.vars, { RAINCHECK: { origin: "https://staging" } });
+  assert.deepEqual(wrangler.vars, { OTHER: "kept" });
 });
 
-test("the origin of the demo is fine for a dry run and not for a deployment", async () => {
+test("a mistake is shown with line and column", async () => {
+  const wrong = configured("origin = 'https://h'\nshards = 0\n[[vars.RAINCHECK.rules]]\n  name = 'r'\n  pth = '/r'");
+  const expected = [
+    "wrangler.toml:4:1: vars.RAINCHECK.shards: found 0; allowed: a whole number from 1 to 1024",
+    'wrangler.toml:5:1: vars.RAINCHECK.rules[r].path: found nothing; allowed: a path such as "/reports/{id}"',
+    'wrangler.toml:7:3: vars.RAINCHECK.rules[r].pth: found an unknown field; did you mean "path"?',
+  ];
+  assert.deepEqual(await problem(localConfiguration({ file: wrong })), expected);
+  const all = await problem(checkConfiguration({ file: wrong }));
+  assert.deepEqual(all.slice(0, 3), expected);
+});
+
+test("a mistake in JSON with comments has a place too", async () => {
+  const wrong = file('{\n  // ours\n  "vars": { "RAINCHECK": {\n    "origin": "https://h",\n    "shards": 0\n  } }\n}', "wrangler.jsonc");
+  assert.deepEqual(await problem(localConfiguration({ file: wrong })), [
+    "wrangler.jsonc:5:5: vars.RAINCHECK.shards: found 0; allowed: a whole number from 1 to 1024",
+  ]);
+});
+
+test("what is not the language of the file is shown with its place", async () => {
+  const [toml] = await problem(readSource(file("x = 1\nname = =")));
+  assert.match(toml, /^wrangler\.toml:2:8: /);
+  const [json] = await problem(readSource(file('{\n  "name": }', "wrangler.json")));
+  assert.match(json, /^wrangler\.json:2:11: /);
+  const [absent] = await problem(readSource(join(directory, "absent.toml")));
+  assert.match(absent, /^absent\.toml: cannot be read: /);
+});
+
+test("the origin of the demo is fine on this machine and not for a deployment", async () => {
   await checkConfiguration({ environment: "" });
-  await assert.rejects(checkConfiguration({ environment: "", deploy: true }), Problem);
+  const [line] = await problem(checkConfiguration({ environment: "", deploy: true }));
+  assert.match(line, /^wrangler\.toml:\d+:1: vars\.RAINCHECK\.origin: found "http:\/\/127\.0\.0\.1:8788"; /);
 });
 
 test("provisioning covers every queue and bucket once", async () => {

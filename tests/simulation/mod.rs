@@ -21,6 +21,8 @@ pub mod campaign;
 pub mod check;
 pub mod client;
 pub mod command;
+#[path = "../support/configuration.rs"]
+mod configuration;
 pub mod crossing;
 pub mod executor;
 pub mod exhaustive;

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use raincheck::policy::Policy;
 use raincheck::rpc::hash::sha256_hex;
 
+use super::configuration;
+
 /// Largest result that is stored, in bytes.
 pub const RESULT_LIMIT: usize = 96 * 1024;
 
@@ -28,7 +30,8 @@ pub fn policy(shards: u16) -> Rc<Policy> {
         if let Some(policy) = made.iter().find(|policy| policy.shards == shards) {
             return Rc::clone(policy);
         }
-        let policy = Rc::new(Policy::parse(&text(shards)).expect("the configuration is valid"));
+        let policy =
+            Rc::new(configuration::parse(&text(shards)).expect("the configuration is valid"));
         made.push(Rc::clone(&policy));
         policy
     })

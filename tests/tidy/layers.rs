@@ -99,7 +99,7 @@ fn first_segments(path: &str) -> Vec<String> {
 fn every_folder_in_src_is_a_layer() {
     for source in below("src") {
         let layer = source.layer();
-        let known = may_import(layer).is_some() || ["lib", "bin"].contains(&layer);
+        let known = may_import(layer).is_some() || layer == "lib";
         assert!(known, "{} belongs to no layer", source.path);
     }
 }
@@ -144,21 +144,6 @@ fn only_edge_knows_the_platform() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn the_command_reads_the_configuration_and_nothing_above_it() {
-    for source in below("src/bin") {
-        for (number, line) in source.shipped() {
-            if let Some(rest) = line.split("raincheck::").nth(1) {
-                let names = first_segments(rest);
-                let fine = names
-                    .iter()
-                    .all(|name| ["policy", "job"].contains(&name.as_str()));
-                assert!(fine, "{}:{number} {line}", source.path);
-            }
-        }
-    }
 }
 
 #[test]

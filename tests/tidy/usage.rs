@@ -55,7 +55,7 @@ fn functions(source: &Source) -> Vec<(usize, usize)> {
 fn lines_with(words: &[&str], skip_layer: &str) -> Vec<String> {
     let mut found = Vec::new();
     for source in below("src") {
-        if source.layer() == skip_layer || source.layer() == "bin" {
+        if source.layer() == skip_layer {
             continue;
         }
         for (number, line) in source.shipped() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use toml::Value;
+use serde_json::Value;
 
 use super::span_found;
 use crate::job::{Backoff, Millis};
@@ -56,9 +56,7 @@ pub(super) fn retry_statuses(fields: &mut Fields) -> Option<Vec<u16>> {
     };
     let mut statuses = BTreeSet::new();
     for item in items {
-        let status = item
-            .as_integer()
-            .and_then(|status| u16::try_from(status).ok());
+        let status = item.as_u64().and_then(|status| u16::try_from(status).ok());
         match status.filter(|status| (400..=599).contains(status)) {
             Some(status) => statuses.insert(status),
             None => return fields.wrong("retry_statuses", item, &allowed),

@@ -1,26 +1,29 @@
-//! From text to policy: the fields outside the rules.
+//! From variables to a policy: the fields outside the rules.
 
 mod attempts;
 mod origin;
 mod rule;
+mod suggest;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use toml::{Table, Value};
+use serde_json::Value;
 
-use self::rule::Inherited;
+use self::rule::{Entry, Inherited};
+pub(super) use self::suggest::suggestion;
 use self::words::{is_mount, is_token};
+use super::bindings::CONFIGURATION;
 use super::error::{ConfigError, ConfigErrors};
-use super::fields::{Fields, shown_text};
+use super::fields::{Fields, Table, shown, shown_text};
 use super::limits::{
     CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE, DEFAULT_RETENTION,
     DEFAULT_SHARDS, DEFAULT_TOMBSTONE, DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_MOUNT_BYTES,
-    MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_TEXT_BYTES, MAX_WAIT_LIMIT,
-    MIN_SPAN, TOMBSTONE,
+    MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_WAIT_LIMIT, MIN_SPAN, TOMBSTONE,
 };
+use super::place::Place;
 use super::rule::Rule;
-use super::{Forwarding, Policy, duration_text, size_text};
+use super::{Forwarding, Policy, Variable, duration_text, size_text};
 use crate::job::Millis;
 
 /// Every field that is understood: the place (`""` is the top level) and its fields.
@@ -61,8 +64,12 @@ const FORWARDING: [(&str, Forwarding); 4] = [
     ("both", Forwarding::Both),
 ];
 
-pub(super) fn policy(text: &str) -> Result<Policy, ConfigErrors> {
-    let mut fields = Fields::new(table(text)?, String::new(), TOP_FIELDS);
+pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
+    if variables.is_empty() {
+        let error = ConfigError::new(&Place::default(), CONFIGURATION, "nothing", TABLES);
+        return Err(error.into());
+    }
+    let (mut fields, entries) = merged(variables);
     let allow_http = fields.flag("allow_http").unwrap_or(false);
     let origin = origin::origin(&mut fields, allow_http);
     let mount = mount(&mut fields);
@@ -100,7 +107,7 @@ pub(super) fn policy(text: &str) -> Result<Policy, ConfigErrors> {
         body_limit,
         wait_limit,
     };
-    let rules = rules(&mut fields, &inherited);
+    let rules = rules(&mut fields, entries, &inherited);
     let policy = Policy {
         origin: origin.unwrap_or(super::Origin::Service),
         mount,
@@ -123,26 +130,85 @@ pub(super) fn policy(text: &str) -> Result<Policy, ConfigErrors> {
     ConfigErrors::unless_empty(policy, fields.finish())
 }
 
-/// Reads the TOML, before any meaning.
-fn table(text: &str) -> Result<Table, ConfigErrors> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(ConfigErrors::from(ConfigError {
-            field: "configuration".to_owned(),
-            found: format!("a text of {} bytes", text.len()),
-            allowed: format!("at most {MAX_TEXT_BYTES} bytes"),
-        }));
+/// Puts the variables together, before any meaning: all their fields but `rules`, and all their rules,
+/// those of `RAINCHECK` first and then by the variables' names. What is no table or stands in two
+/// variables is refused.
+fn merged(mut variables: Vec<Variable>) -> (Fields, Vec<Entry>) {
+    variables.sort_by(|a, b| {
+        let order = |name: &str| (name != CONFIGURATION, name.to_owned());
+        order(&a.name).cmp(&order(&b.name))
+    });
+    let mut fields = Fields::new(Table::new(), Place::variable(CONFIGURATION), TOP_FIELDS);
+    let (mut entries, mut homes) = (Vec::new(), BTreeMap::new());
+    for Variable { name, value } in variables {
+        let home = Place::variable(&name);
+        let table = match value {
+            Value::Object(table) => table,
+            // Not shown: a text may be a secret.
+            Value::String(_) => {
+                let found = "a text (not shown)";
+                fields.absorb(vec![ConfigError::new(
+                    &Place::default(),
+                    &name,
+                    found,
+                    TABLES,
+                )]);
+                continue;
+            }
+            _ => {
+                fields.absorb(vec![ConfigError::new(
+                    &Place::default(),
+                    &name,
+                    "no table",
+                    TABLES,
+                )]);
+                continue;
+            }
+        };
+        for (key, value) in table {
+            if key == "rules" {
+                match tables(&value) {
+                    Ok(tables) => entries.extend(entries_of(tables, &home)),
+                    Err(other) => {
+                        let error = ConfigError::new(&home, "rules", shown(other), RULES);
+                        fields.absorb(vec![error]);
+                    }
+                }
+                continue;
+            }
+            if let Some(first) = homes.insert(key.clone(), name.clone()) {
+                let found = format!("it in {first} and in {name}");
+                let error = ConfigError::new(&home, &key, found, "one of them");
+                fields.absorb(vec![error]);
+                continue;
+            }
+            fields.put(key, value, &home);
+        }
     }
-    text.parse::<Table>().map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start);
-        let before = text.get(..start).unwrap_or(text);
-        let line = before.split('\n').count();
-        let column = before.chars().rev().take_while(|&c| c != '\n').count();
-        ConfigErrors::from(ConfigError {
-            field: format!("line {line}, column {}", column.saturating_add(1)),
-            found: format!("a syntax error ({})", error.message().replace('\n', "; ")),
-            allowed: "TOML".to_owned(),
-        })
+    (fields, entries)
+}
+
+/// What a variable is.
+const TABLES: &str = "tables, as under [vars.RAINCHECK] and [[vars.RAINCHECK.rules]]";
+/// What `rules` is.
+const RULES: &str = "an array of tables, each under [[vars.RAINCHECK.rules]]";
+
+fn entries_of(tables: Vec<Table>, home: &Place) -> impl Iterator<Item = Entry> {
+    let tables = tables.into_iter().enumerate();
+    tables.map(|(index, table)| Entry {
+        home: home.clone(),
+        index,
+        table,
     })
+}
+
+/// The tables of an array, or what is none.
+fn tables(value: &Value) -> Result<Vec<Table>, &Value> {
+    let items = value.as_array().ok_or(value)?;
+    let tables = items
+        .iter()
+        .map(|item| item.as_object().cloned().ok_or(item));
+    tables.collect()
 }
 
 fn mount(fields: &mut Fields) -> String {
@@ -205,21 +271,19 @@ fn operator_token(fields: &mut Fields) -> Option<String> {
     }
 }
 
-fn rules(fields: &mut Fields, inherited: &Inherited<'_>) -> Vec<Rule> {
-    let tables = fields.tables("rules", "an array of tables, each under [[rules]]");
-    let tables = tables.unwrap_or_default();
-    if tables.len() > MAX_RULES {
+fn rules(fields: &mut Fields, entries: Vec<Entry>, inherited: &Inherited<'_>) -> Vec<Rule> {
+    if entries.len() > MAX_RULES {
         fields.refuse(
             "rules",
-            format!("{} rules", tables.len()),
+            format!("{} rules", entries.len()),
             format!("at most {MAX_RULES} rules"),
         );
         return Vec::new();
     }
     let mut names = BTreeSet::new();
-    let mut rules = Vec::with_capacity(tables.len());
-    for (position, table) in (1_usize..).zip(tables) {
-        let (rule, errors) = rule::rule(table, position, inherited, &mut names);
+    let mut rules = Vec::with_capacity(entries.len());
+    for (position, entry) in (1_usize..).zip(entries) {
+        let (rule, errors) = rule::rule(entry, position, inherited, &mut names);
         fields.absorb(errors);
         rules.extend(rule);
     }

@@ -1,6 +1,6 @@
 //! URLs: where requests go, how clients reach the gateway, which web origins may call it.
 
-use toml::Value;
+use serde_json::Value;
 use url::Url;
 
 use crate::policy::fields::{Fields, shown_text};
@@ -24,8 +24,8 @@ pub(super) fn origin(fields: &mut Fields, allow_http: bool) -> Option<Origin> {
             None
         }
         Some(Value::String(text)) => origin_url(fields, "origin", &text, allow_http),
-        Some(Value::Table(table)) => {
-            let mut inner = Fields::new(table, "origin.".to_owned(), FIELDS);
+        Some(Value::Object(table)) => {
+            let mut inner = Fields::new(table, fields.home_of("origin").table("origin"), FIELDS);
             let origin = origin_table(&mut inner, allow_http);
             let errors = inner.finish();
             // One complaint is enough: an unknown or wrong field explains what is missing.

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use toml::{Table, Value};
+use serde_json::Value;
 
 use super::attempts::{backoff, retry_statuses, spans};
 use super::words::{is_field_value, is_media_range, is_name, is_token};
 use super::{size_found, span_found};
 use crate::job::{Millis, Priority};
 use crate::policy::error::ConfigError;
-use crate::policy::fields::{Fields, shown_text};
+use crate::policy::fields::{Fields, Table, shown_text};
 use crate::policy::limits::{
     DEFAULT_ATTEMPTS, MAX_ATTEMPTS, MAX_BODY_LIMIT, MAX_NAME_BYTES, MAX_WAIT_LIMIT,
 };
 use crate::policy::path::PathPattern;
+use crate::policy::place::Place;
 use crate::policy::rule::{Defer, HeaderCondition, Idempotency, Rule};
 
 /// The fields of a rule.
@@ -72,20 +73,30 @@ pub(super) struct Inherited<'a> {
     pub(super) wait_limit: Millis,
 }
 
-/// Reads the rule at a position, counted from 1. It is `None` only with errors; with errors it may
-/// also be a rule of defaults, which nobody will see.
+/// One entry of `rules`.
+pub(super) struct Entry {
+    /// The place of the table with the array.
+    pub(super) home: Place,
+    /// Its index in that array.
+    pub(super) index: usize,
+    pub(super) table: Table,
+}
+
+/// Reads the rule at a position among all rules, counted from 1. It is `None` only with errors; with
+/// errors it may also be a rule of defaults, which nobody will see.
 pub(super) fn rule(
-    table: Table,
+    entry: Entry,
     position: usize,
     inherited: &Inherited<'_>,
     names: &mut BTreeSet<String>,
 ) -> (Option<Rule>, Vec<ConfigError>) {
+    let Entry { home, index, table } = entry;
     let written = table.get("name").and_then(Value::as_str);
     let label = match written {
         Some(name) if is_rule_name(name) => name.to_owned(),
         _ => format!("#{position}"),
     };
-    let mut fields = Fields::new(table, format!("rules[{label}]."), FIELDS);
+    let mut fields = Fields::new(table, home.entry("rules", index, &label), FIELDS);
     let name = name(&mut fields, names);
     let methods = methods(&mut fields);
     let path = path(&mut fields, inherited.mount);
@@ -214,10 +225,11 @@ fn headers(fields: &mut Fields) -> Vec<HeaderCondition> {
     const NAME: &str = "the name of a request header";
     const VALUE: &str = "a header value without control characters or surrounding white space";
     let mut conditions = Vec::new();
-    for (position, table) in (1_usize..).zip(fields.tables("headers", ALLOWED).unwrap_or_default())
-    {
-        let at = fields.place(&format!("headers[#{position}]."));
-        let mut inner = Fields::new(table, at, HEADER_FIELDS);
+    let tables = fields.tables("headers", ALLOWED).unwrap_or_default();
+    for (index, table) in tables.into_iter().enumerate() {
+        let label = format!("#{}", index.saturating_add(1));
+        let place = fields.home_of("headers").entry("headers", index, &label);
+        let mut inner = Fields::new(table, place, HEADER_FIELDS);
         let name = inner.text("name", NAME);
         let value = inner.text("value", VALUE);
         if let Some(value) = value.as_ref().filter(|value| !is_field_value(value)) {

@@ -27,7 +27,7 @@ async fn messages_that_are_lost_or_come_three_times_make_no_difference() {
     let setup = Setup {
         change: Some(|wrangler| {
             with_faulty_platform(wrangler);
-            set(wrangler, "RAINCHECK_FAULT", "unreliable-queues");
+            set(wrangler, "TEST_FAULT", "unreliable-queues");
         }),
         ..Setup::default()
     };
@@ -80,8 +80,8 @@ async fn a_job_whose_message_became_a_dead_letter_still_ends() {
     let setup = Setup {
         change: Some(|wrangler| {
             with_faulty_platform(wrangler);
-            set(wrangler, "RAINCHECK_FAULT", "consumer-fails");
-            set(wrangler, "RAINCHECK_CONSUMER", "");
+            set(wrangler, "TEST_FAULT", "consumer-fails");
+            set(wrangler, "LOCAL_CONSUMER", "");
             for consumer in wrangler["queues"]["consumers"].as_array_mut().unwrap() {
                 consumer["max_retries"] = json!(1);
                 consumer["retry_delay"] = json!(0);
@@ -106,7 +106,7 @@ async fn a_job_whose_message_became_a_dead_letter_still_ends() {
 /// As it is deployed: a batch brings several messages, and ends with its last job.
 fn attached(wrangler: &mut Value) {
     let vars = wrangler["vars"].as_object_mut().unwrap();
-    vars.remove("RAINCHECK_CONSUMER");
+    vars.remove("LOCAL_CONSUMER");
     for consumer in wrangler["queues"]["consumers"].as_array_mut().unwrap() {
         consumer["max_batch_size"] = json!(100);
         consumer["max_batch_timeout"] = json!(1);
@@ -120,7 +120,7 @@ async fn bad_messages_are_dropped_one_by_one_and_the_good_ones_beside_them_run()
     let setup = Setup {
         change: Some(|wrangler| {
             with_faulty_platform(wrangler);
-            set(wrangler, "RAINCHECK_FAULT", "bad-messages");
+            set(wrangler, "TEST_FAULT", "bad-messages");
             attached(wrangler);
         }),
         ..Setup::default()

@@ -1,0 +1,107 @@
+// A configuration file of wrangler, TOML or JSON with comments: what it says, and where each field stands.
+
+import { readFileSync } from "node:fs";
+import { relative } from "node:path";
+
+import { Problem } from "./ui.mjs";
+
+/** The key of a path in the table of places. */
+const keyOf = (path) => JSON.stringify(path);
+
+/**
+ * Reads a file: `value`, and `place(path)`, which gives `LINE:COLUMN` of the field at a path or, where it is
+ * absent, of the innermost table on the way to it. Needs the npm packages. A `Problem` when it is none.
+ */
+export async function readSource(file) {
+  let text;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Problem(`${shownPath(file)}: cannot be read: ${error.message}`);
+  }
+  const { value, places } = await (/\.jsonc?$/.test(file) ? readJson(file, text) : readToml(file, text));
+  const place = (path) => {
+    for (let length = path.length; length > 0; length -= 1) {
+      const found = places.get(keyOf(path.slice(0, length)));
+      if (found) return found;
+    }
+    return undefined;
+  };
+  return { file, value, place };
+}
+
+/** A path as people know it: from where they are. */
+export function shownPath(file) {
+  const short = relative(process.cwd(), file);
+  return short.startsWith("..") ? file : short;
+}
+
+function syntaxError(file, line, column, message) {
+  return new Problem(`${shownPath(file)}:${line}:${column}: ${message}`);
+}
+
+async function readToml(file, text) {
+  const { ParseError, getStaticTOMLValue, parseTOML } = await import("toml-eslint-parser");
+  let document;
+  try {
+    document = parseTOML(text);
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    throw syntaxError(file, error.lineNumber, error.column + 1, error.message);
+  }
+  const places = new Map();
+  const [top] = document.body;
+  note(places, [], top.body);
+  return { value: getStaticTOMLValue(document), places };
+}
+
+/** Notes where the entries of a TOML table stand that is itself at `path`. */
+function note(places, path, entries) {
+  for (const entry of entries) {
+    const at = `${entry.loc.start.line}:${entry.loc.start.column + 1}`;
+    if (entry.type === "TOMLTable") {
+      places.set(keyOf(entry.resolvedKey), at);
+      note(places, entry.resolvedKey, entry.body);
+      continue;
+    }
+    const below = [...path, ...entry.key.keys.map((key) => key.name ?? key.value)];
+    places.set(keyOf(below), at);
+    noteValue(places, below, entry.value);
+  }
+}
+
+function noteValue(places, path, value) {
+  if (value.type === "TOMLInlineTable") note(places, path, value.body);
+  if (value.type !== "TOMLArray") return;
+  value.elements.forEach((element, index) => {
+    const { line, column } = element.loc.start;
+    places.set(keyOf([...path, index]), `${line}:${column + 1}`);
+    noteValue(places, [...path, index], element);
+  });
+}
+
+async function readJson(file, text) {
+  const { getNodeValue, parseTree, printParseErrorCode } = await import("jsonc-parser");
+  const positions = (offset) => {
+    const before = text.slice(0, offset).split("\n");
+    return [before.length, before.at(-1).length + 1];
+  };
+  const errors = [];
+  const tree = parseTree(text, errors, { allowTrailingComma: true });
+  if (errors.length > 0 || tree?.type !== "object") {
+    const [{ error, offset } = { offset: 0 }] = errors;
+    const message = error === undefined ? "not a JSON object" : printParseErrorCode(error);
+    throw syntaxError(file, ...positions(offset), message);
+  }
+  const places = new Map();
+  const walk = (node, path) => {
+    if (path.length > 0) {
+      const named = node.parent?.type === "property" ? node.parent : node;
+      places.set(keyOf(path), positions(named.offset).join(":"));
+    }
+    if (node.type === "object") for (const { children: [name, value] } of node.children) walk(value, [...path, name.value]);
+    if (node.type === "array") node.children.forEach((child, index) => walk(child, [...path, index]));
+  };
+  walk(tree, []);
+  return { value: getNodeValue(tree), places };
+}

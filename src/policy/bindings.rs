@@ -1,0 +1,40 @@
+//! The names by which the Worker reaches what wrangler.toml declares. Both the Worker and the check before a
+//! deploy use them.
+
+use crate::job::Priority;
+
+/// The variable with the configuration.
+pub const CONFIGURATION: &str = "RAINCHECK";
+/// Variables whose names begin so add to the configuration: one variable holds 5 KB.
+pub const MORE_CONFIGURATION: &str = "RAINCHECK_";
+/// The Durable Object namespace of the shards.
+pub const SHARDS: &str = "SHARDS";
+/// The bucket for large bodies.
+pub const BUCKET: &str = "BUCKET";
+/// The service binding to the origin, where the configuration says that there is one.
+pub const ORIGIN: &str = "ORIGIN";
+/// The queue of urgent jobs.
+pub const QUEUE_HIGH: &str = "QUEUE_HIGH";
+/// The queue of most jobs.
+pub const QUEUE_NORMAL: &str = "QUEUE_NORMAL";
+/// The queue of jobs that can wait.
+pub const QUEUE_LOW: &str = "QUEUE_LOW";
+/// `detached`: the queue handler returns while its jobs still run. For local runs only, where a
+/// queue delivers one batch at a time.
+pub const CONSUMER: &str = "LOCAL_CONSUMER";
+
+/// The queue of a priority.
+#[must_use]
+pub const fn queue(priority: Priority) -> &'static str {
+    match priority {
+        Priority::High => QUEUE_HIGH,
+        Priority::Normal => QUEUE_NORMAL,
+        Priority::Low => QUEUE_LOW,
+    }
+}
+
+/// Whether a variable is part of the configuration.
+#[must_use]
+pub fn is_configuration(variable: &str) -> bool {
+    variable == CONFIGURATION || variable.starts_with(MORE_CONFIGURATION)
+}

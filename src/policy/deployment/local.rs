@@ -1,0 +1,53 @@
+//! What a run on this machine needs to know of the file.
+
+use serde_json::{Value, json};
+
+use super::check::Report;
+use crate::policy::bindings::CONFIGURATION;
+use crate::policy::fields::Table;
+use crate::policy::{Origin, Variable};
+
+/// What `npm start` needs of an environment (`""` is the top level), in front of its own origins or of
+/// another default origin:
+///
+/// - `mount`: the path below which the Worker answers itself;
+/// - `origin`: the URL of the default origin, `null` for a service binding;
+/// - `vars`: the variables of the configuration for this run.
+///
+/// Fails with everything that is wrong with the configuration, or with this origin in it.
+pub fn local(file: &Table, environment: &str, origin: Option<&str>) -> Result<Value, Report> {
+    let mut report = Report::default();
+    let Some(environment) = report.chosen(file, Some(environment)).pop() else {
+        return Err(report);
+    };
+    let mut variables = environment.variables();
+    for variable in &mut variables {
+        for_this_machine(variable, origin);
+    }
+    let vars: Table = variables
+        .iter()
+        .map(|Variable { name, value }| (name.clone(), value.clone()))
+        .collect();
+    let Some(policy) = report.policy(&environment, variables) else {
+        return Err(report);
+    };
+    let url = match &policy.origin {
+        Origin::Url(url) => Some(url),
+        Origin::Service => None,
+    };
+    Ok(json!({ "mount": policy.mount, "origin": url, "vars": vars }))
+}
+
+fn for_this_machine(variable: &mut Variable, origin: Option<&str>) {
+    let Some(table) = variable.value.as_object_mut() else {
+        return;
+    };
+    // The URLs of receipts are to lead to this run, and not to the deployment.
+    table.remove("public_origin");
+    if let Some(origin) = origin {
+        table.remove("origin");
+        if variable.name == CONFIGURATION {
+            table.insert("origin".to_owned(), origin.into());
+        }
+    }
+}
