@@ -5,8 +5,6 @@
     reason = "a test may fail loudly"
 )]
 
-#[path = "support/configuration.rs"]
-mod configuration;
 #[path = "support/deployment.rs"]
 mod deployment;
 
