@@ -1,12 +1,12 @@
 // `npm start`: Raincheck on this machine, in front of a demo origin or of your own API.
 
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 import { startChild, stopAll, stopOnSignals } from "./lib/children.mjs";
 import { localConfiguration } from "./lib/configuration.mjs";
 import { modernNode } from "./lib/node.mjs";
-import { inRoot } from "./lib/paths.mjs";
+import { inRoot, project } from "./lib/paths.mjs";
 import { HOST, freePort, isFree } from "./lib/ports.mjs";
 import { setUp } from "./lib/setup.mjs";
 import { Problem, elapsed, main, readArguments, readPort, step } from "./lib/ui.mjs";
@@ -16,7 +16,7 @@ const DEFAULT_PORT = "8787";
 const DEMO_PORT = 8788;
 const DEFAULT_STATE = ".wrangler/state";
 /** Where the configuration of a run is written. */
-const LOCAL = inRoot(".wrangler", "local");
+const LOCAL = join(project, ".wrangler", "local");
 /** wrangler is ready within three seconds on an idle machine; a busy one may need longer. */
 const READY_WITHIN_MS = 90_000;
 const POLL_MS = 150;
@@ -69,7 +69,7 @@ function startDemo(port) {
 /** Writes the configuration of this run, and beside it the variables for local runs, where wrangler looks for them. */
 function writeConfiguration(content) {
   mkdirSync(LOCAL, { recursive: true });
-  const variables = inRoot(".dev.vars");
+  const variables = join(project, ".dev.vars");
   if (existsSync(variables)) copyFileSync(variables, join(LOCAL, ".dev.vars"));
   const file = join(LOCAL, "wrangler.json");
   writeFileSync(file, JSON.stringify(content, null, 2));
@@ -80,7 +80,7 @@ function startWrangler({ port, state }, configuration) {
   const [command, args, { env }] = wrangler(
     "dev",
     ...["--ip", HOST, "--port", String(port), "--inspector-port", "0"],
-    ...["--persist-to", inRoot(state)],
+    ...["--persist-to", resolve(project, state)],
     "--show-interactive-dev-session=false",
     ...["--config", writeConfiguration(configuration)],
   );

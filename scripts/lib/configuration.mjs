@@ -10,14 +10,14 @@
 //
 // Each takes `file`, the project's own wrangler.toml by default. All need the npm packages.
 
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
-import { inRoot } from "./paths.mjs";
+import { project } from "./paths.mjs";
 import { ask } from "./policy.mjs";
 import { readSource, shownPath } from "./source.mjs";
 import { Problem } from "./ui.mjs";
 
-const CONFIG_FILE = inRoot("wrangler.toml");
+const CONFIG_FILE = join(project, "wrangler.toml");
 const REMEDY = "docs/configuration.md lists every field.";
 
 /** Lines about fields, each with the place of its field in the file. */

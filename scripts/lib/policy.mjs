@@ -9,12 +9,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import { modernNode } from "./node.mjs";
-import { inRoot } from "./paths.mjs";
+import { BUNDLE } from "./paths.mjs";
 import { output } from "./run.mjs";
 import { Problem } from "./ui.mjs";
 
 const SELF = fileURLToPath(import.meta.url);
-const MODULE = inRoot("build", "index_bg.wasm");
+const MODULE = BUNDLE.wasm;
 /** The alignment of bytes, which wasm-bindgen's allocator asks for. */
 const BYTES = 1;
 
