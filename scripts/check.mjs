@@ -2,10 +2,10 @@
 
 import { checkConfiguration } from "./lib/configuration.mjs";
 import { setUp } from "./lib/setup.mjs";
-import { main, readArguments } from "./lib/ui.mjs";
+import { main, readArguments, typed } from "./lib/ui.mjs";
 
 const HELP = `
-npm run check [-- FILE]: checks the configuration in wrangler.toml (or in FILE).
+${typed("check", "[FILE]")}: checks the configuration in wrangler.toml (or in FILE).
 
 Runs the code that the Worker runs when it starts. Names line, column and field, what was
 found and what is allowed for everything that is wrong, and ends with status 1 then. A
@@ -14,6 +14,6 @@ deployment with such a configuration would answer 503.
 
 await main(async () => {
   const { positionals } = readArguments(HELP, {}, { allowPositionals: true });
-  await setUp();
+  await setUp({ quick: true });
   await checkConfiguration({ file: positionals[0] });
 });

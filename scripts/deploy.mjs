@@ -1,35 +1,52 @@
 // `npm run deploy`: build, check, hand over to wrangler.
 
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+
 import { checkConfiguration } from "./lib/configuration.mjs";
+import { BUNDLE, project } from "./lib/paths.mjs";
 import { setUp } from "./lib/setup.mjs";
-import { main, readArguments, step } from "./lib/ui.mjs";
+import { readSource } from "./lib/source.mjs";
+import { main, readArguments, step, typed } from "./lib/ui.mjs";
 import { bundleBytes, checkBundleSize, kibibytes } from "./lib/wasm.mjs";
 import { runWrangler } from "./lib/wrangler.mjs";
 
 const HELP = `
-npm run deploy -- [--dry-run] [--env NAME]: builds the Worker, checks the configuration
-of the environment and deploys it with wrangler.
+${typed("deploy", "[OPTIONS]")}: checks the configuration of the environment and deploys the
+Worker with wrangler, after building it where it is not current.
 
-\`npm run provision\` creates the queues and the bucket that it needs, once.
+\`${typed("provision")}\` creates the queues and the bucket that it needs, once.
 
-  --dry-run    stop before anything is sent; the deployable bundle is then in dist/
-  --env NAME   an environment from wrangler.toml (CLOUDFLARE_ENV by default, else the top level)
+  --dry-run      stop before anything is sent; the deployable bundle is then in dist/
+  --env NAME     an environment of the configuration (CLOUDFLARE_ENV by default, else the top level)
+  --config FILE  the configuration (default wrangler.toml)
 
 An origin on loopback is refused: a deployed Worker cannot reach it.
 `;
 
+/** The Worker, where the file names none that is there: npx runs a package that is not in this folder. */
+async function workerInstead(file) {
+  const { main: own } = (await readSource(file)).value;
+  return own && existsSync(resolve(dirname(file), own)) ? [] : [BUNDLE.worker];
+}
+
 await main(async () => {
-  const { values } = readArguments(HELP, { "dry-run": { type: "boolean" }, env: { type: "string" } });
+  const { values } = readArguments(HELP, {
+    "dry-run": { type: "boolean" },
+    env: { type: "string" },
+    config: { type: "string", default: join(project, "wrangler.toml") },
+  });
+  const file = resolve(values.config);
   // The one that wrangler takes: the option, then the variable.
   const environment = values.env ?? process.env.CLOUDFLARE_ENV ?? "";
   await setUp();
   step("Checking the configuration");
-  await checkConfiguration({ environment, deploy: true });
+  await checkConfiguration({ file, environment, deploy: true });
   checkBundleSize();
   step(`The bundle is ${kibibytes(bundleBytes())} gzipped`);
   await runWrangler(
-    "deploy",
+    ...["deploy", ...(await workerInstead(file)), "--config", file],
     ...(environment ? ["--env", environment] : []),
-    ...(values["dry-run"] ? ["--dry-run", "--outdir", "dist"] : []),
+    ...(values["dry-run"] ? ["--dry-run", "--outdir", join(dirname(file), "dist")] : []),
   );
 });

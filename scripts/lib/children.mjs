@@ -48,9 +48,11 @@ async function leave(status) {
   process.exit(status);
 }
 
+/** Ends the wait that the first Ctrl-C began. */
+let hurryUp;
+
 /** What the first Ctrl-C does before it leaves, and each further one to end that. */
 function gently(beforeLeaving) {
-  let hurryUp;
   return async () => {
     if (hurryUp) return hurryUp();
     const hurry = new Promise((resolve) => (hurryUp = resolve));
@@ -69,7 +71,8 @@ export function stopOnSignals(beforeLeaving) {
   process.on("SIGTERM", () => leave(143));
   process.on("SIGHUP", () => leave(129));
   const parent = process.ppid;
-  setInterval(() => process.ppid !== parent && leave(1), PARENT_CHECK_MS).unref();
+  // On Ctrl-C whoever started us may end at once, while we take our time.
+  setInterval(() => process.ppid !== parent && !hurryUp && leave(1), PARENT_CHECK_MS).unref();
 }
 
 /**

@@ -14,7 +14,6 @@ import { output } from "./run.mjs";
 import { Problem } from "./ui.mjs";
 
 const SELF = fileURLToPath(import.meta.url);
-const MODULE = BUNDLE.wasm;
 /** The alignment of bytes, which wasm-bindgen's allocator asks for. */
 const BYTES = 1;
 
@@ -26,7 +25,7 @@ function absent(name) {
 }
 
 function instance() {
-  const module = new WebAssembly.Module(readFileSync(MODULE));
+  const module = new WebAssembly.Module(readFileSync(BUNDLE.wasm));
   const imports = {};
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
     imports[from] ??= {};
@@ -38,7 +37,7 @@ function instance() {
 
 /** Asks `policy::deployment` a question (src/policy/deployment/mod.rs). Needs the bundle and the npm packages. */
 export async function ask(question) {
-  if (!existsSync(MODULE)) throw new Problem("There is no built Worker.", "Run: npm run build");
+  if (!existsSync(BUNDLE.wasm)) throw new Problem("There is no built Worker.", "Run: npm run build");
   const text = JSON.stringify(question);
   const node = modernNode();
   // Older ones do not know all of the module's types.

@@ -5,25 +5,23 @@ import { createServer } from "node:net";
 
 export const HOST = "127.0.0.1";
 
-async function tryPort(port) {
-  const server = createServer();
+async function listen(port) {
+  // Whoever comes too early is sent away.
+  const server = createServer((socket) => socket.destroy());
   server.listen(port, HOST);
   await once(server, "listening");
-  const found = server.address().port;
-  server.close();
-  await once(server, "close");
-  return found;
+  return server.unref();
 }
 
-/** Whether nobody listens on `port`. */
-export function isFree(port) {
-  return tryPort(port).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** `preferred` where it is free, else a port that the system picks. */
-export async function freePort(preferred) {
-  return (await isFree(preferred)) ? preferred : tryPort(0);
+/**
+ * Keeps `port` from everybody else until the function that it returns is called; `undefined` when somebody has it
+ * already.
+ */
+export async function holdPort(port) {
+  const server = await listen(port).catch(() => undefined);
+  if (server === undefined) return undefined;
+  return async () => {
+    server.close();
+    await once(server, "close");
+  };
 }

@@ -1,0 +1,139 @@
+// What `start` gives to `wrangler dev`: the user's file, made fit for this machine, written anew when it changes.
+
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync, unwatchFile, watchFile, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+
+import { localConfiguration } from "./configuration.mjs";
+import { BUNDLE } from "./paths.mjs";
+import { readSource } from "./source.mjs";
+import { Problem, step } from "./ui.mjs";
+
+/** Soon enough for whoever saves a file and looks at the result. */
+const POLL_MS = 250;
+/** Lets a batch be acknowledged while its jobs run: the local queue hands out one batch at a time. */
+const CONSUMER = { LOCAL_CONSUMER: "detached" };
+
+/** The default origin as it stands in the file; `undefined` where there is none. */
+async function originInFile(file, environment) {
+  const { value } = await readSource(file);
+  const { vars } = environment === "" ? value : (value.env?.[environment] ?? {});
+  const origin = vars?.RAINCHECK?.origin;
+  return typeof origin === "object" ? origin.url : origin;
+}
+
+/** The Worker to run: the file's own or, where that is ours or is not there, ours with a way to stop it gently. */
+function workerFor(main) {
+  const isOurs = !main || !existsSync(main) || realpathSync(main) === realpathSync(BUNDLE.worker);
+  return isOurs ? BUNDLE.local : main;
+}
+
+/** Whether a request to this URL comes to `port` on this machine, by whichever name of it. */
+export function isHere(url, port) {
+  const { protocol, hostname, port: of } = new URL(url);
+  const host = hostname.replace(/\.$/, "");
+  const isLocal = /^(127\.[\d.]+|0\.0\.0\.0|\[::1?\]|(.+\.)?localhost)$/.test(host);
+  return isLocal && Number(of || (protocol === "https:" ? 443 : 80)) === port;
+}
+
+/** The configuration of one run. */
+export class LocalRun {
+  #options;
+  #directory;
+  #demo;
+  #secret;
+
+  /**
+   * `options` has `file`, `environment`, `origin` and `port`; in `directory` the configuration is written. `demo` has
+   * the `address` that stands for the demo origin, and starts it, once, with `start()`, which returns where it is.
+   * `secret` is the path that stops the Worker.
+   */
+  constructor({ options, directory, demo, secret }) {
+    this.#options = options;
+    this.#directory = directory;
+    this.#demo = demo;
+    this.#secret = secret;
+    this.configuration = join(directory, "wrangler.json");
+  }
+
+  /** The origin to use instead of the file's, and whether it is the demo. */
+  async #origin() {
+    const { file, environment, origin } = this.#options;
+    if (origin !== undefined) return { origin, isDemo: false };
+    const own = await originInFile(file, environment);
+    const isDemo = own === undefined || own.replace(/\/$/, "") === this.#demo.address;
+    return isDemo ? { origin: await this.#demo.start(), isDemo } : { isDemo };
+  }
+
+  /** Reads the file and writes the configuration; a `Problem`, and nothing written, when something is wrong with it. */
+  async write() {
+    const { file, environment, port } = this.#options;
+    const { origin, isDemo } = await this.#origin();
+    const local = await localConfiguration({ file, environment, origin });
+    if (local.origin && isHere(local.origin, port)) {
+      throw new Problem(
+        `The origin in ${basename(file)} is ${local.origin}, where Raincheck itself is to listen: each request would come back to it.`,
+        `Give the address of your API or, if that listens on ${port}, another --port to Raincheck.`,
+      );
+    }
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    this.#linkSecrets();
+    writeFileSync(this.configuration, JSON.stringify(this.#complete(local.wrangler), undefined, 2), { mode: 0o600 });
+    return { mount: local.mount, origin: local.origin ?? "the service that is bound", isDemo };
+  }
+
+  #complete(content) {
+    const { environment } = this.#options;
+    const withVars = (table) => ({ ...table, vars: { ...CONSUMER, ...table.vars, LOCAL_STOP: this.#secret } });
+    const main = workerFor(content.main);
+    // Beside it lies the Worker itself.
+    const rules = [...(content.rules ?? []), { type: "ESModule", globs: ["index.js"], fallthrough: false }];
+    const complete = { ...content, main, ...(main === BUNDLE.local ? { rules } : {}) };
+    if (environment === "") return withVars(complete);
+    return { ...complete, env: { ...complete.env, [environment]: withVars(complete.env[environment]) } };
+  }
+
+  /** The files that hold the secrets of local runs. wrangler looks for them beside the configuration. */
+  get #secrets() {
+    const { file, environment } = this.#options;
+    const names = environment === "" ? [".dev.vars"] : [".dev.vars", `.dev.vars.${environment}`];
+    return names.map((name) => join(dirname(file), name));
+  }
+
+  #linkSecrets() {
+    for (const target of this.#secrets) {
+      const link = join(this.#directory, basename(target));
+      rmSync(link, { force: true });
+      if (existsSync(target)) symlinkSync(target, link);
+    }
+  }
+
+  /**
+   * Writes the configuration anew whenever the file or a secret is saved. What is wrong is said at once, and the last
+   * good configuration stays.
+   */
+  watch() {
+    const { file } = this.#options;
+    let last = this.#contents();
+    const saved = async () => {
+      const contents = this.#contents();
+      if (contents === last) return;
+      last = contents;
+      try {
+        await this.write();
+        step(`${basename(file)} was saved; the new configuration is used from now on`);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        console.error(`\n\u2717 ${error.message}\n  The last good configuration stays in use.\n`);
+      }
+    };
+    let turn = Promise.resolve();
+    const watched = [file, ...this.#secrets];
+    for (const name of watched) watchFile(name, { interval: POLL_MS, persistent: false }, () => (turn = turn.then(saved)));
+    return () => watched.forEach((name) => unwatchFile(name));
+  }
+
+  /** What is watched, as one text. An editor that replaces a file is in between for a moment without it. */
+  #contents() {
+    return [this.#options.file, ...this.#secrets].map((name) => (existsSync(name) ? readFileSync(name, "utf8") : "")).join("\0");
+  }
+}
