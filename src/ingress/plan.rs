@@ -214,12 +214,24 @@ fn idempotency_key(
     }
 }
 
-/// A hash of the credential, so that no record holds the credential itself outside the request.
+/// A hash of everything in a head that tells callers apart, so that no record holds a credential outside the
+/// request. Empty where there is nothing of that.
+///
+/// All of it counts, never one field alone: a client that shows the API its key in a field of its own may send
+/// the same `Authorization` as all others. [`of_parts`] puts its length before each name and value.
 fn owner(policy: &Policy, headers: &Headers) -> String {
-    headers
-        .joined(&policy.owner_header)
-        .map(|value| hex(&of_parts(&[b"owner", value.as_bytes()])))
-        .unwrap_or_default()
+    let always = ["authorization", "cookie"].into_iter();
+    let names = always.chain(policy.owner_headers.iter().map(String::as_str));
+    let shown = names.filter_map(|name| Some((name, headers.joined(name)?)));
+    let shown: Vec<_> = shown.collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut parts: Vec<&[u8]> = vec![b"owner"];
+    for (name, value) in &shown {
+        parts.extend([name.as_bytes(), value.as_bytes()]);
+    }
+    hex(&of_parts(&parts))
 }
 
 fn priority(rule: &Rule, headers: &Headers) -> Priority {

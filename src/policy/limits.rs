@@ -19,6 +19,36 @@ pub const MAX_NAME_BYTES: usize = 64;
 /// Longest mount, so that a job's URL stays far below every client's limit.
 pub const MAX_MOUNT_BYTES: usize = 128;
 
+/// Header fields that tell callers apart beside `Authorization` and `Cookie`, by default: the usual names of
+/// API keys and tokens, without a scheme of their own. A field that is on this list in vain costs nothing;
+/// one that is missing would let two callers share their idempotency keys.
+pub const DEFAULT_OWNER_HEADERS: [&str; 16] = [
+    // What most gateways and frameworks call an API key.
+    "api-key",
+    "apikey",
+    "x-api-key",
+    "x-api-token",
+    // Tokens beside or instead of `Authorization`.
+    "x-access-token",
+    "x-auth-token",
+    "x-authorization",
+    // Amazon's temporary credentials; their signature is in `Authorization`, and changes with each request.
+    "x-amz-security-token",
+    // Azure Functions and Azure API Management.
+    "x-functions-key",
+    "ocp-apim-subscription-key",
+    // Google, `RapidAPI`, GitLab, Vault.
+    "x-goog-api-key",
+    "x-rapidapi-key",
+    "private-token",
+    "x-vault-token",
+    // Cloudflare Access: the caller whom it has let in, and service tokens.
+    "cf-access-jwt-assertion",
+    "cf-access-client-id",
+];
+/// Most `owner_headers`: each is looked up in every deferred request.
+pub const MAX_OWNER_HEADERS: usize = 32;
+
 /// Shards by default: about 1,000 requests/s each is the platform's soft limit, so eight carry
 /// several thousand accepts a second.
 pub const DEFAULT_SHARDS: u16 = 8;

@@ -68,8 +68,9 @@ pub struct Policy {
     pub shards: u16,
     /// How many there were before the last change, while keys of that time may still be in force.
     pub previous_shards: Option<u16>,
-    /// The request header whose hash owns a job; lower case.
-    pub owner_header: String,
+    /// The request headers that tell callers apart beside `authorization` and `cookie`; lower case, in
+    /// order, each once.
+    pub owner_headers: Vec<String>,
     /// `X-Forwarded-Proto` and `X-Forwarded-Host` may name the public origin.
     pub trusted_forwarded_host: bool,
     /// Which forwarding headers the origin gets.

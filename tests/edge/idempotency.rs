@@ -175,3 +175,26 @@ async fn the_window_is_published_and_ends() {
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_ne!(Job::accepted(request).await.id, first.id);
 }
+
+/// Otherwise one caller would read the other's result, or keep the other from using the key.
+#[tokio::test]
+async fn a_key_and_body_of_a_caller_with_another_cookie_or_api_key_make_a_job_of_their_own() {
+    for (name, one, other) in [
+        ("Cookie", "session=one", "session=other"),
+        ("X-Api-Key", "one", "other"),
+    ] {
+        let case = Case::new();
+        let request = |value| {
+            let request = keyed(&case, "/always/echo", &case.0).body("the same");
+            request.field(name, value)
+        };
+        let mine = Job::accepted(request(one)).await;
+        mine.succeeded().await;
+        let theirs = Job::accepted(request(other)).await;
+        assert_ne!(theirs.id, mine.id, "{name}");
+        theirs.succeeded().await;
+        let again = send(request(one)).await;
+        assert_eq!(Job::of(Gateway::shared().address, &again).id, mine.id);
+        assert_eq!(case.seen().len(), 2, "{name}");
+    }
+}

@@ -13,8 +13,8 @@ use super::configuration;
 use super::support::jobs::EMPTY_SHA256;
 use super::support::sqlite::Sqlite;
 
-const OWNER: &str = "ad209fa9a6a95d9df5810e464f9aa69afdbcc2c56ad611e8ad6f130e47573791";
-const KEY: &str = "a82fe94168d37f92892da015db90277def9d93997c30a36459aa516f7a8fa2db";
+const OWNER: &str = "62669982621c0e70e6eafd86ff4ca7840a4a6a9714accb2bcdfa853841d8aec2";
+const KEY: &str = "324124e07339d3834b617aab0ba6bd44accbc5f3a75ff78bd856d739d5936517";
 const FINGERPRINT: &str = "854023b1024d5621ee503477b1057add8d772edcabd0512d8782c4b3df89f299";
 
 fn plan(config: &str) -> AcceptPlan {
@@ -68,7 +68,7 @@ fn owner_key_and_place_of_a_request_are_these() {
     assert_eq!(plan.call.spec.owner, OWNER);
     assert_eq!(plan.call.key.unwrap().hash, KEY);
     // The first four bytes of the key's hash, by the number of shards.
-    assert_eq!((plan.shard, plan.previous), (1, None));
+    assert_eq!((plan.shard, plan.previous), (0, None));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Receipts, keys, owners, and held requests.
 
+use raincheck::job::JobId;
+
 use super::ports::Answer;
 use super::script::{Reaction, after, respond};
 use super::world::{Fault, World};
@@ -80,22 +82,79 @@ fn keys_of_different_owners_never_meet() {
     assert_eq!(send(None), nobody);
 }
 
+/// The job that a request with one idempotency key and these fields finds.
+fn job_for(world: &World, fields: &[(&str, &str)]) -> JobId {
+    let request = world.request("POST", "/slow").field("idempotency-key", "k");
+    let request = fields
+        .iter()
+        .fold(request.body("x"), |request, (name, value)| {
+            request.field(name, value)
+        });
+    request.send().job()
+}
+
 #[test]
-fn the_owner_is_whoever_the_configured_header_names() {
-    let world = World::new().rule("").config("owner_header = \"x-tenant\"");
-    let send = |tenant: &str, token: &str| {
-        let request = world
-            .request("POST", "/slow")
-            .field("idempotency-key", "k")
-            .body("x");
-        request
-            .field("x-tenant", tenant)
-            .field("authorization", token)
-            .send()
-            .job()
+fn a_key_finds_no_job_of_a_caller_with_another_credential_of_any_kind() {
+    let world = World::new().rule("");
+    let nobody = job_for(&world, &[]);
+    let names = [
+        "Authorization",
+        "Cookie",
+        "X-Api-Key",
+        "api-key",
+        "PRIVATE-TOKEN",
+        "x-goog-api-key",
+    ];
+    for name in names {
+        let one = job_for(&world, &[(name, "one")]);
+        assert_eq!(job_for(&world, &[(name, "one")]), one, "{name}");
+        assert_ne!(job_for(&world, &[(name, "two")]), one, "{name}");
+        assert_ne!(nobody, one, "{name}");
+        // Another credential beside it is another caller.
+        for other in names.into_iter().filter(|other| *other != name) {
+            let both = job_for(&world, &[(name, "one"), (other, "one")]);
+            assert!(both != one && both != nobody, "{name} {other}");
+        }
+    }
+    assert_eq!(job_for(&world, &[("X-Unknown", "one")]), nobody);
+}
+
+#[test]
+fn values_of_two_fields_are_not_mistaken_for_each_other() {
+    let world = World::new().rule("");
+    let jobs = [
+        job_for(&world, &[("cookie", "a"), ("x-api-key", "b")]),
+        job_for(&world, &[("cookie", "b"), ("x-api-key", "a")]),
+        job_for(&world, &[("cookie", "ab")]),
+        job_for(&world, &[("x-api-key", "ab")]),
+    ];
+    for (index, job) in jobs.iter().enumerate() {
+        assert!(!jobs[index + 1..].contains(job), "{index}");
+    }
+}
+
+#[test]
+fn the_configured_headers_count_instead_of_the_usual_ones() {
+    let world = World::new()
+        .rule("")
+        .config("owner_headers = [\"x-tenant\"]");
+    let a = job_for(&world, &[("x-tenant", "a"), ("x-api-key", "1")]);
+    assert_eq!(job_for(&world, &[("x-tenant", "a"), ("x-api-key", "2")]), a);
+    assert_ne!(job_for(&world, &[("x-tenant", "b"), ("x-api-key", "1")]), a);
+    assert_ne!(job_for(&world, &[("x-tenant", "a"), ("cookie", "1")]), a);
+}
+
+#[test]
+fn a_credential_in_the_query_makes_it_another_request_which_the_key_does_not_find() {
+    let world = World::new().rule("");
+    let send = |target: &str| {
+        let request = world.request("POST", target).field("idempotency-key", "k");
+        request.body("x").send()
     };
-    assert_eq!(send("a", "Bearer 1"), send("a", "Bearer 2"));
-    assert_ne!(send("a", "Bearer 1"), send("b", "Bearer 1"));
+    let mine = send("/slow?api_key=mine").job();
+    let other = send("/slow?api_key=other");
+    assert_eq!(other.problem(), "idempotency_key_reused");
+    assert!(!other.text().contains(&mine.to_string()));
 }
 
 #[test]

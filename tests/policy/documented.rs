@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use raincheck::policy::FIELDS;
+use raincheck::policy::limits::DEFAULT_OWNER_HEADERS;
 
 use super::configuration;
 use crate::read;
@@ -20,7 +21,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("", "forwarding", "'both'"),
     ("", "shards", "9"),
     ("", "previous_shards", "9"),
-    ("", "owner_header", "'x-tenant'"),
+    ("", "owner_headers", "['x-tenant']"),
     ("", "cors_origins", "['*']"),
     (
         "",
@@ -218,6 +219,13 @@ fn documented_defaults_are_the_defaults() {
         compared += 1;
     }
     assert!(compared > 25, "the tables were read");
+}
+
+#[test]
+fn every_header_that_tells_callers_apart_by_default_is_documented() {
+    for name in DEFAULT_OWNER_HEADERS {
+        assert!(DOCUMENT.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 #[test]

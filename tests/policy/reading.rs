@@ -1,12 +1,20 @@
 //! What is read, with which defaults, up to which limits.
 
 use raincheck::job::{Backoff, Millis, Priority};
+use raincheck::policy::limits::DEFAULT_OWNER_HEADERS;
 use raincheck::policy::{
     Defer, Forwarding, HeaderCondition, Idempotency, Origin, PathPattern, Policy, Rule,
     duration_text, parse_duration, parse_size, size_text,
 };
 
 use crate::{ORIGIN, only_rule, read, top, with_rule};
+
+/// The default, in order.
+fn owner_headers() -> Vec<String> {
+    let mut names = DEFAULT_OWNER_HEADERS.map(str::to_owned).to_vec();
+    names.sort();
+    names
+}
 
 #[test]
 fn a_minimal_configuration_gets_every_default() {
@@ -20,7 +28,7 @@ fn a_minimal_configuration_gets_every_default() {
             public_origin: None,
             shards: 8,
             previous_shards: None,
-            owner_header: "authorization".to_owned(),
+            owner_headers: owner_headers(),
             trusted_forwarded_host: false,
             forwarding: Forwarding::XForwarded,
             cors_origins: vec![],
@@ -170,11 +178,11 @@ fn origins_come_in_three_forms() {
 #[test]
 fn names_that_ignore_case_are_kept_in_one_form() {
     let policy = read(&top(&format!(
-        "owner_header = \"X-Tenant\"\noperator_token_sha256 = \"{}\"\n\
+        "owner_headers = [\"X-Tenant\", \"x-a\", \"x-tenant\"]\noperator_token_sha256 = \"{}\"\n\
          public_origin = \"https://Gate.Example/\"\ncors_origins = [\"https://App.Example:443\"]",
         "AB".repeat(32)
     )));
-    assert_eq!(policy.owner_header, "x-tenant");
+    assert_eq!(policy.owner_headers, ["x-a", "x-tenant"]);
     assert_eq!(policy.operator_token_sha256, Some("ab".repeat(32)));
     assert_eq!(
         policy.public_origin.as_deref(),

@@ -61,6 +61,10 @@ const WORDS: &[(&str, &str)] = &[
         "<OUTSIDE>",
         "a path outside the mount \"/jobs\", where jobs live",
     ),
+    (
+        "<OWNERS>",
+        "an array of at most 32 names of request headers",
+    ),
     ("<SPAN>", "a duration from \"1ms\" to \"365d\""),
     ("<BOOL>", "true or false"),
     ("<SHARDS>", "a whole number from 1 to 1024"),
@@ -93,8 +97,10 @@ shards = -1 => shards: found -1; allowed: <SHARDS>
 shards = "8" => shards: found "8"; allowed: <SHARDS>
 previous_shards = 0 => previous_shards: found 0; allowed: <SHARDS>
 previous_shards = 8 => previous_shards: found 8; allowed: the number of shards before the last change, other than shards itself
-owner_header = "x tenant" => owner_header: found "x tenant"; allowed: the name of a request header
-owner_header = "" => owner_header: found ""; allowed: the name of a request header
+owner_headers = ["x tenant"] => owner_headers: found "x tenant"; allowed: <OWNERS>
+owner_headers = [""] => owner_headers: found ""; allowed: <OWNERS>
+owner_headers = "x-tenant" => owner_headers: found "x-tenant"; allowed: <OWNERS>
+owner_header = "x-tenant" => owner_header: found an unknown field; did you mean "owner_headers"?
 cors_origins = "*" => cors_origins: found "*"; allowed: <CORS>
 cors_origins = ["*", "https://a"] => cors_origins: found "*" among others; allowed: <CORS>
 cors_origins = ["https://a/path"] => cors_origins: found "https://a/path"; allowed: <SITE>

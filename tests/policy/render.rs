@@ -21,7 +21,7 @@ pub fn render(policy: &Policy) -> String {
     if let Some(previous) = policy.previous_shards {
         set("previous_shards", i64::from(previous).into());
     }
-    set("owner_header", policy.owner_header.as_str().into());
+    set("owner_headers", policy.owner_headers.clone().into());
     set(
         "trusted_forwarded_host",
         policy.trusted_forwarded_host.into(),

@@ -42,7 +42,7 @@ fn text(shards: u16) -> String {
     format!(
         r#"
 origin = "https://origin.example"
-owner_header = "x-owner"
+owner_headers = ["x-owner"]
 operator_token_sha256 = "{token}"
 shards = {shards}
 claim_patience = "5s"

@@ -17,8 +17,9 @@ use super::bindings::CONFIGURATION;
 use super::error::{ConfigError, ConfigErrors};
 use super::fields::{Fields, Table, shown, shown_text};
 use super::limits::{
-    CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE, DEFAULT_RETENTION,
-    DEFAULT_SHARDS, DEFAULT_TOMBSTONE, DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_MOUNT_BYTES,
+    CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE,
+    DEFAULT_OWNER_HEADERS, DEFAULT_RETENTION, DEFAULT_SHARDS, DEFAULT_TOMBSTONE,
+    DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_MOUNT_BYTES, MAX_OWNER_HEADERS,
     MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_WAIT_LIMIT, MIN_SPAN, TOMBSTONE,
 };
 use super::place::Place;
@@ -44,7 +45,7 @@ const TOP_FIELDS: &[&str] = &[
     "forwarding",
     "shards",
     "previous_shards",
-    "owner_header",
+    "owner_headers",
     "cors_origins",
     "operator_token_sha256",
     "wait_limit",
@@ -80,7 +81,7 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
         .whole("shards", &(1..=MAX_SHARDS))
         .unwrap_or(DEFAULT_SHARDS);
     let previous_shards = previous_shards(&mut fields, shards);
-    let owner_header = owner_header(&mut fields);
+    let owner_headers = owner_headers(&mut fields);
     let cors_origins = origin::cors_origins(&mut fields);
     let operator_token_sha256 = operator_token(&mut fields);
     let wait_limit = fields
@@ -114,7 +115,7 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
         public_origin,
         shards,
         previous_shards,
-        owner_header,
+        owner_headers,
         trusted_forwarded_host,
         forwarding,
         cors_origins,
@@ -239,16 +240,19 @@ fn previous_shards(fields: &mut Fields, shards: u16) -> Option<u16> {
     Some(previous)
 }
 
-fn owner_header(fields: &mut Fields) -> String {
-    const ALLOWED: &str = "the name of a request header";
-    let name = fields.text("owner_header", ALLOWED);
-    if let Some(name) = name {
-        if is_token(&name) {
-            return name.to_ascii_lowercase();
-        }
-        fields.refuse("owner_header", shown_text(&name), ALLOWED);
+/// In lower case and in order, so that no spelling of the list changes who owns a key.
+fn owner_headers(fields: &mut Fields) -> Vec<String> {
+    let allowed = format!("an array of at most {MAX_OWNER_HEADERS} names of request headers");
+    let written = fields.texts("owner_headers", &allowed);
+    let names = written.unwrap_or_else(|| DEFAULT_OWNER_HEADERS.map(str::to_owned).to_vec());
+    if names.len() > MAX_OWNER_HEADERS {
+        fields.refuse("owner_headers", format!("{} names", names.len()), &allowed);
     }
-    "authorization".to_owned()
+    if let Some(name) = names.iter().find(|name| !is_token(name)) {
+        fields.refuse("owner_headers", shown_text(name), allowed);
+    }
+    let names: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    names.into_iter().collect()
 }
 
 /// The value is never shown: a person may have put the token itself there.
