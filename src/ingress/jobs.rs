@@ -13,7 +13,7 @@ use crate::rpc::Reply;
 use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
 use crate::rpc::hash::sha256_hex;
 
-use super::route::{base, held, preflight_method};
+use super::head::{base, held, preflight_method};
 use super::{Action, Head};
 
 pub(super) fn job_resource(

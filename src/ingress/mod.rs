@@ -3,6 +3,7 @@
 //! [`decide`] is pure and says what to do; [`execute`] and [`hold`] do it.
 
 pub mod execute;
+mod head;
 pub mod hold;
 mod jobs;
 mod placement;

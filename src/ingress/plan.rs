@@ -13,8 +13,8 @@ use crate::protocol::prefer::{Prefer, left_for_origin};
 use crate::protocol::priority::{to_priority, urgency};
 use crate::protocol::problem::{Problem, ProblemCode};
 
+use super::head::{NO_CODING, base, forwarding, held};
 use super::placement::{self, Isolate};
-use super::route::{NO_CODING, base, forwarding, held};
 use super::{AcceptPlan, Announced, Head};
 use crate::rpc::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
 use crate::rpc::hash::{hex, of_parts};

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::error::ConfigError;
-use super::parse::suggestion;
 use super::place::Place;
+use super::suggest::suggestion;
 use super::units::{duration_text, parse_duration, parse_size, size_text};
 use crate::job::Millis;
 

@@ -19,15 +19,17 @@ mod error;
 mod fields;
 pub mod limits;
 mod loops;
+mod names;
 mod parse;
 mod path;
 mod place;
 mod rule;
+mod suggest;
 mod units;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use loops::{is_loopback, is_same_place};
-pub use parse::FIELDS;
+pub use names::FIELDS;
 pub use path::{PathPattern, canonical_path};
 pub use place::{Key, Place};
 pub use rule::{Defer, HeaderCondition, Idempotency, Rule};

@@ -10,7 +10,10 @@ mod lease;
 mod result;
 mod view;
 
-use crate::job::UnixMillis;
+use serde_json::value::RawValue;
+
+use crate::job::{JobId, Record, UnixMillis};
+use crate::protocol::document::Document;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Send, Shard, ShardError, Sql};
 
@@ -18,7 +21,7 @@ pub use accept::accept_group;
 pub use group::{GroupedCall, handle_group};
 
 use crate::rpc::Reply;
-use crate::rpc::call::{AcceptCall, Call};
+use crate::rpc::call::{AcceptCall, Call, ViewCall};
 
 /// Seconds after which a caller may try again when the storage refused.
 const STORAGE_RETRY_AFTER: u64 = 1;
@@ -111,4 +114,24 @@ fn not_found() -> Handled {
 
 fn expired() -> Handled {
     Problem::new(ProblemCode::JobExpired).into()
+}
+
+fn precondition_failed(field: &str) -> Problem {
+    Problem::new(ProblemCode::PreconditionFailed).field(field)
+}
+
+/// The status document of a job, as this caller asks for it.
+fn document<'a>(
+    call: &'a ViewCall,
+    id: &'a JobId,
+    record: &'a Record,
+    output: Option<&'a RawValue>,
+) -> Document<'a> {
+    Document {
+        id,
+        record,
+        base: &call.base,
+        output,
+        attempts: call.include_attempts,
+    }
 }

@@ -11,7 +11,7 @@ use crate::rpc::call::{OBJECT_HEADER, ResponseHead, SLICE_HEADER, ViewCall};
 use crate::rpc::{Content, Reply};
 use crate::shard::{Shard, ShardError, Sql};
 
-use super::view::{document, precondition_failed};
+use super::{document, precondition_failed};
 
 /// Statuses whose responses have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5).
 const WITHOUT_CONTENT: [u16; 3] = [204, 205, 304];

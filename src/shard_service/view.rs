@@ -5,12 +5,11 @@ use serde_json::value::RawValue;
 use crate::http::conditional::{etag, if_match, if_none_match};
 use crate::http::media;
 use crate::job::{JobId, Record, Status, UnixMillis};
-use crate::protocol::document::Document;
 use crate::protocol::output;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Found, Purged, Shard, ShardError, Sql};
 
-use super::{Handled, Random, expired, not_found, permille, result};
+use super::{Handled, Random, document, expired, not_found, permille, precondition_failed, result};
 use crate::rpc::Reply;
 use crate::rpc::call::{HELD_HEADER, JobCall, ResponseHead, View, ViewCall};
 
@@ -143,10 +142,6 @@ pub(super) fn has_changed<S: Sql>(
     Ok(Some(precondition_failed(field)))
 }
 
-pub(super) fn precondition_failed(field: &str) -> Problem {
-    Problem::new(ProblemCode::PreconditionFailed).field(field)
-}
-
 fn status<S: Sql>(
     shard: &Shard<S>,
     call: &ViewCall,
@@ -174,21 +169,6 @@ fn status<S: Sql>(
         return Ok(Reply::new(304).headers(headers));
     }
     Ok(Reply::new(200).headers(headers).text(document.to_json()))
-}
-
-pub(super) fn document<'a>(
-    call: &'a ViewCall,
-    id: &'a JobId,
-    record: &'a Record,
-    output: Option<&'a RawValue>,
-) -> Document<'a> {
-    Document {
-        id,
-        record,
-        base: &call.base,
-        output,
-        attempts: call.include_attempts,
-    }
 }
 
 /// The result, where it is small JSON that may stand in the document.

@@ -95,15 +95,8 @@ fn the_configuration_in_the_readme_can_be_used_as_it_stands() {
     assert_eq!(policy.rules.len(), 2);
 }
 
-/// A record with every field set, as it never occurs.
-fn full(status: Status) -> Record {
-    let note = AttemptNote {
-        attempt: 1,
-        began: UnixMillis(1),
-        ended: UnixMillis(2),
-        status: Some(500),
-        code: Some(FailureCode::OriginError),
-    };
+/// The state of that name, with every field set.
+fn state(status: Status) -> State {
     let (finished, due) = (UnixMillis(1), UnixMillis(5));
     let result = BodyRef {
         len: 0,
@@ -113,6 +106,34 @@ fn full(status: Status) -> Record {
     let failure = Failure {
         code: FailureCode::OriginError,
         status: Some(500),
+    };
+    match status {
+        Status::Queued => State::Queued { due },
+        Status::Succeeded => State::Succeeded { finished, result },
+        Status::Failed => State::Failed {
+            finished,
+            failure,
+            result: Some(result),
+        },
+        Status::Canceled => State::Canceled { finished },
+        Status::Running => State::Running {
+            lease: Lease {
+                token: 1,
+                began: due,
+                ends: due,
+            },
+        },
+    }
+}
+
+/// A record with every field set, as it never occurs.
+fn full(status: Status) -> Record {
+    let note = AttemptNote {
+        attempt: 1,
+        began: UnixMillis(1),
+        ended: UnixMillis(2),
+        status: Some(500),
+        code: Some(FailureCode::OriginError),
     };
     Record {
         v: RECORD_VERSION,
@@ -149,23 +170,7 @@ fn full(status: Status) -> Record {
             ends: UnixMillis(9),
         }),
         payload: None,
-        state: match status {
-            Status::Queued => State::Queued { due },
-            Status::Succeeded => State::Succeeded { finished, result },
-            Status::Failed => State::Failed {
-                finished,
-                failure,
-                result: Some(result),
-            },
-            Status::Canceled => State::Canceled { finished },
-            Status::Running => State::Running {
-                lease: Lease {
-                    token: 1,
-                    began: due,
-                    ends: due,
-                },
-            },
-        },
+        state: state(status),
         history: vec![note],
         dead_letters: 1,
         redrive_of: Some("j".to_owned()),

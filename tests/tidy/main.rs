@@ -11,6 +11,7 @@
 )]
 
 mod bindings;
+mod circles;
 mod layers;
 mod source;
 mod usage;

@@ -12,9 +12,7 @@ use crate::policy::limits::{
     DEFAULT_BACKOFF_JITTER_PERMILLE, DEFAULT_BACKOFF_MAX, DEFAULT_DEADLINE, MAX_ATTEMPT_TIMEOUT,
     MAX_BACKOFF, MAX_BACKOFF_FACTOR_PERMILLE, MAX_RETENTION, MAX_RETRY_STATUSES, MIN_SPAN,
 };
-
-/// The fields of `backoff`.
-pub(super) const BACKOFF_FIELDS: &[&str] = &["initial", "factor", "max", "jitter"];
+use crate::policy::names::BACKOFF_FIELDS;
 
 pub(super) fn backoff(fields: &mut Fields) -> Backoff {
     const ALLOWED: &str =

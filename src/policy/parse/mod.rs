@@ -3,7 +3,6 @@
 mod attempts;
 mod origin;
 mod rule;
-mod suggest;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use self::rule::{Entry, Inherited};
-pub(super) use self::suggest::suggestion;
 use self::words::{is_mount, is_token};
 use super::bindings::CONFIGURATION;
 use super::error::{ConfigError, ConfigErrors};
@@ -22,41 +20,11 @@ use super::limits::{
     DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_MOUNT_BYTES, MAX_OWNER_HEADERS,
     MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_WAIT_LIMIT, MIN_SPAN, TOMBSTONE,
 };
+use super::names::TOP_FIELDS;
 use super::place::Place;
 use super::rule::Rule;
 use super::{Forwarding, Policy, Variable, duration_text, size_text};
 use crate::job::Millis;
-
-/// Every field that is understood: the place (`""` is the top level) and its fields.
-pub const FIELDS: [(&str, &[&str]); 5] = [
-    ("", TOP_FIELDS),
-    ("origin", origin::FIELDS),
-    ("rules", rule::FIELDS),
-    ("rules.headers", rule::HEADER_FIELDS),
-    ("rules.backoff", attempts::BACKOFF_FIELDS),
-];
-
-const TOP_FIELDS: &[&str] = &[
-    "origin",
-    "allow_http",
-    "mount",
-    "public_origin",
-    "trusted_forwarded_host",
-    "forwarding",
-    "shards",
-    "previous_shards",
-    "owner_headers",
-    "cors_origins",
-    "operator_token_sha256",
-    "wait_limit",
-    "claim_patience",
-    "lease",
-    "tombstone",
-    "retention",
-    "body_limit",
-    "result_limit",
-    "rules",
-];
 
 const FORWARDING: [(&str, Forwarding); 4] = [
     ("none", Forwarding::None),

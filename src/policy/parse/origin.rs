@@ -4,10 +4,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::policy::fields::{Fields, shown_text};
+use crate::policy::names::ORIGIN_FIELDS;
 use crate::policy::{Origin, is_loopback, is_same_place};
-
-/// The fields of the table form of `origin`.
-pub(super) const FIELDS: &[&str] = &["url", "service"];
 
 const ORIGIN_FORMS: &str = "a URL such as \"https://api.example.com\", or { service = true }";
 const ORIGIN_URL: &str = "an absolute http or https URL such as \"https://api.example.com/base\", \
@@ -25,7 +23,11 @@ pub(super) fn origin(fields: &mut Fields, allow_http: bool) -> Option<Origin> {
         }
         Some(Value::String(text)) => origin_url(fields, "origin", &text, allow_http),
         Some(Value::Object(table)) => {
-            let mut inner = Fields::new(table, fields.home_of("origin").table("origin"), FIELDS);
+            let mut inner = Fields::new(
+                table,
+                fields.home_of("origin").table("origin"),
+                ORIGIN_FIELDS,
+            );
             let origin = origin_table(&mut inner, allow_http);
             let errors = inner.finish();
             // One complaint is enough: an unknown or wrong field explains what is missing.

@@ -13,36 +13,10 @@ use crate::policy::fields::{Fields, Table, shown_text};
 use crate::policy::limits::{
     DEFAULT_ATTEMPTS, MAX_ATTEMPTS, MAX_BODY_LIMIT, MAX_NAME_BYTES, MAX_WAIT_LIMIT,
 };
+use crate::policy::names::{HEADER_FIELDS, RULE_FIELDS};
 use crate::policy::path::PathPattern;
 use crate::policy::place::Place;
 use crate::policy::rule::{Defer, HeaderCondition, Idempotency, Rule};
-
-/// The fields of a rule.
-pub(super) const FIELDS: &[&str] = &[
-    "name",
-    "methods",
-    "path",
-    "headers",
-    "content_types",
-    "defer",
-    "hold",
-    "priority",
-    "client_priority",
-    "client_deadline",
-    "client_delay",
-    "attempts",
-    "backoff",
-    "retry_statuses",
-    "attempt_timeout",
-    "deadline",
-    "retention",
-    "idempotency",
-    "idempotency_window",
-    "body_limit",
-    "origin_honours_key",
-];
-/// The fields of an entry of `headers`.
-pub(super) const HEADER_FIELDS: &[&str] = &["name", "value"];
 
 const DEFER: [(&str, Defer); 3] = [
     ("always", Defer::Always),
@@ -96,7 +70,7 @@ pub(super) fn rule(
         Some(name) if is_rule_name(name) => name.to_owned(),
         _ => format!("#{position}"),
     };
-    let mut fields = Fields::new(table, home.entry("rules", index, &label), FIELDS);
+    let mut fields = Fields::new(table, home.entry("rules", index, &label), RULE_FIELDS);
     let name = name(&mut fields, names);
     let methods = methods(&mut fields);
     let path = path(&mut fields, inherited.mount);

@@ -223,13 +223,14 @@ impl Check {
                 );
             }
         }
+        let idle = call.is_some_and(|call| !call.acted);
+        self.failed(job, after, clock, acted, idle);
+    }
+
+    /// Honesty: why a job failed. `acted` and `idle` say whether the last attempt acted at the origin, or
+    /// reached it and did not act.
+    fn failed(&mut self, job: Job, after: &Record, clock: u64, acted: bool, idle: bool) {
         let failure = after.failure().map(|failure| failure.code);
-        if (after.status() == Status::Failed) != failure.is_some() {
-            self.fail(
-                "I3",
-                format!("{job:?} is {:?} with {failure:?}", after.status()),
-            );
-        }
         match failure {
             Some(FailureCode::OriginUnreachable | FailureCode::PayloadUnavailable) if acted => {
                 self.fail(
@@ -245,9 +246,7 @@ impl Check {
                     format!("{job:?} failed early though the origin did nothing"),
                 );
             }
-            Some(FailureCode::OriginError)
-                if call.is_some_and(|call| !call.acted) && fits_another(after, clock) =>
-            {
+            Some(FailureCode::OriginError) if idle && fits_another(after, clock) => {
                 self.fail(
                     "I17",
                     format!("{job:?} failed early though the origin was only busy"),

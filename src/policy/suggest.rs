@@ -1,13 +1,13 @@
 //! What an unknown field was probably meant to be.
 
-use super::FIELDS;
-use crate::policy::place::{Key, Place};
+use super::names::FIELDS;
+use super::place::{Key, Place};
 
 /// Names that differ by more edits than this are no misspelling of each other.
 const MAX_EDITS: usize = 2;
 
 /// Advice about a field that its table does not know.
-pub(in crate::policy) fn suggestion(key: &str, known: &[&str], place: &Place) -> String {
+pub(super) fn suggestion(key: &str, known: &[&str], place: &Place) -> String {
     let close = known.iter().map(|name| (edits(key, name), name));
     // Short names are close to everything.
     let close =

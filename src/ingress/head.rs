@@ -1,0 +1,83 @@
+//! What the head of a request says about the client, and about the way by which it came.
+
+use crate::job::Millis;
+use crate::policy::Policy;
+use crate::protocol::forwarding::ForwardingInfo;
+
+use super::Head;
+
+/// The method that a CORS preflight asks about, where CORS is configured.
+pub(super) fn preflight_method<'a>(policy: &Policy, head: &'a Head) -> Option<&'a str> {
+    if head.method != "OPTIONS"
+        || policy.cors_origins.is_empty()
+        || !head.headers.contains("origin")
+    {
+        return None;
+    }
+    head.headers.get("access-control-request-method")
+}
+
+/// A client that names no content coding gets none (RFC 9110 section 12.5.3). The runtime would name
+/// its own, and an origin would answer in a coding that the client cannot read.
+pub(super) const NO_CODING: &str = "identity";
+
+/// A WebSocket is opened by GET (RFC 6455 section 4.1), and cannot be answered later.
+pub(super) fn is_websocket(head: &Head) -> bool {
+    head.method == "GET"
+        && head
+            .headers
+            .get("upgrade")
+            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+pub(super) fn forwarding<'a>(
+    policy: &Policy,
+    head: &'a Head,
+    websocket: bool,
+) -> ForwardingInfo<'a> {
+    ForwardingInfo {
+        style: policy.forwarding,
+        trust_incoming: policy.trusted_forwarded_host,
+        client_ip: head.headers.get("cf-connecting-ip"),
+        scheme: &head.scheme,
+        host: &head.host,
+        websocket,
+    }
+}
+
+/// Scheme, host and mount as clients reach them. A forwarded header counts only where the
+/// configuration trusts it.
+pub(super) fn base(policy: &Policy, head: &Head) -> String {
+    if let Some(origin) = &policy.public_origin {
+        return format!("{origin}{}", policy.mount);
+    }
+    let trusted = |name: &str| {
+        let value = head
+            .headers
+            .get(name)
+            .filter(|_| policy.trusted_forwarded_host)?;
+        value
+            .split(',')
+            .next()
+            .map(str::trim)
+            .filter(|value| is_authority(value))
+    };
+    let scheme = trusted("x-forwarded-proto").filter(|scheme| matches!(*scheme, "http" | "https"));
+    let host = trusted("x-forwarded-host");
+    let (scheme, host) = (scheme.unwrap_or(&head.scheme), host.unwrap_or(&head.host));
+    format!("{scheme}://{host}{}", policy.mount)
+}
+
+fn is_authority(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+}
+
+/// How long to hold a request: what the client prefers, else the rule, within the limit.
+pub(super) fn held(policy: &Policy, preferred: Option<u32>, of_rule: Millis) -> Millis {
+    preferred
+        .map_or(of_rule, |secs| Millis::from_secs(u64::from(secs)))
+        .min(policy.wait_limit)
+}
