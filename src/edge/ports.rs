@@ -20,7 +20,7 @@ use crate::rpc::ports::{
 };
 use crate::rpc::{Content, Reply};
 
-use super::bindings::Bindings;
+use super::bindings::{Bindings, with_mount};
 use super::glue;
 
 /// The ports of one event.
@@ -218,8 +218,10 @@ impl Watching for Platform {
 /// Makes the platform's response of a reply. Status and fields are ours or were checked when they
 /// were stored, so the runtime has nothing to object to; if it does, the client gets a bare 500.
 pub(super) fn response(reply: Reply) -> Response {
+    let reply = with_mount(|mount| reply.rendered(mount));
     let body: JsValue = match reply.content {
-        Content::Empty => JsValue::NULL,
+        // A problem was rendered to text.
+        Content::Empty | Content::Problem(_) => JsValue::NULL,
         Content::Text(text) => JsString::from(text).into(),
         Content::Bytes(bytes) => Uint8Array::from(bytes.as_slice()).into(),
     };

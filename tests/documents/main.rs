@@ -207,8 +207,8 @@ fn transcript(reply: &Reply) -> String {
         writeln!(text, "{name}: {value}").unwrap();
     }
     text.push('\n');
-    match &reply.content {
-        Content::Empty => {}
+    match &reply.clone().rendered("/jobs").content {
+        Content::Empty | Content::Problem(_) => {}
         Content::Text(content) => text.push_str(content),
         Content::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
     }

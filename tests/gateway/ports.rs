@@ -44,9 +44,10 @@ pub struct Sent {
 }
 
 impl Answer {
-    pub fn of(reply: Reply) -> Self {
+    pub fn of(reply: Reply, mount: &str) -> Self {
+        let reply = reply.rendered(mount);
         let bytes = match reply.content {
-            Content::Empty => Vec::new(),
+            Content::Empty | Content::Problem(_) => Vec::new(),
             Content::Text(text) => text.into_bytes(),
             Content::Bytes(bytes) => bytes,
         };
@@ -171,7 +172,7 @@ impl Shards for World {
         if fault == Some(Fault::After) {
             return Err(Unavailable);
         }
-        Ok(Answer::of(handled.reply))
+        Ok(Answer::of(handled.reply, &self.policy.mount))
     }
 
     fn status(&self, response: &Answer) -> u16 {
@@ -187,7 +188,7 @@ impl Shards for World {
     }
 
     fn respond(&self, reply: Reply) -> Answer {
-        Answer::of(reply)
+        Answer::of(reply, &self.policy.mount)
     }
 
     fn amend(

@@ -353,7 +353,7 @@ impl World {
         let origin = head.headers.get("origin").map(str::to_owned);
         let action = decide(&self.policy, head, self.clock.get(), Isolate(1));
         let mut answer = match action {
-            Action::Reply(reply) => Answer::of(reply),
+            Action::Reply(reply) => Answer::of(reply, &self.policy.mount),
             Action::PassThrough(pass) => {
                 let headers = Headers::from_iter([("passed-to", pass.target.as_str())]);
                 Answer {

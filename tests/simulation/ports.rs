@@ -183,8 +183,9 @@ impl Shards for Ports {
     }
 
     fn respond(&self, reply: Reply) -> Response {
+        let reply = reply.rendered("/jobs");
         let content = match reply.content {
-            Content::Empty => Vec::new(),
+            Content::Empty | Content::Problem(_) => Vec::new(),
             Content::Text(text) => text.into_bytes(),
             Content::Bytes(bytes) => bytes,
         };
