@@ -16,7 +16,7 @@ use crate::policy::bindings::{BUCKET, SHARDS};
 use crate::policy::{Origin, Policy, is_loopback};
 use crate::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable, Watching,
+    PutError, Shards, Streams, Unavailable,
 };
 use crate::rpc::{Content, Reply};
 
@@ -196,22 +196,6 @@ impl Shards for Platform {
         }
         let body = body.map_or(JsValue::UNDEFINED, |body| body.stream);
         glue::amend(&response, headers.as_packed(), &body).unwrap_or(response)
-    }
-}
-
-impl Watching for Platform {
-    async fn until_ended(&self, shard: u16, call: String) {
-        let Ok(controller) = AbortController::new() else {
-            return;
-        };
-        let name = format!("shard-{shard}");
-        let signal = controller.signal();
-        let guard = AbortGuard(Some(controller));
-        let waited = glue::until_ended(&self.bindings.get(SHARDS), &name, &call, &signal);
-        if let Err(error) = JsFuture::from(waited).await {
-            worker::console_warn!("{name}: {}", glue::message_of(&error));
-        }
-        guard.ended();
     }
 }
 
