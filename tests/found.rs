@@ -10,8 +10,10 @@
 #[expect(clippy::arithmetic_side_effects, reason = "shared")]
 mod sqlite;
 
-use raincheck::job::{Backoff, JobId, JobSpec, Millis, Plan, Priority, Secret, UnixMillis};
-use raincheck::shard::{Accepted, NewJob, Param, Settings, Shard, Sql as _};
+use raincheck::job::{
+    Backoff, BodyRef, IdKey, JobId, JobSpec, Millis, Plan, Priority, StoredBody, UnixMillis,
+};
+use raincheck::shard::{Accepted, NewJob, Param, Settings, Shard};
 use sqlite::Sqlite;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -29,10 +31,14 @@ fn open_as(sql: &Sqlite, number: Option<u16>) -> Shard<Sqlite> {
         tombstone: MINUTE,
         orphan_grace: HOUR,
     };
-    Shard::open(sql.clone(), number, settings).expect("the shard opens")
+    Shard::open(sql.clone(), number, settings, IdKey([7; 32])).expect("the shard opens")
 }
 
 fn accept(shard: &mut Shard<Sqlite>, now: UnixMillis) -> JobId {
+    accept_with(shard, now, None)
+}
+
+fn accept_with(shard: &mut Shard<Sqlite>, now: UnixMillis, payload: Option<StoredBody>) -> JobId {
     let backoff = Backoff {
         initial: MINUTE,
         factor_permille: 2000,
@@ -40,7 +46,7 @@ fn accept(shard: &mut Shard<Sqlite>, now: UnixMillis) -> JobId {
         jitter_permille: 0,
     };
     let wish = NewJob {
-        secret: Secret::from_random([7; 16]),
+        nonce: [7; 8],
         spec: JobSpec {
             rule: "rule".to_owned(),
             origin: String::new(),
@@ -59,7 +65,7 @@ fn accept(shard: &mut Shard<Sqlite>, now: UnixMillis) -> JobId {
         },
         key: None,
         request: "{}".to_owned(),
-        payload: None,
+        payload,
         redrive_of: None,
     };
     match shard.accept(&[wish], now).expect("it is stored").pop() {
@@ -71,23 +77,34 @@ fn accept(shard: &mut Shard<Sqlite>, now: UnixMillis) -> JobId {
 /// Writes every row in another version, as another build would.
 fn rewrite(sql: &Sqlite, from: &str, to: &str) {
     let params = [Param::Text(from), Param::Text(to)];
-    sql.run("UPDATE jobs SET state = replace(state, ?, ?)", &params)
-        .expect("it is stored");
+    sql.in_all_jobs("UPDATE {} SET state = replace(state, ?, ?)", &params);
 }
 
 #[test]
 fn an_expired_row_that_cannot_be_read_is_looked_at_again() {
     let sql = Sqlite::in_memory();
     let mut shard = open(&sql);
-    let id = accept(&mut shard, NOW);
-    shard.cancel(&id, NOW, 0).expect("it is canceled");
+    let object = "requests/0/x";
+    shard.intend(object, None, NOW).expect("it is noted");
+    let body = BodyRef {
+        len: 1,
+        sha256: String::new(),
+        object: Some(object.to_owned()),
+    };
+    accept_with(&mut shard, NOW, Some(StoredBody::Object(body)));
     rewrite(&sql, "\"v\":1", "\"v\":2");
     let later = NOW.plus(DAY);
-    assert_eq!(shard.expire(later).expect("it goes on"), 0);
+    assert_eq!(shard.expire(later).expect("it goes on"), 1);
+    let tick = shard.tick(later, 0);
+    assert_eq!((tick.sweeps.len(), tick.unreadable), (0, 1));
     let again = shard.wake_at().expect("an alarm stands");
     assert!(again > later, "not at once");
     rewrite(&sql, "\"v\":2", "\"v\":1");
-    assert_eq!(shard.expire(again).expect("it goes on"), 1);
+    let tick = shard.tick(again, 0);
+    assert_eq!(tick.sweeps.len(), 1);
+    shard.swept(&tick.sweeps).expect("it is stored");
+    // The table, and the line about it.
+    assert_eq!(shard.expire(again).expect("it goes on"), 2);
     assert_eq!(shard.wake_at(), None);
 }
 

@@ -7,13 +7,15 @@
 )]
 
 use proptest::prelude::*;
-use raincheck::job::{JobId, ROW_KEY_MAX, RowKey, Secret, TEXT_LEN};
+use raincheck::job::{
+    IdKey, JobId, PARTITION_MAX, ROW_KEY_MAX, RowKey, SEQUENCE_MAX, Secret, TEXT_LEN,
+};
 
 fn ids() -> impl Strategy<Value = JobId> {
     (any::<u16>(), 0..=ROW_KEY_MAX, any::<[u8; 16]>()).prop_map(|(shard, key, random)| JobId {
         shard,
         key: RowKey(key),
-        secret: Secret::from_random(random),
+        secret: Secret::from_bytes(random),
     })
 }
 
@@ -21,14 +23,14 @@ fn example() -> JobId {
     JobId {
         shard: 0x0102,
         key: RowKey(0x0304_0506_0708),
-        secret: Secret::from_random([0xa5; 16]),
+        secret: Secret::from_bytes([0xa5; 16]),
     }
 }
 
 #[test]
 fn the_text_of_an_id_is_pinned() {
     let text = example().to_string();
-    assert_eq!(text, "jAQIDBAUGBwilpaWlpaVFpaWlpaWlpaWl");
+    assert_eq!(text, "jAQIDBAUGBwilpaWlpaWFpaWlpaWlpaWl");
     assert_eq!(JobId::parse(&text), Some(example()));
 }
 
@@ -94,10 +96,37 @@ fn a_secret_never_shows_in_debug_output() {
 }
 
 #[test]
-fn at_least_120_bits_of_a_secret_are_random() {
-    let fixed = Secret::from_random([0; 16]).0.as_u128();
-    let free = Secret::from_random([0xff; 16]).0.as_u128() ^ fixed;
+fn at_least_120_bits_of_a_secret_cannot_be_guessed() {
+    let fixed = Secret::from_bytes([0; 16]).0.as_u128();
+    let free = Secret::from_bytes([0xff; 16]).0.as_u128() ^ fixed;
     assert_eq!(free.count_ones(), 122);
+}
+
+const ID_KEY: IdKey = IdKey([7; 32]);
+
+/// An id must stay genuine as long as its job is kept.
+#[test]
+fn what_makes_an_id_genuine_is_pinned() {
+    let row = RowKey(0x0304_0506_0708);
+    let secret = Secret::seal(&ID_KEY, 0x0102, row, [0xa5; 8]);
+    assert_eq!(secret.0.to_string(), "a5a5a5a5-a5a5-85a5-90ed-47c336e6a11d");
+    assert!(secret.is_sealed(&ID_KEY, 0x0102, row));
+}
+
+#[test]
+fn a_row_key_is_the_number_of_a_partition_and_that_of_a_row() {
+    let key = RowKey::new(3, 5);
+    assert_eq!((key.partition(), key.sequence()), (3, 5));
+    assert_eq!(key, RowKey((3 << 22) + 5));
+    let last = RowKey::new(PARTITION_MAX, SEQUENCE_MAX);
+    assert_eq!(last, RowKey(ROW_KEY_MAX));
+    assert_eq!(RowKey::first_of(3), RowKey::new(3, 1));
+    assert_eq!(RowKey(u64::MAX).partition(), u32::MAX, "no partition");
+}
+
+#[test]
+fn the_key_of_ids_never_shows_in_debug_output() {
+    assert_eq!(format!("{ID_KEY:?}"), "IdKey(…)");
 }
 
 proptest! {
@@ -106,6 +135,21 @@ proptest! {
         let text = id.to_string();
         prop_assert_eq!(text.len(), TEXT_LEN);
         prop_assert_eq!(JobId::parse(&text), Some(id));
+    }
+
+    #[test]
+    fn a_secret_is_genuine_for_its_own_key_shard_and_row_only(
+        id in ids(), random in any::<[u8; 8]>(), bit in 0..128_u32, key in 0..32_usize
+    ) {
+        let secret = Secret::seal(&ID_KEY, id.shard, id.key, random);
+        prop_assert!(secret.is_sealed(&ID_KEY, id.shard, id.key));
+        prop_assert!(!secret.is_sealed(&ID_KEY, id.shard ^ 1, id.key));
+        prop_assert!(!secret.is_sealed(&ID_KEY, id.shard, RowKey(id.key.0 ^ 1)));
+        let mut other_key = ID_KEY;
+        other_key.0[key] ^= 1;
+        prop_assert!(!secret.is_sealed(&other_key, id.shard, id.key));
+        let other = Secret(uuid::Uuid::from_u128(secret.0.as_u128() ^ (1 << bit)));
+        prop_assert!(!other.is_sealed(&ID_KEY, id.shard, id.key));
     }
 
     #[test]
@@ -136,7 +180,7 @@ proptest! {
     fn a_secret_matches_its_own_bytes_and_nothing_else(
         random in any::<[u8; 16]>(), other in prop::collection::vec(any::<u8>(), 0..20)
     ) {
-        let secret = Secret::from_random(random);
+        let secret = Secret::from_bytes(random);
         prop_assert!(secret.matches(secret.0.as_bytes()));
         prop_assert_eq!(secret.matches(&other), other.as_slice() == secret.0.as_bytes());
     }

@@ -42,12 +42,13 @@ extern "C" {
         safe_to_repeat: bool,
     ) -> Promise;
 
-    #[wasm_bindgen(js_name = openWatch, catch)]
-    pub(super) fn open_watch(
+    #[wasm_bindgen(js_name = untilEnded)]
+    pub(super) fn until_ended(
         namespace: &JsValue,
         name: &str,
         call: &str,
-    ) -> Result<Promise, JsValue>;
+        signal: &AbortSignal,
+    ) -> Promise;
 
     #[wasm_bindgen(catch)]
     pub(super) fn watch(state: &JsValue, tag: &str) -> Result<Response, JsValue>;

@@ -8,6 +8,5 @@ mod glue;
 mod object;
 mod ports;
 mod sql;
-mod watching;
 
 pub use object::ShardObject;

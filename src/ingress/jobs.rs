@@ -14,7 +14,6 @@ use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
 use crate::rpc::hash::sha256_hex;
 
 use super::head::{base, held, preflight_method};
-use super::pages::problem_page;
 use super::{Action, Head};
 
 pub(super) fn job_resource(
@@ -54,10 +53,8 @@ fn decide(
         return Err(Problem::new(ProblemCode::ServiceWorkerRefused));
     }
     let not_found = || Problem::new(ProblemCode::NotFound).detail("There is no such job.");
-    let (text, endpoint) = match path {
-        JobPath::Job { id, endpoint } => (id, endpoint),
-        JobPath::Problems { code } => return problem_page(policy, head, code),
-        JobPath::Unknown => return Err(not_found()),
+    let JobPath::Job { id: text, endpoint } = path else {
+        return Err(not_found());
     };
     if !endpoint.allows(&head.method) {
         return Err(Problem::method_not_allowed(endpoint.allowed_methods()));

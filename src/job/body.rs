@@ -60,6 +60,13 @@ impl StoredBody {
         }
     }
 
+    /// How many bytes are kept in the row.
+    #[must_use]
+    pub fn inline_len(&self) -> u64 {
+        let bytes = self.bytes().unwrap_or_default();
+        u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+    }
+
     /// Its key in the bucket, where it is kept there.
     #[must_use]
     pub fn object(&self) -> Option<&str> {

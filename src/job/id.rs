@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 /// Bytes before encoding: shard (2), row key (6), secret (16).
@@ -19,23 +20,106 @@ const PREFIX: char = 'j';
 /// Largest row key: 48 bits, which is also safe as a JavaScript number.
 pub const ROW_KEY_MAX: u64 = (1 << 48) - 1;
 
-/// Where a job's record lives inside its shard: the primary key of its row.
+/// Bits of a row key that count the rows of a partition. The other 26 name the partition.
+const SEQUENCE_BITS: u32 = 22;
+
+/// Largest number of a row inside its partition.
+pub const SEQUENCE_MAX: u32 = (1 << SEQUENCE_BITS) - 1;
+
+/// Largest number of a partition.
+pub const PARTITION_MAX: u32 = (1 << (48 - SEQUENCE_BITS)) - 1;
+
+/// Where a job's record lives inside its shard: the number of a partition (26 bits), and the number
+/// of a row in it (22 bits). The whole is the primary key of the row.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(transparent)]
 pub struct RowKey(pub u64);
 
-/// The unguessable part of an id: a version 4 UUID, 122 random bits.
+impl RowKey {
+    /// The key of a row in a partition. Neither number may be above its maximum.
+    #[must_use]
+    pub fn new(partition: u32, sequence: u32) -> Self {
+        Self((u64::from(partition) << SEQUENCE_BITS) | u64::from(sequence))
+    }
+
+    /// The key of the first row of a partition.
+    #[must_use]
+    pub fn first_of(partition: u32) -> Self {
+        Self::new(partition, 1)
+    }
+
+    /// The number of the partition. Above [`PARTITION_MAX`] only for a key that no shard gave.
+    #[must_use]
+    pub fn partition(self) -> u32 {
+        u32::try_from(self.0 >> SEQUENCE_BITS).unwrap_or(u32::MAX)
+    }
+
+    /// The number of the row in its partition.
+    #[must_use]
+    pub fn sequence(self) -> u32 {
+        u32::try_from(self.0 & u64::from(SEQUENCE_MAX)).unwrap_or(SEQUENCE_MAX)
+    }
+}
+
+/// The unguessable part of an id, in the form of a version 8 UUID (RFC 9562 section 5.8): 60 random
+/// bits, then 62 bits of a MAC over them and the place of the row. The row holds all of it; the MAC
+/// is what still tells a genuine id from a forged one when the row is gone.
 #[derive(Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub uuid::Uuid);
 
+/// The key with which a shard makes and checks the secrets of its ids.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct IdKey(pub [u8; 32]);
+
+impl fmt::Debug for IdKey {
+    /// Never prints the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdKey(…)")
+    }
+}
+
 impl Secret {
-    /// Makes a secret from 16 random bytes (6 of the 128 bits become the UUID's version and variant).
+    /// Makes a secret of 16 bytes (6 of the 128 bits become the UUID's version and variant).
     #[must_use]
-    pub fn from_random(bytes: [u8; 16]) -> Self {
-        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// Makes the secret of the job in a row from random bytes.
+    ///
+    /// The MAC is SHA-256 over key, shard, row and random bits, cut to 8 bytes. All parts have fixed
+    /// lengths, and a cut hash cannot be extended, so no HMAC is needed.
+    #[must_use]
+    pub fn seal(key: &IdKey, shard: u16, row: RowKey, random: [u8; 8]) -> Self {
+        let mut bytes = [0; 16];
+        if let Some((first, _)) = bytes.split_first_chunk_mut::<8>() {
+            *first = random;
+        }
+        let mut bytes = *Self::from_bytes(bytes).0.as_bytes();
+        if let Some((random, mac)) = bytes.split_first_chunk_mut::<8>() {
+            let mut hasher = Sha256::new();
+            hasher.update(key.0);
+            hasher.update(shard.to_be_bytes());
+            hasher.update(row.0.to_be_bytes());
+            hasher.update(random);
+            for (byte, hashed) in mac.iter_mut().zip(hasher.finalize()) {
+                *byte = hashed;
+            }
+        }
+        Self::from_bytes(bytes)
+    }
+
+    /// Whether this secret was made with the key for the job in that row. Takes the same time whatever
+    /// the answer.
+    #[must_use]
+    pub fn is_sealed(&self, key: &IdKey, shard: u16, row: RowKey) -> bool {
+        let bytes = self.0.as_bytes();
+        bytes
+            .first_chunk::<8>()
+            .is_some_and(|random| self.matches(Self::seal(key, shard, row, *random).0.as_bytes()))
     }
 
     /// Compares in constant time, because a secret is what grants access.
@@ -74,7 +158,7 @@ impl JobId {
         let (shard, rest) = bytes.split_first_chunk::<2>()?;
         let (key, rest) = rest.split_first_chunk::<6>()?;
         let secret = uuid::Uuid::from_slice(rest).ok()?;
-        if secret.get_version_num() != 4 {
+        if secret.get_version_num() != 8 {
             return None;
         }
         let key = key

@@ -14,7 +14,7 @@ mod time;
 mod transition;
 
 pub use body::{BodyRef, StoredBody};
-pub use id::{JobId, ROW_KEY_MAX, RowKey, Secret, TEXT_LEN};
+pub use id::{IdKey, JobId, PARTITION_MAX, ROW_KEY_MAX, RowKey, SEQUENCE_MAX, Secret, TEXT_LEN};
 pub use outcome::{FailureCode, MAY_HAVE_ACTED, NOT_ACTED_ON, Outcome, Verdict, classify};
 pub use plan::{Backoff, Plan, Priority};
 pub use record::{

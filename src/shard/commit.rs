@@ -2,6 +2,7 @@
 
 use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, StoredBody, wake};
 
+use super::schema::Update;
 use super::sql::{Param, Sql, SqlError};
 use super::{DOOMED, Ended, Send, Shard, ShardError, schema, write_record};
 
@@ -35,9 +36,13 @@ impl<S: Sql> Shard<S> {
             if step.record.is_terminal() {
                 self.ended.push(Ended::of(key, &step.record));
             }
-            if dropped.is_some_and(|body| body.object.is_some()) {
+            if dropped.as_ref().is_some_and(|body| body.object.is_some()) {
                 self.sweep_noted(DOOMED);
             }
+            let come = response.map_or(0, |(_, body)| body.inline_len());
+            let gone = dropped.filter(|body| body.object.is_none());
+            let gone = gone.map_or(0, |body| body.len);
+            self.catalogue.count_bytes(key.partition(), come, gone);
         }
         let priority = step.record.spec.priority;
         let sends = step.effects.iter().filter_map(|effect| match effect {
@@ -57,38 +62,39 @@ impl<S: Sql> Shard<S> {
     }
 
     fn write(
-        &self,
+        &mut self,
         key: RowKey,
         step: &Step,
         dropped: Option<&BodyRef>,
         response: Option<&(String, StoredBody)>,
     ) -> Result<(), ShardError> {
         let state = write_record(&step.record)?;
-        let drops_bytes = dropped.is_some_and(|body| body.object.is_none());
+        let update = Update {
+            drops_payload: dropped.is_some_and(|body| body.object.is_none()),
+            has_response: response.is_some(),
+        };
         let dropped_object = dropped.and_then(|body| body.object.as_deref());
         let kept_object = response.and_then(|(_, body)| body.object());
-        let statement = || {
-            self.write_row(
-                key,
-                &state,
-                !step.record.is_terminal(),
-                drops_bytes,
-                response,
-            )
-        };
+        let active = !step.record.is_terminal();
         if dropped_object.is_none() && kept_object.is_none() {
-            return Ok(statement()?);
+            return Ok(self.write_row(key, &state, active, update, response)?);
         }
-        self.sql.atomically(&mut || {
+        let sql = self.sql.clone();
+        let written = sql.atomically(&mut || {
             if let Some(object) = dropped_object {
                 self.write_sweep(object, DOOMED, None)?;
             }
             if let Some(object) = kept_object {
                 self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
+                self.note_objects(key.partition())?;
             }
-            statement()
-        })?;
-        Ok(())
+            self.write_row(key, &state, active, update, response)
+        });
+        match written {
+            Ok(()) => self.catalogue.commit(),
+            Err(_) => self.catalogue.roll_back(),
+        }
+        Ok(written?)
     }
 
     fn write_row(
@@ -96,28 +102,19 @@ impl<S: Sql> Shard<S> {
         key: RowKey,
         state: &str,
         active: bool,
-        drops_bytes: bool,
+        update: Update,
         response: Option<&(String, StoredBody)>,
     ) -> Result<(), SqlError> {
-        let (key, state) = (Param::Int(key.0), Param::Text(state));
+        let mut params = vec![
+            Param::Int(key.0),
+            Param::Text(state),
+            Param::Int(u64::from(active)),
+        ];
         if let Some((head, body)) = response {
-            let statement = if drops_bytes {
-                schema::JOB_FINISH_DROP
-            } else {
-                schema::JOB_FINISH
-            };
-            let body = Param::blob_or_null(body.bytes());
-            self.sql
-                .run(statement, &[key, state, Param::Text(head), body])?;
-        } else {
-            let statement = if drops_bytes {
-                schema::JOB_UPDATE_DROP
-            } else {
-                schema::JOB_UPDATE
-            };
-            self.sql
-                .run(statement, &[key, state, Param::Int(u64::from(active))])?;
+            params.extend([Param::Text(head), Param::blob_or_null(body.bytes())]);
         }
+        let statement = schema::job_update(key.partition(), update);
+        self.sql.run(&statement, &params)?;
         Ok(())
     }
 }

@@ -1,18 +1,19 @@
 //! Taking a job in: one key, one job.
 
 use crate::job::{
-    JobId, JobSpec, KeyRef, Millis, RECORD_VERSION, ROW_KEY_MAX, Record, RowKey, Secret, State,
-    StoredBody, UnixMillis, wake,
+    JobId, JobSpec, KeyRef, Millis, RECORD_VERSION, Record, RowKey, Secret, State, StoredBody,
+    UnixMillis, wake,
 };
 
+use super::partition::{Phase, expiry};
 use super::sql::{Param, Sql, SqlError};
-use super::{Send, Shard, ShardError, read_record, schema, write_record};
+use super::{Send, Shard, ShardError, schema, write_record};
 
 /// A request that wants to become a job.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// The unguessable part of the id, drawn by the caller.
-    pub secret: Secret,
+    /// Random bytes, drawn by the caller: what makes the id unguessable.
+    pub nonce: [u8; 8],
     /// What it is to be.
     pub spec: JobSpec,
     /// Its idempotency key.
@@ -50,8 +51,8 @@ pub enum Accepted {
     ObjectGone,
 }
 
-/// A row to be added: its key, the request and the state.
-type NewRow<'a> = (RowKey, &'a NewJob, String);
+/// A row to be added: its key, the secret of its id, the request and the state.
+type NewRow<'a> = (RowKey, Secret, &'a NewJob, String);
 
 impl<S: Sql> Shard<S> {
     /// Takes a group of jobs in, in one commit: all of them, or on an error none.
@@ -60,56 +61,61 @@ impl<S: Sql> Shard<S> {
         group: &[NewJob],
         now: UnixMillis,
     ) -> Result<Vec<Accepted>, ShardError> {
-        let next_key = self.next_key;
         let stored_before = self.meta.stored.clone();
-        let outcome = if self.is_plain(group) {
-            self.accept_plain(group, now)
-        } else {
-            self.accept_mixed(group, now)
+        let outcome = match self.plain_partitions(group, now) {
+            Some(partitions) => self.accept_plain(group, &partitions, now),
+            None => self.accept_mixed(group, now),
         };
         let answers = match outcome {
             Ok(answers) => answers,
             Err(error) => {
-                self.next_key = next_key;
                 self.meta.stored = stored_before;
+                self.catalogue.roll_back();
+                self.generations.roll_back();
                 return Err(error);
             }
         };
-        for (job, answer) in group.iter().zip(&answers) {
+        self.catalogue.commit();
+        self.generations.commit();
+        for answer in &answers {
             if let Accepted::Created(id, record, _) = answer {
                 self.schedule
                     .set(id.key, wake(record, self.settings.patience));
-                self.expect_expiry(job.spec.retention, record);
             }
         }
         Ok(answers)
     }
 
-    /// Whether nothing has to be written for these but their rows, and nothing has to be looked up: the
-    /// common case. A statement then takes many of them.
-    fn is_plain(&self, group: &[NewJob]) -> bool {
-        !group.is_empty()
-            && group.iter().all(|job| {
-                job.key.is_none()
-                    && !matches!(job.payload, Some(StoredBody::Object(_)))
-                    && self.meta.knows_class(job.spec.retention)
-            })
+    /// The partition of each job of a group, if nothing has to be written for these but their rows, and
+    /// nothing has to be looked up: the common case. A statement then takes many of them.
+    fn plain_partitions(&mut self, group: &[NewJob], now: UnixMillis) -> Option<Vec<u32>> {
+        let mut partitions = Vec::with_capacity(group.len());
+        for job in group {
+            if job.key.is_some() || matches!(job.payload, Some(StoredBody::Object(_))) {
+                return None;
+            }
+            let expires = expiry(job.spec.retention, now);
+            partitions.push(self.catalogue.taking(job.spec.retention, expires)?);
+        }
+        (!group.is_empty()).then_some(partitions)
     }
 
     fn accept_plain(
         &mut self,
         group: &[NewJob],
+        partitions: &[u32],
         now: UnixMillis,
     ) -> Result<Vec<Accepted>, ShardError> {
         let mut rows = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
-        for job in group {
-            let key = self.take_key()?;
+        for (job, partition) in group.iter().zip(partitions) {
+            let key = self.take_key(*partition, job)?;
             let record = new_record(job, now);
-            rows.push((key, job, write_record(&record)?));
-            answers.push(self.created(key, job, record));
+            let secret = self.secret(key, job);
+            rows.push((key, secret, job, write_record(&record)?));
+            answers.push(self.created(key, secret, job, record));
         }
-        self.insert(&rows)?;
+        self.insert(rows)?;
         Ok(answers)
     }
 
@@ -151,101 +157,110 @@ impl<S: Sql> Shard<S> {
         {
             return Ok(Accepted::ObjectGone);
         }
-        let key = self.take_key()?;
-        let record = new_record(job, now);
-        self.ensure_class(job.spec.retention, key)?;
+        self.ensure_tables()?;
+        let partition = self.partition_for(job.spec.retention, now)?;
+        let key = self.take_key(partition, job)?;
         if let Some(object) = object {
             self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
+            self.note_objects(partition)?;
         }
-        self.insert(&[(key, job, write_record(&record)?)])?;
+        let record = new_record(job, now);
+        let secret = self.secret(key, job);
+        self.insert(vec![(key, secret, job, write_record(&record)?)])?;
         if let Some(claim) = &job.key {
-            let ends = now.plus(claim.window.min(job.spec.retention));
-            self.sql.run(
-                schema::KEY_WRITE,
-                &[
-                    Param::Text(&claim.hash),
-                    Param::Int(key.0),
-                    Param::Text(&claim.fingerprint),
-                    Param::Int(ends.0),
-                ],
-            )?;
+            self.write_key(claim, job, key, now)?;
         }
-        Ok(self.created(key, job, record))
+        Ok(self.created(key, secret, job, record))
     }
 
-    fn take_key(&mut self) -> Result<RowKey, ShardError> {
-        if self.next_key > ROW_KEY_MAX {
-            return Err(ShardError::Exhausted);
+    /// The partition that takes a job now. Opens one if there is none.
+    fn partition_for(&mut self, retention: Millis, now: UnixMillis) -> Result<u32, ShardError> {
+        let expires = expiry(retention, now);
+        if let Some(number) = self.catalogue.taking(retention, expires) {
+            return Ok(number);
         }
-        let key = RowKey(self.next_key);
-        self.next_key = self.next_key.saturating_add(1);
-        Ok(key)
+        let number = self.catalogue.open(retention, expires)?;
+        self.sql.run(&schema::jobs_create(number), &[])?;
+        let number_of_phase = Phase::Open.number();
+        let params = [
+            u64::from(number),
+            retention.0,
+            expires.0,
+            number_of_phase,
+            0,
+        ]
+        .map(Param::Int);
+        self.sql.run(schema::PARTITION_ADD, &params)?;
+        Ok(number)
     }
 
-    fn created(&self, key: RowKey, job: &NewJob, record: Record) -> Accepted {
+    /// Notes that a row of a partition names an object, so that its expiry looks for them.
+    pub(super) fn note_objects(&mut self, number: u32) -> Result<(), SqlError> {
+        if let Some(partition) = self.catalogue.changing(number)
+            && !partition.objects
+        {
+            partition.objects = true;
+            let params = [Param::Int(u64::from(number))];
+            self.sql.run(schema::PARTITION_OBJECTS, &params)?;
+        }
+        Ok(())
+    }
+
+    fn take_key(&mut self, partition: u32, job: &NewJob) -> Result<RowKey, ShardError> {
+        let next = self.next_row(partition)?;
+        let bytes = job.payload.as_ref().map_or(0, StoredBody::inline_len);
+        let key = self.catalogue.take_row(partition, next, bytes);
+        key.ok_or(ShardError::Exhausted)
+    }
+
+    fn secret(&self, key: RowKey, job: &NewJob) -> Secret {
+        Secret::seal(&self.meta.id_key, self.number, key, job.nonce)
+    }
+
+    fn created(&self, key: RowKey, secret: Secret, job: &NewJob, record: Record) -> Accepted {
         let send = Send {
             priority: job.spec.priority,
             delay: job.spec.delay,
             key,
         };
-        Accepted::Created(self.id(key, job.secret), Box::new(record), send)
+        Accepted::Created(self.id(key, secret), Box::new(record), send)
     }
 
     /// Adds rows: all of them, or on an error none. One statement needs no transaction of its own, which
     /// would cost as much again.
-    fn insert(&self, rows: &[NewRow<'_>]) -> Result<(), SqlError> {
-        if rows.len() <= schema::JOBS_PER_INSERT {
+    fn insert(&self, mut rows: Vec<NewRow<'_>>) -> Result<(), SqlError> {
+        rows.sort_by_key(|(key, ..)| *key);
+        let same = |a: &NewRow<'_>, b: &NewRow<'_>| a.0.partition() == b.0.partition();
+        let tables = rows.chunk_by(same);
+        let statements: Vec<_> = tables
+            .flat_map(|rows| rows.chunks(schema::JOBS_PER_INSERT))
+            .collect();
+        if let [rows] = statements.as_slice() {
             return self.insert_by_one_statement(rows);
         }
         self.sql.atomically(&mut || {
-            rows.chunks(schema::JOBS_PER_INSERT)
-                .try_for_each(|rows| self.insert_by_one_statement(rows))
+            let mut statements = statements.iter();
+            statements.try_for_each(|rows| self.insert_by_one_statement(rows))
         })
     }
 
     fn insert_by_one_statement(&self, rows: &[NewRow<'_>]) -> Result<(), SqlError> {
-        let mut params = Vec::with_capacity(rows.len().saturating_mul(6));
-        for (key, job, state) in rows {
+        let Some((first, ..)) = rows.first() else {
+            return Ok(());
+        };
+        let mut params = Vec::with_capacity(rows.len().saturating_mul(5));
+        for (key, secret, job, state) in rows {
             params.extend([
                 Param::Int(key.0),
-                Param::Int(job.spec.retention.0),
-                Param::Blob(job.secret.0.as_bytes()),
+                Param::Blob(secret.0.as_bytes()),
                 Param::Text(state),
                 Param::Text(&job.request),
                 Param::blob_or_null(job.payload.as_ref().and_then(StoredBody::bytes)),
             ]);
         }
-        self.sql.run(&schema::jobs_insert(rows.len()), &params)?;
+        let statement = schema::jobs_insert(first.partition(), rows.len());
+        self.sql.run(&statement, &params)?;
         Ok(())
-    }
-
-    /// Looks whether a key already stands for a job, without taking anything in.
-    pub fn find_key(
-        &self,
-        claim: &KeyClaim,
-        now: UnixMillis,
-    ) -> Result<Option<Accepted>, ShardError> {
-        let rows = self
-            .sql
-            .run(schema::KEY_READ, &[Param::Text(&claim.hash)])?;
-        let Some([job, fingerprint, ends]) = rows.first().map(Vec::as_slice) else {
-            return Ok(None);
-        };
-        if ends.int().is_none_or(|ends| UnixMillis(ends) <= now) {
-            return Ok(None);
-        }
-        let key = RowKey(job.int().unwrap_or_default());
-        let rows = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)])?;
-        // A key whose job was erased stands for nothing.
-        let Some([state, secret]) = rows.first().map(Vec::as_slice) else {
-            return Ok(None);
-        };
-        if fingerprint.text() != Some(claim.fingerprint.as_str()) {
-            return Ok(Some(Accepted::KeyReused));
-        }
-        let record = read_record(state)?;
-        let id = self.id(key, read_secret(secret)?);
-        Ok(Some(Accepted::Existing(id, Box::new(record))))
     }
 
     /// Notes that an object is about to be written to the bucket, before any record names it: if
@@ -257,8 +272,17 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
     ) -> Result<(), ShardError> {
         let due = now.plus(self.settings.orphan_grace);
-        self.ensure_number()?;
-        self.write_sweep(object, due, job)?;
+        let stored_before = self.meta.stored.clone();
+        let sql = self.sql.clone();
+        let written = sql.atomically(&mut || {
+            // An alarm, which knows no number, has to find it here.
+            self.ensure_tables()?;
+            self.write_sweep(object, due, job)
+        });
+        if let Err(error) = written {
+            self.meta.stored = stored_before;
+            return Err(error.into());
+        }
         self.sweep_noted(due);
         Ok(())
     }
@@ -273,7 +297,7 @@ fn new_record(job: &NewJob, now: UnixMillis) -> Record {
         created: now,
         updated: now,
         started: None,
-        expires: now.plus(spec.retention),
+        expires: expiry(spec.retention, now),
         attempt: 0,
         not_acted: 0,
         key: job.key.as_ref().map(|claim| KeyRef {

@@ -6,8 +6,8 @@ use crate::job::{
 
 use super::commit::Committed;
 use super::insert::read_secret;
-use super::sql::{Param, Sql, Value};
-use super::{Send, Shard, ShardError, read_record, schema};
+use super::sql::Sql;
+use super::{Send, Shard, ShardError, read_record};
 
 /// A message that comes earlier than this before its time is not followed by another: the clock went
 /// back, and a queue could not hold the message for so long. The alarm has the job in any case.
@@ -86,13 +86,9 @@ impl<S: Sql> Shard<S> {
         random_permille: u16,
         read: impl FnOnce(&str) -> Option<H>,
     ) -> Result<(Claimed<H>, Vec<Send>), ShardError> {
-        let rows = self.sql.run(schema::JOB_WORK, &[Param::Int(claim.key.0)])?;
-        let Some(row) = rows.into_iter().next() else {
+        let Some([state, secret, request, payload]) = self.job_work(claim.key)? else {
             return Ok((Claimed::Refused(None), Vec::new()));
         };
-        let mut columns = row.into_iter();
-        let mut column = || columns.next().unwrap_or(Value::Null);
-        let (state, secret, request, payload) = (column(), column(), column(), column());
         let request = read(request.text().unwrap_or_default())
             .ok_or_else(|| ShardError::Unreadable("request head".to_owned()))?;
         let event = Event::Claim {
@@ -160,10 +156,7 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
         random_permille: u16,
     ) -> Result<Finished, ShardError> {
-        let rows = self
-            .sql
-            .run(schema::JOB_STATE, &[Param::Int(finish.key.0)])?;
-        let Some([state, _]) = rows.first().map(Vec::as_slice) else {
+        let Some((state, _)) = self.job_state(finish.key)? else {
             return Ok(Finished {
                 refused: None,
                 kept: false,
@@ -178,14 +171,14 @@ impl<S: Sql> Shard<S> {
         };
         let body = finish.response.as_ref().map(|(_, body)| body);
         let reported = event(finish.outcome, body.map(StoredBody::reference));
-        let mut step = apply(read_record(state)?, &reported, now, random_permille);
+        let mut step = apply(read_record(&state)?, &reported, now, random_permille);
         if step.effects.contains(&Effect::KeepResult)
             && let Some(object) = body.and_then(StoredBody::object)
             && !self.may_name(object)?
         {
             // It was announced so long ago that it is being deleted.
             let lost = event(Outcome::NotStored, None);
-            step = apply(read_record(state)?, &lost, now, random_permille);
+            step = apply(read_record(&state)?, &lost, now, random_permille);
         }
         let done = self.commit(finish.key, step, finish.response.as_ref())?;
         Ok(Finished {
@@ -215,11 +208,10 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
         random_permille: u16,
     ) -> Result<Option<Committed>, ShardError> {
-        let rows = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)])?;
-        let Some([state, _]) = rows.first().map(Vec::as_slice) else {
+        let Some((state, _)) = self.job_state(key)? else {
             return Ok(None);
         };
-        let step = apply(read_record(state)?, event, now, random_permille);
+        let step = apply(read_record(&state)?, event, now, random_permille);
         self.commit(key, step, None).map(Some)
     }
 }

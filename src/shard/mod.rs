@@ -12,19 +12,23 @@
 //! 4. What must be sent is returned; sending it is the caller's, after the commit.
 
 mod commit;
+mod expire;
 mod insert;
+mod keys;
 mod lease;
 mod meta;
+mod partition;
 mod read;
 mod schedule;
 mod schema;
 mod sql;
+mod start;
 mod upkeep;
 
 use std::fmt;
 
 use crate::job::{
-    JobId, Millis, Priority, RECORD_VERSION, Record, RowKey, Secret, UnixMillis, wake,
+    IdKey, JobId, Millis, Priority, RECORD_VERSION, Record, RowKey, Secret, UnixMillis,
 };
 
 pub use insert::{Accepted, KeyClaim, NewJob};
@@ -33,19 +37,18 @@ pub use read::{Canceled, Found, Purged, StoredResponse, can_redrive};
 pub use sql::{Param, Sql, SqlError, Value};
 pub use upkeep::{Sweep, Tick};
 
+use expire::Page;
+use keys::Generations;
 use meta::Meta;
+use partition::{Catalogue, Phase};
 use schedule::Schedule;
-
-/// Active jobs that a start reads at once. A state takes some 2 KB while it is read, so that a page is a
-/// small part of the isolate's 128 MB however many jobs wait; their schedule takes some 100 bytes each.
-const JOBS_PER_PAGE: usize = 512;
 
 /// Times that hold for all jobs of a shard; from the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a queued job waits for its claim before its message is sent again.
     pub patience: Millis,
-    /// How long an expired job still answers 410 before its row is deleted.
+    /// How long an expired job still answers 410 before it is forgotten.
     pub tombstone: Millis,
     /// How long an object that no record names may lie in the bucket before it is deleted.
     pub orphan_grace: Millis,
@@ -73,7 +76,7 @@ pub enum ShardError {
     Sql(SqlError),
     /// A row holds what this build cannot read.
     Unreadable(String),
-    /// No key is left; 2⁴⁸ jobs were accepted.
+    /// No key is left: 2²⁶ partitions were opened.
     Exhausted,
 }
 
@@ -100,9 +103,12 @@ pub struct Shard<S> {
     number: u16,
     settings: Settings,
     meta: Meta,
-    next_key: u64,
+    catalogue: Catalogue,
+    generations: Generations,
     schedule: Schedule,
     sweep_next: Option<UnixMillis>,
+    /// The rows of an expired partition whose objects are being deleted.
+    emptying: Option<Page>,
     ended: Vec<Ended>,
 }
 
@@ -127,31 +133,46 @@ impl Ended {
 }
 
 impl<S: Sql> Shard<S> {
-    /// Opens the shard: creates what is missing and rebuilds the schedule from the active rows.
+    /// Opens the shard. Reads what is small; the active jobs are read by [`Self::load`]. Writes nothing,
+    /// and creates nothing in a database that is empty.
     ///
     /// `number` is the shard's number where the caller knows it (a request carries it, an alarm
-    /// does not); it is kept with the data from the first job on.
-    pub fn open(sql: S, number: Option<u16>, settings: Settings) -> Result<Self, ShardError> {
-        for statement in schema::CREATE {
-            sql.run(statement, &[])?;
-        }
-        let meta = Meta::load(&sql)?;
-        let last = first_int(&sql.run(schema::KEY_LAST, &[])?).unwrap_or(0);
-        let mut shard = Self {
+    /// does not); it is kept with the data from the first job on. So is `id_key`, 32 random bytes that a
+    /// shard without data takes as its own.
+    pub fn open(
+        sql: S,
+        number: Option<u16>,
+        settings: Settings,
+        id_key: IdKey,
+    ) -> Result<Self, ShardError> {
+        let tables = sql.run(schema::TABLES, &[])?;
+        let names = || tables.iter().filter_map(|row| row.first()?.text());
+        let is_new = !names().any(|name| name == "meta");
+        let (meta, catalogue, sweep_next) = if is_new {
+            (
+                Meta::new(id_key),
+                Catalogue::empty(settings.tombstone),
+                None,
+            )
+        } else {
+            let meta = Meta::load(&sql)?;
+            let next = meta.next_partition();
+            let catalogue = Catalogue::load(&sql, next, settings.tombstone)?;
+            let sweep_next = first_int(&sql.run(schema::SWEEP_NEXT, &[])?);
+            (meta, catalogue, sweep_next.map(UnixMillis))
+        };
+        Ok(Self {
             number: number.or(meta.number()).unwrap_or_default(),
-            next_key: last.max(meta.last_key()).saturating_add(1),
-            sweep_next: first_int(&sql.run(schema::SWEEP_NEXT, &[])?).map(UnixMillis),
+            catalogue,
+            generations: Generations::among(names()),
+            sweep_next,
             schedule: Schedule::default(),
+            emptying: None,
             ended: Vec::new(),
             sql,
             settings,
             meta,
-        };
-        shard.load_schedule()?;
-        shard.load_expiries()?;
-        // A mark that cannot be written, because the database is full, only saves less.
-        let _ = shard.move_marks();
-        Ok(shard)
+        })
     }
 
     /// When the alarm should ring: the earliest thing that time alone makes due. `None` when the
@@ -161,7 +182,8 @@ impl<S: Sql> Shard<S> {
         [
             self.schedule.next(),
             self.sweep_next,
-            self.meta.next_expiry(),
+            self.catalogue.due(),
+            self.generations.due(),
         ]
         .into_iter()
         .flatten()
@@ -190,34 +212,45 @@ impl<S: Sql> Shard<S> {
         &self.sql
     }
 
-    fn load_schedule(&mut self) -> Result<(), ShardError> {
-        let mut next = Some(self.meta.settled());
-        while let Some(from) = next {
-            next = self.load_page(from)?;
-        }
-        Ok(())
+    /// The partition of a job, if its jobs are served.
+    fn served(&self, key: RowKey) -> Option<u32> {
+        let number = key.partition();
+        let partition = self.catalogue.get(number)?;
+        (partition.phase < Phase::Expired).then_some(number)
     }
 
-    /// Schedules a page of active jobs; returns where the next one begins, unless this was the last.
-    fn load_page(&mut self, from: u64) -> Result<Option<u64>, ShardError> {
-        let most = u64::try_from(JOBS_PER_PAGE).unwrap_or(u64::MAX);
-        let params = [Param::Int(from), Param::Int(most)];
-        let rows = self.sql.run(schema::JOBS_ACTIVE, &params)?;
-        let mut last = None;
-        for row in &rows {
-            if let [key, state] = row.as_slice() {
-                let key = RowKey(key.int().unwrap_or_default());
-                // A later build's row must not keep the others from being served; the first alarm
-                // looks at it, and so does one every now and then until it can be read.
-                let wake = read_record(state).map_or(Some(UnixMillis(0)), |record| {
-                    wake(&record, self.settings.patience)
-                });
-                self.schedule.set(key, wake);
-                last = Some(key);
-            }
+    /// State and secret of a job.
+    fn job_state(&self, key: RowKey) -> Result<Option<(Value, Value)>, SqlError> {
+        let Some(partition) = self.served(key) else {
+            return Ok(None);
+        };
+        let statement = schema::job_state(partition);
+        let rows = self.sql.run(&statement, &[Param::Int(key.0)])?;
+        Ok(rows.into_iter().next().and_then(|row| {
+            let [state, secret] = <[Value; 2]>::try_from(row).ok()?;
+            Some((state, secret))
+        }))
+    }
+
+    /// What an attempt needs of a job: state, secret, request, payload.
+    fn job_work(&self, key: RowKey) -> Result<Option<[Value; 4]>, SqlError> {
+        let Some(partition) = self.served(key) else {
+            return Ok(None);
+        };
+        let statement = schema::job_work(partition);
+        let rows = self.sql.run(&statement, &[Param::Int(key.0)])?;
+        let row = rows.into_iter().next();
+        Ok(row.and_then(|row| <[Value; 4]>::try_from(row).ok()))
+    }
+
+    /// The number of the next row of a partition.
+    fn next_row(&self, number: u32) -> Result<u32, SqlError> {
+        if let Some(next) = self.catalogue.get(number).and_then(|known| known.next) {
+            return Ok(next);
         }
-        let full = rows.len() >= JOBS_PER_PAGE;
-        Ok(last.filter(|_| full).map(|key| key.0.saturating_add(1)))
+        let last = first_int(&self.sql.run(&schema::jobs_last(number), &[])?);
+        let first = RowKey::first_of(number).sequence();
+        Ok(last.map_or(first, |last| RowKey(last).sequence().saturating_add(1)))
     }
 
     fn id(&self, key: RowKey, secret: Secret) -> JobId {
@@ -246,6 +279,9 @@ impl<S: Sql> Shard<S> {
 
     /// Whether an object may come to be named by a record: it was announced, and is not being deleted.
     fn may_name(&self, object: &str) -> Result<bool, SqlError> {
+        if self.meta.stored.is_none() {
+            return Ok(false);
+        }
         let rows = self.sql.run(schema::SWEEP_READ, &[Param::Text(object)])?;
         Ok(first_int(&rows).is_some_and(|due| UnixMillis(due) != DOOMED))
     }

@@ -1,9 +1,11 @@
 //! Reading, canceling and erasing: what somebody who holds the id may do.
 
-use crate::job::{Event, JobId, Record, RowKey, Secret, Status, UnixMillis, apply};
+use crate::job::{Event, JobId, Record, RowKey, Status, UnixMillis, apply};
 
-use super::sql::{Param, Sql, Value};
-use super::{Send, Shard, ShardError, read_record, schema};
+use super::partition::Phase;
+use super::sql::{Param, Sql, SqlError, Value};
+use super::upkeep::objects_of;
+use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
 
 /// What is behind an id.
 #[derive(Clone, Debug)]
@@ -40,16 +42,43 @@ pub type StoredResponse = (String, Option<Vec<u8>>);
 impl<S: Sql> Shard<S> {
     /// Reads a job. Time is not applied here: the answer is what is committed.
     pub fn read(&self, id: &JobId, now: UnixMillis) -> Result<Found<Record>, ShardError> {
-        let rows = self.sql.run(schema::JOB_STATE, &[Param::Int(id.key.0)])?;
-        let Some([state, secret]) = rows.first().map(Vec::as_slice) else {
+        let Some(partition) = self.catalogue.get(id.key.partition()) else {
             return Ok(Found::Nothing);
         };
-        self.open_record(id.secret, state, secret, now)
+        if partition.phase >= Phase::Expired {
+            let expires = partition.expires;
+            let is_genuine = id.secret.is_sealed(&self.meta.id_key, self.number, id.key);
+            return Ok(self.of_expired(is_genuine, expires, now));
+        }
+        let Some((state, secret)) = self.job_state(id.key)? else {
+            return Ok(Found::Nothing);
+        };
+        if !id.secret.matches(secret.blob().unwrap_or_default()) {
+            return Ok(Found::Nothing);
+        }
+        let record = read_record(&state)?;
+        if now < record.expires {
+            return Ok(Found::Job(record));
+        }
+        Ok(self.of_expired(true, record.expires, now))
+    }
+
+    /// What an id is told whose job has expired.
+    fn of_expired<T>(&self, is_genuine: bool, expires: UnixMillis, now: UnixMillis) -> Found<T> {
+        if is_genuine && now < expires.plus(self.settings.tombstone) {
+            Found::Expired
+        } else {
+            Found::Nothing
+        }
     }
 
     /// Reads the stored response of a job that has one.
     pub fn response(&self, key: RowKey) -> Result<Option<StoredResponse>, ShardError> {
-        let rows = self.sql.run(schema::JOB_RESULT, &[Param::Int(key.0)])?;
+        let Some(partition) = self.served(key) else {
+            return Ok(None);
+        };
+        let statement = schema::job_result(partition);
+        let rows = self.sql.run(&statement, &[Param::Int(key.0)])?;
         let Some(row) = rows.into_iter().next() else {
             return Ok(None);
         };
@@ -61,14 +90,10 @@ impl<S: Sql> Shard<S> {
 
     /// Reads the request of a job: its head, and its body where that is kept in the row.
     pub fn request(&self, key: RowKey) -> Result<Option<StoredResponse>, ShardError> {
-        let rows = self.sql.run(schema::JOB_WORK, &[Param::Int(key.0)])?;
-        let Some(row) = rows.into_iter().next() else {
+        let Some([_, _, head, body]) = self.job_work(key)? else {
             return Ok(None);
         };
-        let mut columns = row.into_iter().skip(2);
-        let head = columns.next().unwrap_or(Value::Null);
-        let body = columns.next().unwrap_or(Value::Null).into_blob();
-        Ok(head.text().map(|head| (head.to_owned(), body)))
+        Ok(head.text().map(|head| (head.to_owned(), body.into_blob())))
     }
 
     /// Cancels a job that has not ended; one that has stays as it is.
@@ -98,31 +123,25 @@ impl<S: Sql> Shard<S> {
             Found::Expired => Ok(Found::Expired),
             Found::Job(record) if !record.is_terminal() => Ok(Found::Job(Purged::StillActive)),
             Found::Job(record) => {
-                self.erase(&[(id.key, record)])?;
+                self.erase(id.key, &record)?;
                 Ok(Found::Job(Purged::Erased))
             }
         }
     }
 
-    fn open_record(
-        &self,
-        claimed: Secret,
-        state: &Value,
-        secret: &Value,
-        now: UnixMillis,
-    ) -> Result<Found<Record>, ShardError> {
-        if !claimed.matches(secret.blob().unwrap_or_default()) {
-            return Ok(Found::Nothing);
+    /// Empties a job's row, forgets its key, and notes its objects for deletion, in one commit.
+    fn erase(&mut self, key: RowKey, record: &Record) -> Result<(), SqlError> {
+        let sql = self.sql.clone();
+        sql.atomically(&mut || {
+            let statement = schema::job_purge(key.partition());
+            self.sql.run(&statement, &[Param::Int(key.0)])?;
+            self.forget_key(key, record)?;
+            objects_of(record).try_for_each(|object| self.write_sweep(object, DOOMED, None))
+        })?;
+        if objects_of(record).next().is_some() {
+            self.sweep_noted(DOOMED);
         }
-        let record = read_record(state)?;
-        if now < record.expires {
-            Ok(Found::Job(record))
-        } else if now < record.expires.plus(self.settings.tombstone) {
-            Ok(Found::Expired)
-        } else {
-            // Its row is only waiting to be deleted with others.
-            Ok(Found::Nothing)
-        }
+        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the shard has to look at next. Kept in memory, and rebuilt from the active rows when the
 //! object starts, so that no index has to be written for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::job::{Millis, RowKey, UnixMillis};
+use crate::job::{Millis, RowKey, SEQUENCE_MAX, UnixMillis};
 
 /// After this many re-sends of one message the wait stops growing: patience × 2⁷, about an hour
 /// with the default patience. It bounds the wake-ups that one stuck job can cause.
@@ -13,7 +13,7 @@ const DOUBLINGS_MAX: u8 = 7;
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     by_time: BTreeSet<(UnixMillis, RowKey)>,
-    by_key: HashMap<RowKey, Entry>,
+    by_key: BTreeMap<RowKey, Entry>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,10 +78,20 @@ impl Schedule {
             .collect()
     }
 
-    /// The smallest key of an active job: every row below it has ended.
+    /// Whether a job of this partition is active.
     #[must_use]
-    pub fn first_key(&self) -> Option<RowKey> {
-        self.by_key.keys().min().copied()
+    pub fn has_partition(&self, number: u32) -> bool {
+        self.by_key.range(rows_of(number)).next().is_some()
+    }
+
+    /// Removes all jobs of a partition, and tells which were active.
+    pub fn remove_partition(&mut self, number: u32) -> Vec<RowKey> {
+        let active = self.by_key.range(rows_of(number));
+        let keys: Vec<RowKey> = active.map(|(key, _)| *key).collect();
+        for key in &keys {
+            self.remove(*key);
+        }
+        keys
     }
 
     /// How many jobs are active.
@@ -100,4 +110,8 @@ impl Schedule {
         self.by_time.remove(&(entry.at, key));
         Some(entry)
     }
+}
+
+fn rows_of(partition: u32) -> std::ops::RangeInclusive<RowKey> {
+    RowKey::new(partition, 0)..=RowKey::new(partition, SEQUENCE_MAX)
 }

@@ -1,26 +1,28 @@
 //! Every statement that the shard runs, in one place, and why each table is as it is.
 //!
-//! Rows written are what a job costs most (each counts, index rows too), so there is no index beside
-//! the primary keys. `jobs.key` is a sequence number: new rows are appended to the end of the tree,
-//! and "everything still active" and "everything of one retention class" are ranges of it.
+//! Rows written are what a job costs most (each counts, index rows too). So there is no index beside
+//! the primary keys, and no row is ever deleted for its age: dropping a table writes no row, whatever
+//! was in it. Jobs that expire at the same moment share a table, and so do the idempotency keys of one
+//! span of time.
 
-/// Creates what is missing. Runs when the object starts; reads only, once the tables stand.
-pub const CREATE: [&str; 4] = [
-    // `active` and `class` (the retention in milliseconds) stand outside the JSON because the
-    // start-up and expiry scans filter on them. The large columns come last so that scans stop
-    // reading before them.
-    "CREATE TABLE IF NOT EXISTS jobs (\
-     key INTEGER PRIMARY KEY, active INTEGER NOT NULL, class INTEGER NOT NULL, \
-     secret BLOB NOT NULL, state TEXT NOT NULL, request TEXT NOT NULL, \
-     payload BLOB, response TEXT, body BLOB)",
-    "CREATE TABLE IF NOT EXISTS keys (\
-     hash TEXT PRIMARY KEY, job INTEGER NOT NULL, fingerprint TEXT NOT NULL, ends INTEGER NOT NULL\
-     ) WITHOUT ROWID",
+/// Tells which of the tables that are looked for at a start stand: `meta`, and those of the
+/// idempotency keys. It is the only statement that may run before [`CREATE`].
+pub const TABLES: &str = "SELECT name FROM sqlite_master \
+     WHERE type = 'table' AND (name = 'meta' OR name GLOB 'keys_*')";
+
+/// Creates the tables that every shard has, together with the first row that is written.
+pub const CREATE: [&str; 3] = [
+    // The catalogue of the tables `jobs_<number>`. All jobs of a partition have one retention and one
+    // `expires`. `objects` says that a row may name an object in the bucket. The phases are those of
+    // `partition.rs`.
+    "CREATE TABLE partitions (\
+     number INTEGER PRIMARY KEY, retention INTEGER NOT NULL, expires INTEGER NOT NULL, \
+     phase INTEGER NOT NULL, objects INTEGER NOT NULL)",
     // Objects in the bucket that are to be deleted at `due`, unless job `job` keeps one by then. A
     // `due` of 0 says that the object is being deleted, and nothing may come to name it any more.
-    "CREATE TABLE IF NOT EXISTS sweeps (\
+    "CREATE TABLE sweeps (\
      object TEXT PRIMARY KEY, due INTEGER NOT NULL, job INTEGER) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 ];
 
 /// Reads the shard's own notes.
@@ -28,28 +30,76 @@ pub const META_READ: &str = "SELECT value FROM meta WHERE name = 'shard'";
 /// Writes them.
 pub const META_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('shard', ?)";
 
-/// The last key in use.
-pub const KEY_LAST: &str = "SELECT max(key) FROM jobs";
-/// Active jobs from a key on, a page at a time.
-pub const JOBS_ACTIVE: &str =
-    "SELECT key, state FROM jobs WHERE key >= ? AND active = 1 ORDER BY key LIMIT ?";
-/// Jobs of one retention class in a range of keys. The range bounds the rows that are read, the limit
-/// only those that are returned.
-pub const JOBS_OF_CLASS: &str =
-    "SELECT key, state FROM jobs WHERE key >= ? AND key < ? AND class = ? ORDER BY key LIMIT ?";
+/// Reads the catalogue.
+pub const PARTITIONS: &str = "SELECT number, retention, expires, phase, objects FROM partitions";
+/// Adds a partition to it.
+pub const PARTITION_ADD: &str =
+    "INSERT INTO partitions (number, retention, expires, phase, objects) VALUES (?, ?, ?, ?, ?)";
+/// Moves a partition to another phase.
+pub const PARTITION_PHASE: &str = "UPDATE partitions SET phase = ?2 WHERE number = ?1";
+/// Notes that a row of a partition names an object.
+pub const PARTITION_OBJECTS: &str = "UPDATE partitions SET objects = 1 WHERE number = ?";
+/// Forgets a partition whose table is gone.
+pub const PARTITION_FORGET: &str = "DELETE FROM partitions WHERE number = ?";
 
-/// Adds jobs, as many as [`jobs_insert`] is asked for; these are the values of one.
-const JOB_VALUES: &str = "(?, 1, ?, ?, ?, ?, ?)";
+/// Creates the table of a partition.
+#[must_use]
+pub fn jobs_create(partition: u32) -> String {
+    // `active` stands outside the JSON because a start filters on it. The columns that can be large
+    // come last, so that scans stop reading before them.
+    format!(
+        "CREATE TABLE jobs_{partition} (\
+         key INTEGER PRIMARY KEY, active INTEGER NOT NULL, secret BLOB NOT NULL, \
+         state TEXT NOT NULL, request TEXT NOT NULL, response TEXT, payload BLOB, body BLOB)"
+    )
+}
+
+/// Drops the table of a partition, with all that is in it.
+#[must_use]
+pub fn jobs_drop(partition: u32) -> String {
+    format!("DROP TABLE jobs_{partition}")
+}
+
+/// The last key in use.
+#[must_use]
+pub fn jobs_last(partition: u32) -> String {
+    format!("SELECT max(key) FROM jobs_{partition}")
+}
+
+/// The active jobs in a range of keys. The range bounds the rows that are read.
+#[must_use]
+pub fn jobs_active(partition: u32) -> String {
+    format!("SELECT key, state FROM jobs_{partition} WHERE key >= ? AND key < ? AND active = 1")
+}
+
+/// The bytes of the bodies in a range of keys. SQLite finds a length without reading the body.
+#[must_use]
+pub fn jobs_bytes(partition: u32) -> String {
+    format!(
+        "SELECT sum(ifnull(length(payload), 0) + ifnull(length(body), 0)) FROM jobs_{partition} \
+         WHERE key >= ? AND key < ?"
+    )
+}
+
+/// The states of the jobs in a range of keys, those of purged ones left out.
+#[must_use]
+pub fn jobs_states(partition: u32) -> String {
+    format!("SELECT state FROM jobs_{partition} WHERE key >= ? AND key < ? AND state <> ''")
+}
+
+/// The values of one job in [`jobs_insert`].
+const JOB_VALUES: &str = "(?, 1, ?, ?, ?, ?)";
 
 /// Most jobs that one statement adds: a Durable Object binds at most 100 values to one
-/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>), and a job has six.
-pub const JOBS_PER_INSERT: usize = 16;
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>), and a job has five.
+pub const JOBS_PER_INSERT: usize = 20;
 
 /// Adds `count` jobs, at least one: all of them, or on an error none.
 #[must_use]
-pub fn jobs_insert(count: usize) -> String {
-    let head = "INSERT INTO jobs (key, active, class, secret, state, request, payload) VALUES ";
-    let mut statement = String::from(head);
+pub fn jobs_insert(partition: u32, count: usize) -> String {
+    let mut statement = format!(
+        "INSERT INTO jobs_{partition} (key, active, secret, state, request, payload) VALUES "
+    );
     statement.push_str(JOB_VALUES);
     for _ in 1..count {
         statement.push_str(", ");
@@ -58,33 +108,92 @@ pub fn jobs_insert(count: usize) -> String {
     statement
 }
 
-/// Reads what a status needs.
-pub const JOB_STATE: &str = "SELECT state, secret FROM jobs WHERE key = ?";
+/// Reads what a status needs. A purged job is not there.
+#[must_use]
+pub fn job_state(partition: u32) -> String {
+    format!("SELECT state, secret FROM jobs_{partition} WHERE key = ? AND state <> ''")
+}
+
 /// Reads what an attempt needs.
-pub const JOB_WORK: &str = "SELECT state, secret, request, payload FROM jobs WHERE key = ?";
+#[must_use]
+pub fn job_work(partition: u32) -> String {
+    format!(
+        "SELECT state, secret, request, payload FROM jobs_{partition} WHERE key = ? AND state <> ''"
+    )
+}
+
 /// Reads what a result needs.
-pub const JOB_RESULT: &str = "SELECT response, body FROM jobs WHERE key = ?";
-/// Stores a state; nothing else changes.
-pub const JOB_UPDATE: &str = "UPDATE jobs SET state = ?2, active = ?3 WHERE key = ?1";
-/// Stores a state and drops the request's bytes.
-pub const JOB_UPDATE_DROP: &str =
-    "UPDATE jobs SET state = ?2, active = ?3, payload = NULL WHERE key = ?1";
-/// Stores a state together with the result.
-pub const JOB_FINISH: &str =
-    "UPDATE jobs SET state = ?2, active = 0, response = ?3, body = ?4 WHERE key = ?1";
-/// Stores a state together with the result, and drops the request's bytes.
-pub const JOB_FINISH_DROP: &str = "UPDATE jobs SET state = ?2, active = 0, response = ?3, \
-     body = ?4, payload = NULL WHERE key = ?1";
-/// Forgets a job.
-pub const JOB_DELETE: &str = "DELETE FROM jobs WHERE key = ?";
+#[must_use]
+pub fn job_result(partition: u32) -> String {
+    format!("SELECT response, body FROM jobs_{partition} WHERE key = ? AND state <> ''")
+}
+
+/// What a statement that stores a state changes beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// The request's bytes go.
+    pub drops_payload: bool,
+    /// A response and its body come, as values 4 and 5.
+    pub has_response: bool,
+}
+
+/// Stores a state; the values are key, state and whether the job is active.
+#[must_use]
+pub fn job_update(partition: u32, update: Update) -> String {
+    let response = if update.has_response {
+        ", response = ?4, body = ?5"
+    } else {
+        ""
+    };
+    let payload = if update.drops_payload {
+        ", payload = NULL"
+    } else {
+        ""
+    };
+    format!("UPDATE jobs_{partition} SET state = ?2, active = ?3{response}{payload} WHERE key = ?1")
+}
+
+/// Empties the row of a purged job. The row stays, so that its key is not given to another job.
+#[must_use]
+pub fn job_purge(partition: u32) -> String {
+    format!(
+        "UPDATE jobs_{partition} SET active = 0, secret = x'', state = '', request = '', \
+         response = NULL, payload = NULL, body = NULL WHERE key = ?1"
+    )
+}
+
+/// Creates a table of idempotency keys.
+#[must_use]
+pub fn keys_create(table: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (hash TEXT PRIMARY KEY, job INTEGER NOT NULL, \
+         fingerprint TEXT NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID"
+    )
+}
+
+/// Drops one.
+#[must_use]
+pub fn keys_drop(table: &str) -> String {
+    format!("DROP TABLE {table}")
+}
 
 /// Finds an idempotency key.
-pub const KEY_READ: &str = "SELECT job, fingerprint, ends FROM keys WHERE hash = ?";
+#[must_use]
+pub fn key_read(table: &str) -> String {
+    format!("SELECT job, fingerprint, ends FROM {table} WHERE hash = ?")
+}
+
 /// Points an idempotency key at a job.
-pub const KEY_WRITE: &str =
-    "INSERT OR REPLACE INTO keys (hash, job, fingerprint, ends) VALUES (?, ?, ?, ?)";
+#[must_use]
+pub fn key_write(table: &str) -> String {
+    format!("INSERT OR REPLACE INTO {table} (hash, job, fingerprint, ends) VALUES (?, ?, ?, ?)")
+}
+
 /// Forgets an idempotency key, if it is still this job's.
-pub const KEY_DELETE: &str = "DELETE FROM keys WHERE hash = ? AND job = ?";
+#[must_use]
+pub fn key_delete(table: &str) -> String {
+    format!("DELETE FROM {table} WHERE hash = ? AND job = ?")
+}
 
 /// Notes an object for deletion; a later call moves the time.
 pub const SWEEP_WRITE: &str = "INSERT OR REPLACE INTO sweeps (object, due, job) VALUES (?, ?, ?)";

@@ -1,13 +1,12 @@
-//! What the alarm does: repair, sweep, expire. Each call does a bounded amount and can be repeated.
+//! What the alarm does: repair and sweep. Each call does a bounded amount and can be repeated.
 
 use crate::job::{Event, Millis, Record, RowKey, UnixMillis};
 
-use super::meta::{Search, look_at};
 use super::sql::{Param, Sql, SqlError};
-use super::{DOOMED, Ended, Send, Shard, ShardError, read_record, schema};
+use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
 
-/// Most jobs that one alarm looks at, and most rows of a class that it expires: a few milliseconds
-/// of SQLite, so that requests are not kept waiting. What is left has the alarm ring again at once.
+/// Most jobs that one tick looks at: a few milliseconds of SQLite, so that requests are not kept
+/// waiting. What is left has the alarm ring again at once.
 const JOBS_PER_TICK: usize = 256;
 
 /// Most objects that one alarm deletes: an R2 delete call takes up to 1,000 keys.
@@ -17,10 +16,6 @@ const SWEEPS_PER_TICK: usize = 500;
 /// that the alarm did not come: then an upload may be under way that began a moment ago, and the note
 /// is put off by another grace.
 const SWEEP_LATE: Millis = Millis::from_secs(300);
-
-/// When a row that has expired but cannot be read is looked at again. A later build wrote it, and
-/// that build is on its way to every machine; until then each look is an alarm.
-const UNREADABLE_AGAIN: Millis = Millis::from_secs(600);
 
 /// What is to be done after a tick.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +37,15 @@ pub struct Sweep {
     pub object: String,
 }
 
+impl Sweep {
+    pub(super) fn of(object: &str) -> Self {
+        let object = object.to_owned();
+        Self { object }
+    }
+}
+
 impl Tick {
-    fn note(&mut self, error: ShardError) {
+    pub(super) fn note(&mut self, error: ShardError) {
         if matches!(error, ShardError::Unreadable(_)) {
             // A newer build's row.
             self.unreadable = self.unreadable.saturating_add(1);
@@ -79,11 +81,21 @@ impl<S: Sql> Shard<S> {
                 tick.note(error.into());
             }
         }
+        if tick.sweeps.is_empty() {
+            tick.sweeps = self.next_objects(now, &mut tick);
+        }
+        if let Err(error) = self.settle(now) {
+            tick.note(error.into());
+        }
         tick
     }
 
     /// The objects were deleted (deleting one that does not exist counts).
     pub fn swept(&mut self, sweeps: &[Sweep]) -> Result<(), ShardError> {
+        if let Some(page) = self.emptying.take() {
+            self.emptied(page);
+            return Ok(());
+        }
         for sweep in sweeps {
             self.sql
                 .run(schema::SWEEP_DELETE, &[Param::Text(&sweep.object)])?;
@@ -93,6 +105,9 @@ impl<S: Sql> Shard<S> {
 
     /// The objects could not be deleted: leave them for a later alarm.
     pub fn sweep_later(&mut self, now: UnixMillis) {
+        if let Some(page) = self.emptying.take() {
+            return self.emptying_failed(page, now);
+        }
         self.sweep_next = Some(now.plus(self.settings.patience));
     }
 
@@ -139,8 +154,7 @@ impl<S: Sql> Shard<S> {
             let object = object.text().unwrap_or_default();
             let due = due.int().map_or(DOOMED, UnixMillis);
             if self.goes(object, job.int().map(RowKey), due, now)? {
-                let object = object.to_owned();
-                sweeps.push(Sweep { object });
+                sweeps.push(Sweep::of(object));
             }
         }
         if sweeps.is_empty() {
@@ -178,11 +192,10 @@ impl<S: Sql> Shard<S> {
 
     /// Whether a job's record names this object. `None` when it cannot be read: then nobody knows.
     fn job_keeps(&self, key: RowKey, object: &str) -> Result<Option<bool>, SqlError> {
-        let rows = self.sql.run(schema::JOB_STATE, &[Param::Int(key.0)])?;
-        let Some([state, _]) = rows.first().map(Vec::as_slice) else {
+        let Some((state, _)) = self.job_state(key)? else {
             return Ok(Some(false));
         };
-        let record = read_record(state).ok();
+        let record = read_record(&state).ok();
         Ok(record.map(|record| objects_of(&record).any(|kept| kept == object)))
     }
 
@@ -191,93 +204,10 @@ impl<S: Sql> Shard<S> {
         self.sweep_next = super::first_int(&rows).map(UnixMillis);
         Ok(())
     }
-
-    /// Deletes rows whose expiry and tombstone have passed, and tells how many: a page of the class that
-    /// has been due for longest. What is left has the alarm ring again at once. A class whose page is
-    /// refused is put off.
-    ///
-    /// To be committed before [`Self::tick`]: it makes room in a database that is full.
-    pub fn expire(&mut self, now: UnixMillis) -> Result<usize, ShardError> {
-        let Some(search) = self.meta.due_search(now) else {
-            return Ok(0);
-        };
-        let expired = self.expire_page(search, now);
-        if expired.is_err() {
-            self.meta.put_off(search, now.plus(self.settings.patience));
-        }
-        expired
-    }
-
-    fn expire_page(&mut self, mut search: Search, now: UnixMillis) -> Result<usize, ShardError> {
-        let most = u64::try_from(JOBS_PER_TICK).unwrap_or(u64::MAX);
-        let page = self.jobs_of_class(search, most)?;
-        let mut gone = Vec::new();
-        let mut over = page.end >= self.next_key;
-        for (key, record) in page.jobs {
-            let Ok(record) = record else {
-                search.pass(key, now.plus(UNREADABLE_AGAIN));
-                continue;
-            };
-            if now >= record.expires.plus(self.settings.tombstone) {
-                gone.push((key, record));
-                continue;
-            }
-            search.pass(key, look_at(&self.settings, search.retention, &record));
-            // A row from a moment when the clock ran ahead must not shield those behind it.
-            if record.created <= now {
-                over = true;
-                break;
-            }
-        }
-        if over {
-            search.finish(self.next_key);
-        } else {
-            (search.from, search.at) = (page.end, Some(now));
-        }
-        self.erase(&gone)?;
-        self.meta.set_search(search);
-        self.move_marks()?;
-        Ok(gone.len())
-    }
-
-    /// Deletes rows with their keys, and notes their objects for deletion, in one commit.
-    pub(super) fn erase(&mut self, jobs: &[(RowKey, Record)]) -> Result<(), ShardError> {
-        if jobs.is_empty() {
-            return Ok(());
-        }
-        let sql = self.sql.clone();
-        sql.atomically(&mut || {
-            // Rows first: in a database that is full, they make the room for the notes.
-            jobs.iter()
-                .try_for_each(|(key, record)| self.erase_one(*key, record))?;
-            jobs.iter()
-                .flat_map(|(_, record)| objects_of(record))
-                .try_for_each(|object| self.write_sweep(object, DOOMED, None))
-        })?;
-        for (key, record) in jobs {
-            self.schedule.set(*key, None);
-            if !record.is_terminal() {
-                // No alarm came between its deadline and now.
-                self.ended.push(Ended::of(*key, record));
-            }
-            if objects_of(record).next().is_some() {
-                self.sweep_noted(DOOMED);
-            }
-        }
-        Ok(())
-    }
-
-    fn erase_one(&self, key: RowKey, record: &Record) -> Result<(), SqlError> {
-        if let Some(idempotency) = &record.key {
-            let params = [Param::Text(&idempotency.hash), Param::Int(key.0)];
-            self.sql.run(schema::KEY_DELETE, &params)?;
-        }
-        self.sql.run(schema::JOB_DELETE, &[Param::Int(key.0)])?;
-        Ok(())
-    }
 }
 
-fn objects_of(record: &Record) -> impl Iterator<Item = &str> {
+/// The objects in the bucket that a record names.
+pub(super) fn objects_of(record: &Record) -> impl Iterator<Item = &str> {
     [record.payload.as_ref(), record.result()]
         .into_iter()
         .filter_map(|body| body.and_then(|body| body.object.as_deref()))

@@ -1,6 +1,6 @@
 //! Accepting: from a call to a row, and back as a receipt.
 
-use crate::job::{JobId, JobSpec, Millis, Record, Secret, StoredBody, UnixMillis};
+use crate::job::{JobId, JobSpec, Millis, Record, StoredBody, UnixMillis};
 use crate::protocol::document::Document;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Accepted, Found, KeyClaim, NewJob, Shard, ShardError, Sql, can_redrive};
@@ -136,7 +136,7 @@ pub(super) fn redrive<S: Sql>(
         }
     };
     let job = NewJob {
-        secret: secret(random),
+        nonce: nonce(random),
         // Whoever asks for another run wants it now.
         spec: JobSpec {
             delay: Millis(0),
@@ -220,10 +220,10 @@ fn lookup<S: Sql>(
         .map_or(Ok(None), |claim| shard.find_key(claim, now))
 }
 
-fn secret(random: Random<'_>) -> Secret {
-    let mut bytes = [0; 16];
+fn nonce(random: Random<'_>) -> [u8; 8] {
+    let mut bytes = [0; 8];
     random(&mut bytes);
-    Secret::from_random(bytes)
+    bytes
 }
 
 fn prepare(
@@ -265,7 +265,7 @@ fn prepare(
         lookup: call.lookup,
     };
     let job = NewJob {
-        secret: secret(random),
+        nonce: nonce(random),
         spec: call.spec,
         key,
         request: call.request.get().to_owned(),

@@ -182,7 +182,7 @@ fn document_fields() -> BTreeSet<String> {
     let id = JobId {
         shard: 0,
         key: RowKey(1),
-        secret: Secret::from_random([7; 16]),
+        secret: Secret::from_bytes([7; 16]),
     };
     let output = serde_json::value::RawValue::from_string("{}".to_owned()).unwrap();
     let mut names = BTreeSet::new();

@@ -24,16 +24,15 @@ use raincheck::rpc::call::{
     AcceptCall, Call, ClaimCall, FinishCall, HEAD_VERSION, KeyCall, PayloadCall, ResponseHead,
     View, ViewCall,
 };
-use raincheck::rpc::frame::encode;
 use raincheck::rpc::{Content, Reply};
 use raincheck::shard::{Settings, Shard};
 use raincheck::shard_service::handle;
 use serde_json::value::{RawValue, to_raw_value};
-use support::jobs::{START, spec};
+use support::jobs::{FIRST, ID_KEY, START, spec};
 use support::sqlite::Sqlite;
 
 /// The id of the first job of every desk.
-const ID: &str = "jAAMAAAAAAAEJCQkJCQlJCYkJCQkJCQkJ";
+const ID: &str = "jAAMAAABAAAEJCQkJCQmJCYOXAddRDl4t";
 
 /// A shard and the calls that a Worker makes.
 struct Desk {
@@ -49,7 +48,7 @@ impl Desk {
             tombstone: Millis(60_000),
             orphan_grace: Millis(7_200_000),
         };
-        let shard = Shard::open(Sqlite::in_memory(), Some(3), settings).unwrap();
+        let shard = Shard::open(Sqlite::in_memory(), Some(3), settings, ID_KEY).unwrap();
         Self { shard, now: START }
     }
 
@@ -78,7 +77,7 @@ impl Desk {
     fn claimed(&mut self) -> &mut Self {
         self.later(1_000);
         let claim = ClaimCall {
-            key: RowKey(1),
+            key: RowKey(FIRST),
             token: 5,
             lease: Millis(50_000),
             unsent: None,
@@ -93,18 +92,13 @@ impl Desk {
         let body = answer.map_or(&b""[..], |(_, body)| *body);
         let response = answer.map(|(head, _)| to_raw_value(head).unwrap());
         let call = FinishCall {
-            key: RowKey(1),
+            key: RowKey(FIRST),
             token: 5,
             outcome,
             response,
             object: None,
         };
-        self.report(&call, body)
-    }
-
-    fn report(&mut self, report: &FinishCall, body: &[u8]) -> &mut Self {
-        let frames = encode(&[report.frame(body.to_vec()).unwrap()]);
-        assert_eq!(self.call(Call::Finish, &frames).status, 200);
+        assert_eq!(self.call(Call::Finish(Box::new(call)), body).status, 200);
         self
     }
 
@@ -123,11 +117,11 @@ impl Desk {
         self.claimed();
         let announced = Call::Intend {
             object: object.object.clone().unwrap(),
-            job: Some(RowKey(1)),
+            job: Some(RowKey(FIRST)),
         };
         assert_eq!(self.call(announced, b"").status, 204);
         let call = FinishCall {
-            key: RowKey(1),
+            key: RowKey(FIRST),
             token: 5,
             outcome: Outcome::Responded {
                 status: 200,
@@ -136,7 +130,8 @@ impl Desk {
             response: Some(to_raw_value(&head(200, &[("etag", "\"o\"")])).unwrap()),
             object: Some(object),
         };
-        self.report(&call, b"")
+        assert_eq!(self.call(Call::Finish(Box::new(call)), b"").status, 200);
+        self
     }
 
     fn status(&mut self) -> Reply {
@@ -212,8 +207,8 @@ fn transcript(reply: &Reply) -> String {
         writeln!(text, "{name}: {value}").unwrap();
     }
     text.push('\n');
-    match &reply.clone().rendered("/jobs").content {
-        Content::Empty | Content::Problem(_) => {}
+    match &reply.content {
+        Content::Empty => {}
         Content::Text(content) => text.push_str(content),
         Content::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
     }

@@ -23,7 +23,7 @@ content-location: https://h/jobs/ID
 link: <https://h/jobs/ID>; rel="status", <https://h/jobs/ID>; rel="monitor"
 vary: Prefer
 
-{"id":"ID","status":"queued","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","updated":"2027-01-15T08:00:00.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":0,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
+{"id":"ID","status":"queued","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","updated":"2027-01-15T08:00:00.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":0,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
     );
 }
 
@@ -110,7 +110,7 @@ cache-control: no-store
 x-content-type-options: nosniff
 vary: Prefer
 
-{"type":"/jobs/problems/idempotency_key_reused","title":"The Idempotency-Key belongs to another request","status":422,"detail":"The Idempotency-Key was used for a request with another method, target or body.","error":{"code":"idempotency_key_reused","message":"The Idempotency-Key was used for a request with another method, target or body."},"field":"Idempotency-Key","retryable":false}"#,
+{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/idempotency_key_reused.md","title":"The Idempotency-Key belongs to another request","status":422,"detail":"The Idempotency-Key was used for a request with another method, target or body.","error":{"code":"idempotency_key_reused","message":"The Idempotency-Key was used for a request with another method, target or body."},"field":"Idempotency-Key","retryable":false}"#,
     );
 }
 
@@ -172,7 +172,7 @@ fn a_key_of_a_later_build_fails_only_its_own_request_in_a_group() {
     desk.accept(with_key());
     desk.shard
         .sql()
-        .run("UPDATE jobs SET state = '{\"v\":2}'", &[])
+        .run("UPDATE jobs_1 SET state = '{\"v\":2}'", &[])
         .unwrap();
     let group = [accept(), with_key(), accept()];
     let group = group.into_iter().map(|call| (call, Vec::new())).collect();

@@ -4,7 +4,7 @@ use raincheck::job::Outcome;
 use raincheck::rpc::call::{Call, View, ViewCall};
 use raincheck::rpc::{Content, Reply};
 
-use super::support::jobs::{RETENTION, object_body};
+use super::support::jobs::{LIFE, object_body};
 use super::{Desk, view};
 
 fn read(desk: &mut Desk, change: impl FnOnce(&mut ViewCall)) -> Reply {
@@ -295,7 +295,7 @@ fn a_status_document_has_no_marks_of_a_result() {
 fn what_is_expired_or_unknown_tells_nothing_of_a_job() {
     let mut desk = Desk::new();
     desk.answered(200, &[], b"x");
-    desk.later(RETENTION.0);
+    desk.later(LIFE.0);
     let gone = desk.result();
     assert_eq!(
         (gone.status, field(&gone, "raincheck-job-status")),

@@ -3,7 +3,7 @@
 use raincheck::job::{JobSpec, Millis, Outcome};
 use raincheck::rpc::call::{AcceptCall, Call, RedriveCall, View, ViewCall};
 
-use super::support::jobs::{DEADLINE, RETENTION, spec};
+use super::support::jobs::{DEADLINE, LIFE, spec};
 use super::{Desk, accept, assert_transcript, transcript, view};
 
 const TIMES: &str = r#""created":"2027-01-15T08:00:00.000Z""#;
@@ -26,7 +26,7 @@ x-content-type-options: nosniff
 etag: "v2"
 retry-after: 1
 
-{"id":"ID","status":"running","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:01.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
+{"id":"ID","status":"running","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:01.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
     );
 }
 
@@ -44,7 +44,7 @@ x-content-type-options: nosniff
 etag: "v3"
 retry-after: 1
 
-{"id":"ID","status":"queued","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"not_acted":1,"next_attempt":"2027-01-15T08:00:04.000Z","urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
+{"id":"ID","status":"queued","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"not_acted":1,"next_attempt":"2027-01-15T08:00:04.000Z","urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result","cancel":"https://h/jobs/ID/cancel"}}"#,
     );
 }
 
@@ -65,7 +65,7 @@ cache-control: no-store
 x-content-type-options: nosniff
 etag: "v3"
 
-{"id":"ID","status":"succeeded","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"resourceLocation":"https://h/jobs/ID/result","output":{"rows": [1, 2]}}"#,
+{"id":"ID","status":"succeeded","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"resourceLocation":"https://h/jobs/ID/result","output":{"rows": [1, 2]}}"#,
     );
 }
 
@@ -82,7 +82,7 @@ cache-control: no-store
 x-content-type-options: nosniff
 etag: "v3"
 
-{"id":"ID","status":"failed","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"error":{"code":"origin_error","message":"The origin answered with an error (status 404).","type":"https://h/jobs/problems/origin_error","title":"The origin answered with an error","status":404}}"#,
+{"id":"ID","status":"failed","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"error":{"code":"origin_error","message":"The origin answered with an error (status 404).","type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/origin_error.md","title":"The origin answered with an error","status":404}}"#,
     );
 }
 
@@ -99,7 +99,7 @@ cache-control: no-store
 x-content-type-options: nosniff
 etag: "v2"
 
-{"id":"ID","status":"canceled","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","updated":"2027-01-15T08:00:00.000Z","finished":"2027-01-15T08:00:00.000Z","expires":"2027-01-15T08:16:40.000Z","deadline":"2027-01-15T08:01:40.000Z","attempt":0,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"}}"#,
+{"id":"ID","status":"canceled","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","updated":"2027-01-15T08:00:00.000Z","finished":"2027-01-15T08:00:00.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":0,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"}}"#,
     );
     assert_eq!(desk.status(), canceled);
 }
@@ -304,7 +304,7 @@ fn a_delayed_job_tells_when_it_begins() {
 #[test]
 fn an_expired_job_is_gone_and_then_unknown() {
     let mut desk = Desk::new();
-    desk.later(RETENTION.0);
+    desk.later(LIFE.0);
     assert_transcript(
         &desk.status(),
         r#"
@@ -313,7 +313,7 @@ content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
 
-{"type":"/jobs/problems/job_expired","title":"The job has expired","status":410,"detail":"The job has expired","error":{"code":"job_expired","message":"The job has expired"},"retryable":false}"#,
+{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/job_expired.md","title":"The job has expired","status":410,"detail":"The job has expired","error":{"code":"job_expired","message":"The job has expired"},"retryable":false}"#,
     );
     desk.later(60_000);
     assert_transcript(
@@ -324,7 +324,7 @@ content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
 
-{"type":"/jobs/problems/not_found","title":"Nothing is here","status":404,"detail":"There is no such job.","error":{"code":"not_found","message":"There is no such job."},"retryable":false}"#,
+{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/not_found.md","title":"Nothing is here","status":404,"detail":"There is no such job.","error":{"code":"not_found","message":"There is no such job."},"retryable":false}"#,
     );
 }
 

@@ -10,7 +10,7 @@ use raincheck::shard::{Settings, Shard, Sql as _};
 use raincheck::shard_service::handle;
 
 use super::configuration;
-use super::support::jobs::EMPTY_SHA256;
+use super::support::jobs::{EMPTY_SHA256, ID_KEY};
 use super::support::sqlite::Sqlite;
 
 const OWNER: &str = "62669982621c0e70e6eafd86ff4ca7840a4a6a9714accb2bcdfa853841d8aec2";
@@ -90,7 +90,7 @@ fn the_fingerprint_of_a_request_is_its_method_target_and_body() {
         orphan_grace: Millis(1),
     };
     let sql = Sqlite::in_memory();
-    let mut shard = Shard::open(sql.clone(), Some(1), settings).unwrap();
+    let mut shard = Shard::open(sql.clone(), Some(1), settings, ID_KEY).unwrap();
     let call: AcceptCall = plan("").call;
     let call = AcceptCall {
         payload: raincheck::rpc::call::PayloadCall::Inline(Some(4)),
@@ -107,7 +107,8 @@ fn the_fingerprint_of_a_request_is_its_method_target_and_body() {
         },
     );
     assert_eq!(handled.reply.status, 202);
-    let rows = sql.run("SELECT hash, fingerprint FROM keys", &[]).unwrap();
+    let statement = format!("SELECT hash, fingerprint FROM {}", sql.tables("keys_")[0]);
+    let rows = sql.run(&statement, &[]).unwrap();
     assert_eq!(
         (rows[0][0].text(), rows[0][1].text()),
         (Some(KEY), Some(FINGERPRINT))

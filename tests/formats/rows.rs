@@ -1,12 +1,14 @@
 //! Rows of the shard's database.
 
 use raincheck::job::{
-    AttemptNote, Failure, FailureCode, JobSpec, KeyRef, Lease, Outcome, Priority, Record, Secret,
-    State, Status, StoredBody,
+    AttemptNote, Failure, FailureCode, JobSpec, KeyRef, Lease, Outcome, Priority, Record, State,
+    Status, StoredBody,
 };
 use raincheck::shard::{KeyClaim, NewJob, Settings, Shard, Sql as _, Value};
 
-use super::support::jobs::{EMPTY_SHA256, START, at, inline_body, object_body, plan, queued, spec};
+use super::support::jobs::{
+    EMPTY_SHA256, FIRST, ID_KEY, START, at, inline_body, object_body, plan, queued, spec,
+};
 use super::support::sqlite::Sqlite;
 use raincheck::job::Millis;
 
@@ -200,7 +202,7 @@ const SETTINGS: Settings = Settings {
 
 fn accept() -> NewJob {
     NewJob {
-        secret: Secret::from_random([9; 16]),
+        nonce: [9; 8],
         spec: spec(),
         key: None,
         request: "{}".to_owned(),
@@ -209,9 +211,12 @@ fn accept() -> NewJob {
     }
 }
 
+/// Keys of half a million milliseconds: 2¹⁹ are a little more, and so many spans have passed.
+const KEYS: &str = "keys_19_3433227";
+
 fn filled() -> Sqlite {
     let sql = Sqlite::in_memory();
-    let mut shard = Shard::open(sql.clone(), Some(3), SETTINGS).unwrap();
+    let mut shard = Shard::open(sql.clone(), Some(3), SETTINGS, ID_KEY).unwrap();
     let key = KeyClaim {
         hash: "0c0d".to_owned(),
         fingerprint: "0e0f".to_owned(),
@@ -233,7 +238,11 @@ fn filled() -> Sqlite {
     shard.accept(&group, START).unwrap();
     shard.intend("requests/3/x", None, START).unwrap();
     shard
-        .intend("results/3/x", Some(raincheck::job::RowKey(2)), START)
+        .intend(
+            "results/3/x",
+            Some(raincheck::job::RowKey(FIRST + 1)),
+            START,
+        )
         .unwrap();
     sql
 }
@@ -260,10 +269,14 @@ fn the_tables_have_these_columns_and_no_index_that_costs_a_row() {
         .join(" ")
     };
     assert_eq!(
-        columns("jobs"),
-        "key active class secret state request payload response body"
+        columns("jobs_1"),
+        "key active secret state request response payload body"
     );
-    assert_eq!(columns("keys"), "hash job fingerprint ends");
+    assert_eq!(columns(KEYS), "hash job fingerprint ends");
+    assert_eq!(
+        columns("partitions"),
+        "number retention expires phase objects"
+    );
     assert_eq!(columns("sweeps"), "object due job");
     assert_eq!(columns("meta"), "name value");
     assert!(
@@ -277,15 +290,16 @@ fn the_tables_have_these_columns_and_no_index_that_costs_a_row() {
 
 #[test]
 fn a_job_is_stored_like_this() {
-    let rows = rows(&filled(), "SELECT * FROM jobs WHERE key = 1");
-    let mut secret = [9; 16];
-    (secret[6], secret[8]) = (0x49, 0x89);
+    let rows = rows(&filled(), "SELECT * FROM jobs_1 WHERE key = 4194305");
+    let secret = [9, 9, 9, 9, 9, 9, 137, 9, 131, 151, 1, 215, 81, 14, 94, 45];
+    // It expires with its partition.
+    let state = SMALLEST.replace("1800001000000", "1800001062500");
+    assert_ne!(state, SMALLEST);
     let expected = [
+        Value::Int(4_194_305),
         Value::Int(1),
-        Value::Int(1),
-        Value::Int(1_000_000),
         Value::Blob(secret.to_vec()),
-        text(SMALLEST),
+        text(&state),
         text("{}"),
         Value::Null,
         Value::Null,
@@ -298,11 +312,14 @@ fn a_job_is_stored_like_this() {
 fn a_key_is_stored_like_this() {
     let expected = [
         text("0c0d"),
-        Value::Int(2),
+        Value::Int(4_194_306),
         text("0e0f"),
         Value::Int(1_800_000_500_000),
     ];
-    assert_eq!(rows(&filled(), "SELECT * FROM keys"), [expected]);
+    assert_eq!(
+        rows(&filled(), &format!("SELECT * FROM {KEYS}")),
+        [expected]
+    );
 }
 
 #[test]
@@ -310,16 +327,23 @@ fn a_note_about_an_object_is_stored_like_this() {
     let due = Value::Int(1_800_000_007_000);
     let expected = [
         [text("requests/3/x"), due.clone(), Value::Null],
-        [text("results/3/x"), due, Value::Int(2)],
+        [text("results/3/x"), due, Value::Int(4_194_306)],
     ];
     assert_eq!(rows(&filled(), "SELECT * FROM sweeps"), expected);
 }
 
 #[test]
+fn a_partition_is_stored_like_this() {
+    let expected = [1, 1_000_000, 1_800_001_062_500, 0, 0].map(Value::Int);
+    assert_eq!(rows(&filled(), "SELECT * FROM partitions"), [expected]);
+}
+
+#[test]
 fn the_shards_notes_are_stored_like_this() {
-    let notes = r#"{"v":1,"shard":3,"settled":0,"classes":[{"retention":1000000,"from":1}]}"#;
+    let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    let notes = format!(r#"{{"v":1,"shard":3,"id_key":"{key}","next_partition":1}}"#);
     assert_eq!(
         rows(&filled(), "SELECT * FROM meta"),
-        [[text("shard"), text(notes)]]
+        [[text("shard"), text(&notes)]]
     );
 }

@@ -1,16 +1,16 @@
 //! Who reads what: a text of an older build with fields missing is read, one of the same version
 //! with fields more is read, one of a later version is refused.
 
-use raincheck::job::{JobId, JobSpec, Millis, RECORD_VERSION, Record, RowKey, Secret};
+use raincheck::job::{JobSpec, Millis, RECORD_VERSION, Record};
 use raincheck::rpc::call::{
     CALL_VERSION, Call, Envelope, FinishAnswer, HEAD_VERSION, RequestHead, ResponseHead,
 };
 use raincheck::rpc::message::{MESSAGE_VERSION, Message};
-use raincheck::shard::{Found, Param, Settings, Shard, Sql as _};
+use raincheck::shard::{Accepted, Found, NewJob, Param, Settings, Shard, Sql as _};
 
 use super::calls::{RESPONSE_HEAD, calls};
 use super::rows::{FULLEST, SMALLEST};
-use super::support::jobs::START;
+use super::support::jobs::{ID_KEY, START, spec};
 use super::support::sqlite::Sqlite;
 
 const SETTINGS: Settings = Settings {
@@ -22,18 +22,22 @@ const SETTINGS: Settings = Settings {
 /// Whether a shard reads a record.
 fn shard_reads(state: &str) -> bool {
     let sql = Sqlite::in_memory();
-    let shard = Shard::open(sql.clone(), Some(3), SETTINGS).unwrap();
-    let secret = Secret::from_random([9; 16]);
-    let params = [Param::Blob(secret.0.as_bytes()), Param::Text(state)];
-    let insert = "INSERT INTO jobs (key, active, class, secret, state, request) \
-                  VALUES (1, 1, 1000000, ?, ?, '{}')";
-    sql.run(insert, &params).unwrap();
-    let id = JobId {
-        shard: 3,
-        key: RowKey(1),
-        secret,
+    let mut shard = Shard::open(sql.clone(), Some(3), SETTINGS, ID_KEY).unwrap();
+    let job = NewJob {
+        nonce: [9; 8],
+        spec: spec(),
+        key: None,
+        request: "{}".to_owned(),
+        payload: None,
+        redrive_of: None,
     };
-    matches!(shard.read(&id, START), Ok(Found::Job(_)))
+    let accepted = shard.accept(&[job], START).unwrap();
+    let [Accepted::Created(id, ..)] = accepted.as_slice() else {
+        panic!("it is accepted");
+    };
+    let update = "UPDATE jobs_1 SET state = ?";
+    sql.run(update, &[Param::Text(state)]).unwrap();
+    matches!(shard.read(id, START), Ok(Found::Job(_)))
 }
 
 fn message_reads(text: &str) -> bool {

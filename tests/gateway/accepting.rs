@@ -337,7 +337,7 @@ fn a_held_request_gets_its_receipt_when_the_storage_fails_after_it() {
             use raincheck::shard::Sql as _;
             shard
                 .sql()
-                .run("ALTER TABLE jobs RENAME TO lost", &[])
+                .run("ALTER TABLE jobs_1 RENAME TO lost", &[])
                 .unwrap();
         });
     });

@@ -18,7 +18,6 @@ mod sqlite;
 mod accepting;
 mod attempts;
 mod bodies;
-mod consuming;
 mod deciding;
 mod faults;
 mod heads;

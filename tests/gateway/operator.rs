@@ -217,7 +217,7 @@ fn the_token_opens_no_job_that_is_not_there() {
     let world = world();
     let id = world.post("x").job();
     let guess = raincheck::job::JobId {
-        secret: raincheck::job::Secret::from_random([3; 16]),
+        secret: raincheck::job::Secret::from_bytes([3; 16]),
         ..id
     };
     assert_eq!(redrive(&world, &guess).status, 404);

@@ -24,9 +24,6 @@ use super::sqlite::Sqlite;
 /// When every world begins.
 pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
 
-/// Who waits until then waits for something else to happen.
-pub const NEVER: UnixMillis = UnixMillis(u64::MAX);
-
 /// How long an object without a record may stay.
 pub const ORPHAN_GRACE: Millis = Millis(7_200_000);
 
@@ -51,12 +48,7 @@ pub struct World {
     text: String,
     pub policy: Policy,
     pub clock: Cell<UnixMillis>,
-    /// How far the clock of Workers is from the time, in milliseconds.
-    pub skew: Cell<i64>,
-    /// A consumer runs.
-    pub consuming: Cell<bool>,
-    /// Who waits for the clock, and until when.
-    pub timers: RefCell<Vec<(UnixMillis, Waker)>>,
+    pub timers: RefCell<Vec<UnixMillis>>,
     agenda: RefCell<Vec<(UnixMillis, Happening)>>,
     shards: RefCell<BTreeMap<u16, Shard<Sqlite>>>,
     databases: RefCell<BTreeMap<u16, Sqlite>>,
@@ -79,8 +71,6 @@ impl World {
             policy: configuration::parse(&text).unwrap(),
             text,
             clock: Cell::new(START),
-            skew: Cell::new(0),
-            consuming: Cell::new(false),
             timers: RefCell::default(),
             agenda: RefCell::default(),
             shards: RefCell::default(),
@@ -143,32 +133,6 @@ impl World {
         self
     }
 
-    /// The next so many calls of this name go wrong.
-    pub fn failing_times(self, times: usize, name: &'static str, fault: Fault) -> Self {
-        let faults = std::iter::repeat_n((name, fault), times);
-        self.faults.borrow_mut().extend(faults);
-        self
-    }
-
-    /// From now on no call of this name goes wrong.
-    pub fn heal(&self, name: &str) {
-        self.faults.borrow_mut().retain(|(known, _)| *known != name);
-    }
-
-    /// How often a call of this name was made.
-    pub fn times_called(&self, name: &str) -> usize {
-        let calls = self.calls.borrow();
-        calls.iter().filter(|(_, called)| *called == name).count()
-    }
-
-    /// A consumer takes one message.
-    pub fn consume(&self, message: &Message) -> Disposal {
-        self.consuming.set(true);
-        let disposal = self.block_on(run_message(self, &self.policy, message));
-        self.consuming.set(false);
-        disposal
-    }
-
     /// Something happens this long from now.
     pub fn after(&self, millis: u64, happening: impl FnOnce(&World) + 'static) {
         let at = self.clock.get().plus(Millis(millis));
@@ -216,7 +180,12 @@ impl World {
                 tombstone: self.policy.tombstone,
                 orphan_grace: ORPHAN_GRACE,
             };
-            Shard::open(sql, Some(number), settings).unwrap()
+            let id_key = raincheck::job::IdKey([7; 32]);
+            let mut shard = Shard::open(sql, Some(number), settings, id_key).unwrap();
+            while !shard.is_loaded() {
+                shard.load().unwrap();
+            }
+            shard
         });
         act(shard)
     }
@@ -235,16 +204,12 @@ impl World {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
-        // Whoever waits already is not woken before this is over.
-        let before = self.timers.take();
         loop {
+            self.timers.borrow_mut().clear();
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                self.timers.replace(before);
                 return output;
             }
-            let waiting = self.timers.take();
-            let mut next: Vec<UnixMillis> = waiting.iter().map(|(at, _)| *at).collect();
-            next.retain(|at| *at < NEVER);
+            let mut next: Vec<UnixMillis> = self.timers.take();
             next.extend(self.agenda.borrow().iter().map(|(at, _)| *at));
             next.extend(self.alarms());
             let next = next
@@ -252,9 +217,6 @@ impl World {
                 .min()
                 .expect("somebody waits for something");
             self.advance_to(next);
-            for (_, waker) in waiting {
-                waker.wake();
-            }
         }
     }
 
@@ -341,7 +303,7 @@ impl World {
         let messages: Vec<_> = self.queue.borrow_mut().extract_if(.., due).collect();
         for (_, outgoing) in messages {
             let message = Message::parse(&outgoing.text).unwrap();
-            if self.consume(&message) == Disposal::Retry {
+            if self.block_on(run_message(self, &self.policy, &message)) == Disposal::Retry {
                 let again = self.clock.get().plus(Millis::from_secs(10));
                 self.queue.borrow_mut().push((again, outgoing));
             }
@@ -382,13 +344,8 @@ impl World {
 
     /// How many rows a table has, in all shards.
     pub fn count(&self, table: &str) -> u64 {
-        use raincheck::shard::Sql as _;
-        let sql = format!("SELECT count(*) FROM {table}");
         let databases = self.databases.borrow();
-        databases
-            .values()
-            .map(|database| database.run(&sql, &[]).unwrap()[0][0].int().unwrap())
-            .sum()
+        databases.values().map(|sql| sql.count(table)).sum()
     }
 
     /// What happens to a request, up to the answer.
@@ -396,7 +353,7 @@ impl World {
         let origin = head.headers.get("origin").map(str::to_owned);
         let action = decide(&self.policy, head, self.clock.get(), Isolate(1));
         let mut answer = match action {
-            Action::Reply(reply) => Answer::of(reply, &self.policy.mount),
+            Action::Reply(reply) => Answer::of(reply),
             Action::PassThrough(pass) => {
                 let headers = Headers::from_iter([("passed-to", pass.target.as_str())]);
                 Answer {

@@ -1,11 +1,14 @@
 //! Taking jobs in: one key, one job.
 
 use raincheck::job::{
-    JobId, JobSpec, Millis, Outcome, ROW_KEY_MAX, RowKey, Secret, Status, StoredBody,
+    IdKey, JobId, JobSpec, Millis, Outcome, PARTITION_MAX, ROW_KEY_MAX, RowKey, SEQUENCE_MAX,
+    Secret, Status, StoredBody, UnixMillis,
 };
-use raincheck::shard::{Accepted, Found, NewJob, Param, ShardError, Sql as _, can_redrive};
+use raincheck::shard::{
+    Accepted, Claimed, Found, NewJob, Param, ShardError, Sql as _, can_redrive,
+};
 
-use super::support::jobs::{RETENTION, spec};
+use super::support::jobs::{ID_KEY, RETENTION, at, spec};
 use super::{Bench, request, with_body, with_key};
 
 fn created(accepted: &Accepted) -> JobId {
@@ -29,7 +32,7 @@ fn an_accepted_job_can_be_read_by_its_id_and_only_by_that() {
     assert_eq!(id.shard, 3);
     assert_eq!(bench.record(id).status(), Status::Queued);
     let guess = JobId {
-        secret: Secret::from_random([8; 16]),
+        secret: Secret::from_bytes([8; 16]),
         ..id
     };
     assert!(matches!(bench.found(guess), Found::Nothing));
@@ -48,6 +51,7 @@ fn a_new_job_wants_a_message_with_the_delay_that_was_asked_for() {
             delay: Millis(5_000),
             ..spec()
         },
+
         ..request()
     };
     let accepted = bench.shard.accept(&[delayed], bench.now).unwrap();
@@ -112,7 +116,8 @@ fn a_window_never_outlives_its_job() {
     accept.key.as_mut().unwrap().window = Millis(u64::MAX);
     let id = bench.accept(accept);
     let record = bench.record(id);
-    assert_eq!(record.key.unwrap().ends, record.expires);
+    assert_eq!(record.key.unwrap().ends, record.created.plus(RETENTION));
+    assert!(record.created.plus(RETENTION) <= record.expires);
 }
 
 #[test]
@@ -252,7 +257,7 @@ fn no_key_is_used_again_while_rows_stand() {
     let middle = JobId {
         shard: 3,
         key: keys[2],
-        secret: Secret::from_random([9; 16]),
+        secret: Secret::seal(&ID_KEY, 3, keys[2], request().nonce),
     };
     bench.succeed(middle);
     bench.shard.purge(&middle, bench.now).unwrap();
@@ -263,16 +268,123 @@ fn no_key_is_used_again_while_rows_stand() {
 #[test]
 fn when_the_keys_are_used_up_the_shard_says_so_and_keeps_what_it_has() {
     let mut bench = Bench::new();
-    let id = bench.job();
-    let params = [Param::Int(ROW_KEY_MAX - 1), Param::Int(id.key.0)];
-    bench
-        .sql
-        .run("UPDATE jobs SET key = ? WHERE key = ?", &params)
-        .unwrap();
+    bench.job();
+    let last = format!("\"next_partition\":{PARTITION_MAX}");
+    let params = [Param::Text(&last)];
+    let sql = "UPDATE meta SET value = replace(value, '\"next_partition\":1', ?)";
+    bench.sql.run(sql, &params).unwrap();
     bench.reopen();
-    assert_eq!(bench.job().key.0, ROW_KEY_MAX);
+    let other = |retention| NewJob {
+        spec: JobSpec {
+            retention: Millis(retention),
+            ..spec()
+        },
+
+        ..request()
+    };
+    let id = bench.accept(other(RETENTION.0 * 2));
+    assert_eq!(id.key.0, ROW_KEY_MAX - u64::from(SEQUENCE_MAX) + 1);
     let before = bench.dump();
-    let refused = bench.shard.accept(&[with_key("k", "f")], bench.now);
+    let refused = bench.shard.accept(&[other(RETENTION.0 * 3)], bench.now);
     assert!(matches!(refused, Err(ShardError::Exhausted)));
     assert_eq!(bench.dump(), before);
+}
+
+#[test]
+fn ids_are_genuine_only_with_the_key_and_the_row_of_their_shard() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    assert!(id.secret.is_sealed(&ID_KEY, id.shard, id.key));
+    let (other_key, other_row) = (IdKey([8; 32]), RowKey(id.key.0 + 1));
+    assert!(!id.secret.is_sealed(&other_key, id.shard, id.key));
+    assert!(!id.secret.is_sealed(&ID_KEY, id.shard + 1, id.key));
+    assert!(!id.secret.is_sealed(&ID_KEY, id.shard, other_row));
+    bench.reopen();
+    let id = bench.job();
+    assert!(
+        id.secret.is_sealed(&ID_KEY, id.shard, id.key),
+        "a start keeps the key"
+    );
+}
+
+#[test]
+fn keys_go_with_their_generation_and_not_before_their_window_ends() {
+    let mut bench = Bench::new();
+    let window = RETENTION.0 / 2;
+    let mut stands: Vec<(UnixMillis, JobId)> = Vec::new();
+    for step in 0..40 {
+        bench.now = at(step * window / 4);
+        bench.ring();
+        let again = with_key("first", "f");
+        if step < 4 {
+            let accepted = bench.shard.accept(&[again], bench.now).unwrap();
+            match stands.first() {
+                Some((_, id)) => assert_eq!(existing(&accepted[0]), *id, "{step}"),
+                None => stands.push((bench.now, created(&accepted[0]))),
+            }
+        }
+        bench.accept(with_key(&format!("k{step}"), "f"));
+        assert!(bench.sql.tables("keys_").len() <= 3, "{step}");
+    }
+    assert!(bench.count("keys") < 20);
+}
+
+/// A configuration may lose a window; what was promised with it stands.
+#[test]
+fn a_key_is_found_whatever_window_it_was_first_used_with() {
+    let mut bench = Bench::new();
+    let with_window = |window| {
+        let mut accept = with_key("k", "f");
+        accept.key.as_mut().unwrap().window = Millis(window);
+        accept
+    };
+    let id = bench.accept(with_window(RETENTION.0));
+    bench.reopen();
+    for window in [1, 1_000, RETENTION.0 / 2, RETENTION.0] {
+        let accepted = bench.shard.accept(&[with_window(window)], bench.now);
+        assert_eq!(existing(&accepted.unwrap()[0]), id, "{window}");
+    }
+    assert_eq!(bench.count("keys"), 1);
+}
+
+#[test]
+fn a_clock_that_goes_back_finds_the_newest_job_of_a_key() {
+    let mut bench = Bench::new();
+    let window = RETENTION.0 / 2;
+    let first = bench.accept(with_key("k", "f"));
+    // Far enough for another generation.
+    bench.now = at(window + 60_000);
+    let second = bench.accept(with_key("k", "f"));
+    assert_ne!(first, second);
+    for millis in [0, window - 1, window] {
+        bench.now = at(millis);
+        let again = bench.shard.accept(&[with_key("k", "f")], bench.now);
+        assert_eq!(existing(&again.unwrap()[0]), second, "{millis}");
+    }
+    assert_eq!(bench.count("keys"), 1);
+}
+
+/// Anybody can make up ids of a thousand shards.
+#[test]
+fn a_shard_that_is_only_read_writes_nothing_and_creates_nothing() {
+    let mut bench = Bench::new();
+    let key = RowKey(super::support::jobs::FIRST);
+    let id = JobId {
+        shard: 3,
+        key,
+        secret: Secret::from_bytes([1; 16]),
+    };
+    assert!(matches!(bench.found(id), Found::Nothing));
+    assert!(matches!(bench.try_claim(id), Claimed::Refused(None)));
+    let find = bench.shard.find_key(&super::key("k", "f"), bench.now);
+    assert!(find.unwrap().is_none());
+    assert!(matches!(
+        bench.shard.cancel(&id, bench.now, 0),
+        Ok(Found::Nothing)
+    ));
+    let gone = bench.shard.accept(&[super::with_object("o")], bench.now);
+    assert!(matches!(gone.unwrap()[0], Accepted::ObjectGone));
+    bench.ring();
+    bench.reopen();
+    assert_eq!(bench.sql.tables(""), [""; 0]);
 }

@@ -1,10 +1,13 @@
 //! From retention to oblivion: 410, then 404, then nothing.
 
-use raincheck::job::{JobId, JobSpec, Millis, Status, UnixMillis};
-use raincheck::shard::{Found, NewJob, Purged, Sql as _};
+use raincheck::job::{JobId, JobSpec, Millis, RowKey, Secret, Status, StoredBody, UnixMillis};
+use raincheck::shard::{Found, NewJob, Purged};
 
-use super::support::jobs::{DEADLINE, RETENTION, at, spec};
-use super::{Bench, SETTINGS, SLACK, request, with_body, with_key};
+use super::support::jobs::{DEADLINE, EMPTY_SHA256, LIFE, RETENTION, START, WINDOW, at, spec};
+use super::{Bench, SETTINGS, request, with_body, with_key};
+
+/// The longest that a forgotten partition stays in the catalogue.
+const SLACK: Millis = WINDOW;
 
 fn of_class(retention: u64) -> NewJob {
     NewJob {
@@ -12,6 +15,7 @@ fn of_class(retention: u64) -> NewJob {
             retention: Millis(retention),
             ..spec()
         },
+
         ..request()
     }
 }
@@ -24,35 +28,120 @@ fn kind<T>(found: &Found<T>) -> &'static str {
     }
 }
 
+/// How many tables of jobs stand.
+fn tables(bench: &Bench) -> usize {
+    bench.sql.tables("jobs_").len()
+}
+
 #[test]
-fn a_job_expires_with_its_retention_and_is_forgotten_with_its_tombstone() {
+fn jobs_that_are_accepted_in_one_window_expire_together_and_not_before_their_retention() {
     let mut bench = Bench::new();
-    let id = bench.job();
-    bench.succeed(id);
-    let gone = RETENTION.0 + SETTINGS.tombstone.0;
-    let steps = [
-        (RETENTION.0 - 1, "job"),
-        (RETENTION.0, "expired"),
-        (gone - 1, "expired"),
-        (gone, "nothing"),
-    ];
-    for (millis, expected) in steps {
+    for (millis, expires) in [
+        (0, LIFE.0),
+        (WINDOW.0 - 1, LIFE.0),
+        (WINDOW.0, LIFE.0 + WINDOW.0),
+    ] {
         bench.now = at(millis);
-        assert_eq!(kind(&bench.found(id)), expected, "{millis}");
-        assert_eq!(bench.count("jobs"), 1, "the row waits for company");
+        let id = bench.job();
+        assert_eq!(bench.record(id).expires, at(expires), "{millis}");
     }
+    assert_eq!(tables(&bench), 2, "each window has a table");
+}
+
+#[test]
+fn a_window_is_a_sixteenth_of_the_retention_from_ten_seconds_to_a_day() {
+    let day = 86_400_000;
+    let table = [
+        (1, 10_000),
+        (160_000, 10_000),
+        (1_600_000, 100_000),
+        (16 * day, day),
+        (365 * day, day),
+    ];
+    for (retention, window) in table {
+        let mut bench = Bench::new();
+        let id = bench.accept(NewJob {
+            spec: JobSpec {
+                deadline: Millis(1),
+                ..of_class(retention).spec
+            },
+
+            ..of_class(retention)
+        });
+        let kept = bench.record(id).expires.since(START).0;
+        let most = retention + window;
+        assert!(
+            (retention + 1..=most).contains(&kept),
+            "{retention}: {kept}"
+        );
+        bench.now = bench.record(id).expires.minus(Millis(retention));
+        let next = bench.accept(of_class(retention));
+        let apart = bench.record(next).expires.since(bench.record(id).expires);
+        assert_eq!(apart, Millis(window), "{retention}");
+    }
+}
+
+#[test]
+fn a_job_expires_with_its_partition_and_is_forgotten_with_its_tombstone() {
+    for rings in [false, true] {
+        let mut bench = Bench::new();
+        let id = bench.job();
+        bench.succeed(id);
+        let gone = LIFE.0 + SETTINGS.tombstone.0;
+        let steps = [
+            (LIFE.0 - 1, "job"),
+            (LIFE.0, "expired"),
+            (gone - 1, "expired"),
+            (gone, "nothing"),
+        ];
+        for (millis, expected) in steps {
+            bench.now = at(millis);
+            if rings {
+                bench.ring();
+            }
+            assert_eq!(kind(&bench.found(id)), expected, "{millis} {rings}");
+        }
+    }
+}
+
+/// Request, credentials, response and bodies are gone at once; only the tombstone stays.
+#[test]
+fn at_its_expiry_nothing_is_left_of_a_job_but_the_line_of_its_partition() {
+    let mut bench = Bench::new();
+    let id = bench.accept(with_body());
+    bench.succeed(id);
+    assert_eq!(bench.shard.wake_at(), Some(at(LIFE.0)));
+    bench.now = at(LIFE.0);
+    bench.ring();
+    assert_eq!(tables(&bench), 0);
+    assert_eq!(bench.count("partitions"), 1);
+    assert_eq!(kind(&bench.found(id)), "expired");
+    bench.reopen();
+    assert_eq!(kind(&bench.found(id)), "expired");
 }
 
 #[test]
 fn the_secret_is_asked_before_anything_is_told_about_an_expired_job() {
     let mut bench = Bench::new();
     let id = bench.job();
-    let guess = JobId {
-        secret: raincheck::job::Secret::from_random([1; 16]),
-        ..id
-    };
-    bench.later(RETENTION.0);
-    assert_eq!(kind(&bench.found(guess)), "nothing");
+    let other = bench.job();
+    let secret = |secret| JobId { secret, ..id };
+    let beside = RowKey(other.key.0 + 1);
+    let guesses = [
+        secret(Secret::from_bytes([1; 16])),
+        secret(other.secret),
+        JobId { key: beside, ..id },
+    ];
+    bench.now = at(LIFE.0);
+    for rings in [false, true] {
+        if rings {
+            bench.ring();
+        }
+        assert_eq!(kind(&bench.found(id)), "expired");
+        for guess in guesses {
+            assert_eq!(kind(&bench.found(guess)), "nothing", "{rings}");
+        }
+    }
 }
 
 #[test]
@@ -60,14 +149,19 @@ fn an_expired_job_can_be_neither_canceled_nor_purged() {
     let mut bench = Bench::new();
     let id = bench.job();
     bench.succeed(id);
-    bench.later(RETENTION.0);
-    let before = bench.dump();
-    assert_eq!(
-        kind(&bench.shard.cancel(&id, bench.now, 0).unwrap()),
-        "expired"
-    );
-    assert_eq!(kind(&bench.shard.purge(&id, bench.now).unwrap()), "expired");
-    assert_eq!(bench.dump(), before);
+    bench.now = at(LIFE.0);
+    for rings in [false, true] {
+        if rings {
+            bench.ring();
+        }
+        let before = bench.dump();
+        assert_eq!(
+            kind(&bench.shard.cancel(&id, bench.now, 0).unwrap()),
+            "expired"
+        );
+        assert_eq!(kind(&bench.shard.purge(&id, bench.now).unwrap()), "expired");
+        assert_eq!(bench.dump(), before);
+    }
 }
 
 #[test]
@@ -78,25 +172,22 @@ fn nothing_is_left_of_a_job_after_its_tombstone_and_the_slack() {
         ..with_key("k", "f")
     });
     bench.succeed(id);
-    let last = bench.shard.wake_at().unwrap();
-    assert_eq!(last, at(RETENTION.0).plus(SETTINGS.tombstone).plus(SLACK));
+    bench.now = at(LIFE.0);
+    bench.ring();
+    let last = at(LIFE.0).plus(SETTINGS.tombstone).plus(SLACK);
     bench.now = last;
     bench.ring();
-    assert_eq!(
-        [
-            bench.count("jobs"),
-            bench.count("keys"),
-            bench.count("sweeps")
-        ],
-        [0; 3]
-    );
+    for table in ["jobs", "keys", "sweeps", "partitions"] {
+        assert_eq!(bench.count(table), 0, "{table}");
+    }
+    assert_eq!(bench.sql.tables("keys_").len(), 0);
     assert_eq!(bench.shard.wake_at(), None, "and no alarm stands");
     bench.reopen();
     assert_eq!(bench.shard.wake_at(), None);
 }
 
 #[test]
-fn rows_go_class_by_class_and_no_class_waits_for_another() {
+fn no_retention_waits_for_another() {
     let mut bench = Bench::new();
     let long = bench.accept(of_class(RETENTION.0 * 10));
     let short = bench.accept(of_class(RETENTION.0));
@@ -105,101 +196,131 @@ fn rows_go_class_by_class_and_no_class_waits_for_another() {
     for id in [long, short, long_again, short_again] {
         bench.succeed(id);
     }
-    bench.later(RETENTION.0 + SETTINGS.tombstone.0 + SLACK.0);
+    bench.now = at(LIFE.0);
     bench.ring();
     assert_eq!(bench.count("jobs"), 2);
     assert_eq!(bench.record(long).status(), Status::Succeeded);
     assert_eq!(bench.record(long_again).status(), Status::Succeeded);
-    let next = at(RETENTION.0 * 10).plus(SETTINGS.tombstone);
-    assert!(bench.shard.wake_at().unwrap() >= next);
 }
 
 #[test]
-fn only_what_is_due_goes_and_the_next_look_is_for_the_next_row() {
+fn only_the_partition_that_is_due_goes_and_the_next_alarm_is_for_the_next_one() {
     let mut bench = Bench::new();
     let first = bench.job();
     bench.succeed(first);
-    bench.later(RETENTION.0 / 2);
+    bench.now = at(WINDOW.0);
     let second = bench.job();
     bench.succeed(second);
     bench.now = bench.shard.wake_at().unwrap();
     bench.ring();
-    assert_eq!(bench.count("jobs"), 1);
-    let due = at(RETENTION.0 / 2 + RETENTION.0)
-        .plus(SETTINGS.tombstone)
-        .plus(SLACK);
-    assert_eq!(bench.shard.wake_at(), Some(due));
+    assert_eq!(kind(&bench.found(first)), "expired");
+    assert_eq!(bench.record(second).status(), Status::Succeeded);
+    assert_eq!(bench.shard.wake_at(), Some(at(LIFE.0 + WINDOW.0)));
 }
 
 #[test]
-fn the_alarm_for_an_older_row_leaves_a_younger_one_its_tombstone() {
+fn one_alarm_forgets_the_partitions_of_many_windows() {
+    let mut bench = Bench::new();
+    for window in 0..5 {
+        bench.now = at(WINDOW.0 * window);
+        let id = bench.job();
+        bench.succeed(id);
+    }
+    bench.now = at(LIFE.0 + WINDOW.0 * 4);
+    bench.ring();
+    assert_eq!(tables(&bench), 0);
+    bench.later(SETTINGS.tombstone.0 + SLACK.0);
+    let rings_before = bench.count("partitions");
+    assert_eq!(bench.expire(), usize::try_from(rings_before).unwrap());
+    assert_eq!(bench.count("partitions"), 0);
+}
+
+#[test]
+fn a_partition_takes_so_many_rows_and_then_another_is_opened() {
+    let mut bench = Bench::new();
+    let group: Vec<NewJob> = (0..128).map(|_| request()).collect();
+    for _ in 0..130 {
+        bench.shard.accept(&group, bench.now).unwrap();
+    }
+    assert_eq!(tables(&bench), 2);
+    let tables = bench.sql.tables("jobs_").into_iter();
+    let rows = tables.map(|table| bench.rows(&format!("SELECT count(*) FROM {table}"))[0][0].int());
+    assert_eq!(rows.max().flatten(), Some(16_384));
+}
+
+#[test]
+fn a_partition_takes_so_many_bytes_and_then_another_is_opened() {
+    let large = |bytes| NewJob {
+        payload: Some(StoredBody::Inline {
+            bytes: vec![0; bytes],
+            sha256: EMPTY_SHA256.to_owned(),
+        }),
+        ..request()
+    };
+    for starts_anew in [false, true] {
+        let mut bench = Bench::new();
+        let first = bench.accept(large(60 << 20));
+        assert_eq!(bench.job().key.partition(), first.key.partition());
+        if starts_anew {
+            bench.reopen();
+        }
+        // Results count as well.
+        let (token, _) = bench.claim(first);
+        let body = super::inline(&vec![0; 70 << 20]);
+        bench.finish_with(first, token, super::ok(), body);
+        assert_eq!(bench.job().key.partition(), first.key.partition() + 1);
+        // What a request brought goes when its job has succeeded, and makes room.
+        let second = bench.accept(large(60 << 20));
+        bench.accept(large(10 << 20));
+        bench.succeed(second);
+        assert_eq!(bench.job().key.partition(), second.key.partition());
+    }
+}
+
+#[test]
+fn after_a_start_the_open_partition_is_continued() {
     let mut bench = Bench::new();
     let first = bench.job();
     bench.succeed(first);
-    bench.later(SLACK.0 + 1);
-    let second = bench.job();
-    bench.succeed(second);
-    bench.now = bench.shard.wake_at().unwrap();
-    bench.ring();
-    assert!(matches!(bench.found(first), Found::Nothing));
-    assert!(matches!(bench.found(second), Found::Expired));
+    for _ in 0..2 {
+        bench.shard.purge(&first, bench.now).unwrap();
+        bench.start();
+        let id = bench.job();
+        assert_eq!(id.key.partition(), first.key.partition());
+    }
+    assert_eq!(bench.job().key, RowKey(first.key.0 + 3));
 }
 
 #[test]
-fn many_rows_go_in_bounded_steps_that_all_make_progress() {
+fn a_number_of_a_partition_is_not_given_twice() {
     let mut bench = Bench::new();
-    let group: Vec<NewJob> = (0..1_000).map(|_| request()).collect();
-    bench.shard.accept(&group, bench.now).unwrap();
-    bench.later(DEADLINE.0);
+    let first = bench.job();
+    bench.later(RETENTION.0 * 3);
     bench.ring();
-    bench.later(RETENTION.0 * 2);
-    let steps: Vec<usize> = (0..4).map(|_| bench.expire()).collect();
-    assert_eq!(steps, [256, 256, 256, 232]);
-    assert_eq!(bench.count("jobs"), 0);
-    // One more look finds the class empty.
     bench.ring();
-    assert_eq!(bench.shard.wake_at(), None);
+    assert_eq!(bench.count("partitions"), 0);
+    bench.reopen();
+    let second = bench.job();
+    assert!(second.key.partition() > first.key.partition());
+    assert_eq!(kind(&bench.found(first)), "nothing");
 }
 
 #[test]
-fn a_restart_finds_when_the_next_row_expires() {
+fn a_restart_finds_when_the_next_partition_expires() {
     let mut bench = Bench::new();
     for retention in [RETENTION.0 * 10, RETENTION.0] {
         let id = bench.accept(of_class(retention));
         bench.succeed(id);
     }
     let next = bench.shard.wake_at();
-    assert_eq!(
-        next,
-        Some(at(RETENTION.0).plus(SETTINGS.tombstone).plus(SLACK))
-    );
+    assert_eq!(next, Some(at(LIFE.0)));
     bench.reopen();
     assert_eq!(bench.shard.wake_at(), next);
-}
-
-#[test]
-fn many_rows_of_one_class_that_have_gone_hide_none_of_another() {
-    let mut bench = Bench::new();
-    let long = of_class(RETENTION.0 * 10);
-    let kept = bench.accept(long.clone());
-    bench.succeed(kept);
-    bench.accept(NewJob {
-        spec: JobSpec {
-            deadline: long.spec.retention,
-            ..long.spec
-        },
-        ..long
-    });
-    let group: Vec<NewJob> = (0..1_100).map(|_| request()).collect();
-    bench.shard.accept(&group, bench.now).unwrap();
-    bench.later(RETENTION.0 * 2);
+    bench.now = at(LIFE.0);
     bench.ring();
-    assert_eq!(bench.count("jobs"), 2);
+    let next = bench.shard.wake_at();
     bench.reopen();
-    assert_eq!(bench.shard.active(), 1, "the one that has not ended");
-    bench.later(RETENTION.0 * 10);
-    bench.ring();
-    assert_eq!(bench.count("jobs"), 0);
+    assert_eq!(bench.shard.wake_at(), next, "also of its tombstone");
 }
 
 #[test]
@@ -220,108 +341,53 @@ fn a_job_after_many_that_are_forgotten_lives_as_long_as_they_did() {
     assert_eq!(bench.count("jobs"), 0, "and so does its expiry");
 }
 
-/// A shard whose jobs have ended: two of a short retention, and between them many of a long one.
-fn rare_among_many() -> Bench {
-    let mut bench = Bench::new();
-    bench.job();
-    let long = of_class(RETENTION.0 * 10);
-    for _ in 0..12 {
-        let group: Vec<NewJob> = (0..1_000).map(|_| long.clone()).collect();
-        bench.shard.accept(&group, bench.now).unwrap();
-    }
-    bench.job();
-    bench.sql.run("UPDATE jobs SET active = 0", &[]).unwrap();
-    bench.reopen();
-    bench
-}
-
 #[test]
-fn an_alarm_does_not_read_all_rows_to_find_the_few_of_a_class() {
-    let mut bench = rare_among_many();
-    bench.sql.steps_at_once.set(0);
-    assert_eq!(bench.count("jobs WHERE class < 0"), 0);
-    let all = bench.sql.steps_at_once.replace(0);
-    bench.later(RETENTION.0 * 2);
-    bench.ring();
-    assert_eq!(bench.count("jobs WHERE key IN (1, 12002)"), 0);
-    let most = bench.sql.steps_at_once.replace(0);
-    assert!(
-        most * 3 < all * 2,
-        "{most} steps; to look at every row takes {all}"
-    );
-    bench.later(RETENTION.0 * 10);
-    bench.ring();
-    assert_eq!(bench.count("jobs"), 0);
-}
-
-#[test]
-fn a_start_does_not_read_all_rows_to_find_a_class_that_has_none_left() {
-    let mut bench = rare_among_many();
-    let short = "DELETE FROM jobs WHERE key IN (1, 12002)";
-    bench.sql.run(short, &[]).unwrap();
-    assert_eq!(bench.count("jobs WHERE class < 0"), 0);
-    let all = bench.sql.steps_at_once.replace(0);
-    bench.reopen();
-    bench.ring();
-    let most = bench.sql.steps_at_once.replace(0);
-    assert!(
-        most * 3 < all * 2,
-        "{most} steps; to look at every row takes {all}"
-    );
-    let next = at(RETENTION.0 * 10).plus(SETTINGS.tombstone);
-    assert!(bench.shard.wake_at().unwrap() >= next);
-}
-
-#[test]
-fn an_alarm_for_one_class_looks_at_no_other() {
-    let mut bench = Bench::new();
-    let long = bench.accept(of_class(RETENTION.0 * 10));
-    bench.succeed(long);
-    let short = bench.job();
-    bench.succeed(short);
-    bench.later(RETENTION.0 * 2);
-    let looks = "SELECT key, state FROM jobs WHERE key >=";
-    bench.sql.refused.set(Some((looks, Some(long.key.0))));
-    bench.ring();
-    assert_eq!(bench.count("jobs"), 1);
-}
-
-/// A job that succeeded when the clock ran ahead, and one from after it went back.
-fn ahead_and_behind() -> Bench {
+fn a_partition_from_when_the_clock_ran_ahead_shields_no_other() {
     let mut bench = Bench::new();
     for millis in [1_000_000_000, 0] {
         bench.now = at(millis);
         let id = bench.job();
         bench.succeed(id);
     }
-    bench
-}
-
-#[test]
-fn a_row_from_when_the_clock_ran_ahead_does_not_shield_the_rows_behind_it() {
-    let mut bench = ahead_and_behind();
-    bench.later(RETENTION.0 / 2);
-    let young = bench.job();
-    bench.succeed(young);
-    let gone = Millis(RETENTION.0 + SETTINGS.tombstone.0 + SLACK.0);
-    for (created, left) in [(0, 2), (RETENTION.0 / 2, 1), (1_000_000_000, 0)] {
-        let due = at(created).plus(gone);
-        assert_eq!(bench.shard.wake_at(), Some(due), "{left}");
-        bench.now = due;
+    for (millis, left) in [(0, 1), (1_000_000_000, 0)] {
+        bench.now = at(millis + LIFE.0);
+        assert!(bench.shard.wake_at().unwrap() <= bench.now, "{left}");
         bench.ring();
         assert_eq!(bench.count("jobs"), left);
     }
 }
 
 #[test]
-fn after_a_restart_the_next_job_takes_the_shielded_rows_along() {
-    let mut bench = ahead_and_behind();
-    bench.reopen();
-    let next = bench.job();
-    bench.succeed(next);
-    bench.now = bench.shard.wake_at().unwrap();
-    bench.ring();
-    assert_eq!(bench.count("jobs"), 1);
+fn jobs_that_are_dropped_could_no_longer_be_read() {
+    let mut bench = Bench::new();
+    let (mut ids, mut latest, mut dropped) = (Vec::new(), START, 0);
+    for step in 0..300 {
+        // The clock leaps ahead and back while jobs come.
+        bench.now = at((step * 7_919_000) % (LIFE.0 * 3) + step * 10_000);
+        latest = latest.max(bench.now);
+        let id = bench.job();
+        ids.push((bench.record(id).expires, id));
+        bench.ring();
+        for (expires, id) in &ids {
+            let is_read = matches!(bench.found(*id), Found::Job(_));
+            assert!(is_read || *expires <= latest, "step {step}");
+            dropped += u64::from(!is_read);
+        }
+        ids.retain(|(expires, _)| *expires > latest);
+    }
+    assert!(dropped > 100, "{dropped}");
+}
+
+#[test]
+fn a_clock_that_goes_back_and_forth_fills_the_same_two_partitions() {
+    let mut bench = Bench::new();
+    for turn in 0..10 {
+        bench.now = at(if turn % 2 == 0 { WINDOW.0 } else { 0 });
+        let id = bench.job();
+        let kept = bench.record(id).expires.since(bench.now);
+        assert!(kept >= RETENTION, "{turn}");
+    }
+    assert_eq!(tables(&bench), 2);
 }
 
 #[test]
@@ -334,7 +400,9 @@ fn a_clock_that_goes_back_brings_nothing_back_and_ends_nothing_early() {
     assert_eq!(bench.expire(), 0);
     let tick = bench.tick();
     assert_eq!((tick.sends.len(), tick.sweeps.len()), (0, 0));
-    bench.now = at(RETENTION.0);
+    bench.now = at(LIFE.0);
+    bench.ring();
+    bench.now = UnixMillis(1);
     assert_eq!(kind(&bench.found(id)), "expired");
 }
 
@@ -346,15 +414,29 @@ fn a_year_ahead_everything_goes_cleanly() {
     bench.claim(running);
     bench.later(365 * 86_400_000);
     bench.ring();
-    assert_eq!(
-        [
-            bench.count("jobs"),
-            bench.count("keys"),
-            bench.count("sweeps")
-        ],
-        [0; 3]
-    );
+    bench.ring();
+    for table in ["jobs", "keys", "sweeps", "partitions"] {
+        assert_eq!(bench.count(table), 0, "{table}");
+    }
     assert_eq!((bench.shard.active(), bench.shard.wake_at()), (0, None));
+}
+
+#[test]
+fn what_comes_for_a_job_whose_partition_is_gone_finds_no_job() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    let (token, _) = bench.claim(id);
+    bench.now = at(LIFE.0);
+    bench.ring();
+    assert_eq!(bench.shard.active(), 0);
+    assert!(matches!(
+        bench.try_claim(id),
+        raincheck::shard::Claimed::Refused(None)
+    ));
+    let finished = bench.finish(id, token, super::ok());
+    assert!(finished.record.is_none() && !finished.kept);
+    assert_eq!(bench.shard.response(id.key).unwrap(), None);
+    assert_eq!(bench.shard.request(id.key).unwrap(), None);
 }
 
 #[test]
@@ -368,4 +450,45 @@ fn only_a_job_that_has_ended_is_purged() {
     assert!(matches!(purged, Found::Job(Purged::Erased)));
     assert_eq!(kind(&bench.found(id)), "nothing");
     assert_eq!(kind(&bench.shard.purge(&id, bench.now).unwrap()), "nothing");
+}
+
+#[test]
+fn nothing_is_left_in_the_row_of_a_purged_job_and_nothing_finds_it() {
+    let mut bench = Bench::new();
+    let id = bench.accept(with_body());
+    bench.succeed(id);
+    bench.shard.purge(&id, bench.now).unwrap();
+    let empty = "length(secret) + length(state) + length(request) + active = 0 \
+                 AND response IS NULL AND payload IS NULL AND body IS NULL";
+    let sql = format!("SELECT count(*) FROM jobs_1 WHERE {empty}");
+    let rows = bench.rows(&sql);
+    assert_eq!(rows[0][0].int(), Some(1));
+    assert!(matches!(
+        bench.try_claim(id),
+        raincheck::shard::Claimed::Refused(None)
+    ));
+    assert_eq!(bench.shard.response(id.key).unwrap(), None);
+    assert_eq!(bench.shard.request(id.key).unwrap(), None);
+}
+
+#[test]
+fn an_alarm_ends_what_is_active_before_its_partition_goes() {
+    let mut bench = Bench::new();
+    let id = bench.accept(NewJob {
+        spec: JobSpec {
+            deadline: RETENTION,
+            ..spec()
+        },
+
+        ..request()
+    });
+    bench.now = bench.shard.wake_at().unwrap();
+    while bench.now < at(RETENTION.0) {
+        bench.ring();
+        bench.now = bench.shard.wake_at().unwrap();
+    }
+    bench.ring();
+    assert_eq!(bench.record(id).status(), Status::Failed);
+    assert!(bench.now.plus(Millis(1)) < at(LIFE.0));
+    assert!(RETENTION > DEADLINE);
 }

@@ -1,9 +1,9 @@
 //! Every statement of every call fails once: either all of a call stands, or nothing.
 
-use raincheck::job::{JobSpec, Millis, StoredBody};
+use raincheck::job::{JobSpec, Millis, Secret, StoredBody};
 use raincheck::shard::{Accepted, Claim, Finish, NewJob, ShardError, SqlError, Value};
 
-use super::support::jobs::{LEASE, RETENTION, spec};
+use super::support::jobs::{FIRST, ID_KEY, LEASE, RETENTION, spec};
 use super::{Bench, any_head, in_bucket, inline, ok, request, with_key, with_object};
 
 /// More statements than any call of these tests runs.
@@ -63,6 +63,7 @@ fn groups() -> [Vec<NewJob>; 2] {
             retention: Millis(RETENTION.0 * 2),
             ..spec()
         },
+
         ..request()
     };
     let group = vec![
@@ -112,7 +113,7 @@ fn a_group_is_accepted_whole_beside_jobs_that_stand() {
 fn a_group_that_is_one_statement_is_accepted_whole_or_not_at_all() {
     let prepare = || {
         let mut bench = Bench::new();
-        // Its retention is known from now on, so that nothing but rows has to be written.
+        // Its partition is open from now on, so that nothing but rows has to be written.
         bench.job();
         bench
     };
@@ -162,7 +163,7 @@ fn a_claim_is_granted_and_stored_or_neither() {
     };
     fails_at_every_statement(prepare, |bench| {
         let claim = Claim {
-            key: raincheck::job::RowKey(1),
+            key: raincheck::job::RowKey(FIRST),
             token: 5,
             lease: LEASE,
             unsent: None,
@@ -193,7 +194,7 @@ fn a_result_is_stored_with_the_end_of_its_job_or_not_at_all() {
         };
         fails_at_every_statement(prepare, |bench| {
             let finish = Finish {
-                key: raincheck::job::RowKey(1),
+                key: raincheck::job::RowKey(FIRST),
                 token: bench.token,
                 outcome: ok(),
                 response: Some(("{}".to_owned(), body.clone())),
@@ -211,10 +212,11 @@ fn a_cancel_is_stored_whole_or_not_at_all() {
         bench
     };
     fails_at_every_statement(prepare, |bench| {
-        let secret = request().secret;
+        let key = raincheck::job::RowKey(FIRST);
+        let secret = Secret::seal(&ID_KEY, 3, key, request().nonce);
         let id = raincheck::job::JobId {
             shard: 3,
-            key: raincheck::job::RowKey(1),
+            key,
             secret,
         };
         bench.shard.cancel(&id, bench.now, 0).map(|_| ())
@@ -234,10 +236,11 @@ fn a_job_is_purged_whole_or_not_at_all() {
         bench
     };
     fails_at_every_statement(prepare, |bench| {
-        let secret = request().secret;
+        let key = raincheck::job::RowKey(FIRST);
+        let secret = Secret::seal(&ID_KEY, 3, key, request().nonce);
         let id = raincheck::job::JobId {
             shard: 3,
-            key: raincheck::job::RowKey(1),
+            key,
             secret,
         };
         bench.shard.purge(&id, bench.now).map(|_| ())
@@ -264,14 +267,9 @@ fn an_alarm_that_fails_anywhere_can_ring_again_and_gets_everything_done() {
         // What was refused is put off.
         bench.later(3_600_000);
         bench.ring();
-        assert_eq!(
-            [
-                bench.count("jobs"),
-                bench.count("keys"),
-                bench.count("sweeps")
-            ],
-            [0; 3]
-        );
+        for table in ["jobs", "keys", "sweeps", "partitions"] {
+            assert_eq!(bench.count(table), 0, "{table}");
+        }
         if !failed {
             return;
         }

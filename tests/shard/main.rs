@@ -20,12 +20,12 @@ mod ringing;
 mod unreadable;
 mod waking;
 
-use raincheck::job::{BodyRef, JobId, Millis, Outcome, Record, Secret, StoredBody, UnixMillis};
+use raincheck::job::{BodyRef, IdKey, JobId, Millis, Outcome, Record, StoredBody, UnixMillis};
 use raincheck::shard::{
     Accepted, Claim, Claimed, Finish, Finished, Found, Grant, KeyClaim, NewJob, Param, Settings,
     Shard, Sql as _, Tick, Value,
 };
-use support::jobs::{EMPTY_SHA256, LEASE, RETENTION, START, object_body, spec};
+use support::jobs::{EMPTY_SHA256, ID_KEY, LEASE, RETENTION, START, object_body, spec};
 use support::sqlite::Sqlite;
 
 const SETTINGS: Settings = Settings {
@@ -33,9 +33,6 @@ const SETTINGS: Settings = Settings {
     tombstone: Millis(60_000),
     orphan_grace: Millis(7_200_000),
 };
-
-/// The longest that expired rows wait for company: a sixteenth of the retention.
-const SLACK: Millis = Millis(RETENTION.0 / 16);
 
 /// A shard with its database and a clock.
 struct Bench {
@@ -48,7 +45,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let sql = Sqlite::in_memory();
-        let shard = Shard::open(sql.clone(), Some(3), SETTINGS).unwrap();
+        let shard = Shard::open(sql.clone(), Some(3), SETTINGS, ID_KEY).unwrap();
         sql.rows_written.set(0);
         Self {
             sql,
@@ -60,7 +57,16 @@ impl Bench {
 
     /// The object is evicted and starts again.
     fn reopen(&mut self) {
-        self.shard = Shard::open(self.sql.clone(), None, SETTINGS).unwrap();
+        self.start();
+        while !self.shard.is_loaded() {
+            self.shard.load().unwrap();
+        }
+    }
+
+    /// The object starts, and has read none of its active jobs yet.
+    fn start(&mut self) {
+        let other_key = IdKey([8; 32]);
+        self.shard = Shard::open(self.sql.clone(), None, SETTINGS, other_key).unwrap();
     }
 
     fn later(&mut self, millis: u64) {
@@ -167,31 +173,32 @@ impl Bench {
         panic!("the alarm rings without end");
     }
 
-    fn count(&self, table: &str) -> u64 {
-        let rows = self
-            .sql
-            .run(&format!("SELECT count(*) FROM {table}"), &[])
-            .unwrap();
-        rows[0][0].int().unwrap()
+    fn rows(&self, statement: &str) -> Vec<Vec<Value>> {
+        self.sql.run(statement, &[]).unwrap()
+    }
+
+    fn count(&self, what: &str) -> u64 {
+        self.sql.count(what)
     }
 
     /// Everything that the database holds, as text.
     fn dump(&self) -> Vec<Vec<Value>> {
-        let tables = ["jobs", "keys", "sweeps", "meta"];
-        let read = |table| {
-            self.sql
-                .run(&format!("SELECT * FROM {table} ORDER BY 1"), &[])
-                .unwrap()
+        let read = |table: String| {
+            let sql = format!("SELECT '{table}', * FROM {table} ORDER BY 2");
+            self.sql.run(&sql, &[]).unwrap()
         };
-        tables.into_iter().flat_map(read).collect()
+        let mut rows: Vec<_> = self.sql.tables("").into_iter().flat_map(read).collect();
+        let names = self.sql.tables("").into_iter();
+        rows.extend(names.map(|name| vec![Value::Text(name)]));
+        rows
     }
 
     /// Puts a text into a row's state, as another build would have written it.
     fn overwrite(&self, id: JobId, state: &str) {
         let params = [Param::Int(id.key.0), Param::Text(state)];
-        self.sql
-            .run("UPDATE jobs SET state = ?2 WHERE key = ?1", &params)
-            .unwrap();
+        let table = id.key.partition();
+        let sql = format!("UPDATE jobs_{table} SET state = ?2 WHERE key = ?1");
+        self.sql.run(&sql, &params).unwrap();
     }
 
     /// Makes a row one that only a later build can read.
@@ -231,7 +238,7 @@ fn any_head(head: &str) -> Option<String> {
 /// A request without key and body; the tests change what they are about.
 fn request() -> NewJob {
     NewJob {
-        secret: Secret::from_random([9; 16]),
+        nonce: [9; 8],
         spec: spec(),
         key: None,
         request: "{\"request\":1}".to_owned(),

@@ -1,9 +1,9 @@
 //! Bodies in the bucket: none is lost that a record names, none stays that no record names.
 
 use raincheck::job::{FailureCode, JobSpec, Millis, Outcome, Status, StoredBody};
-use raincheck::shard::{Accepted, NewJob};
+use raincheck::shard::{Accepted, Claimed, Found, NewJob};
 
-use super::support::jobs::{RETENTION, spec};
+use super::support::jobs::{LIFE, RETENTION, at, spec};
 use super::{Bench, SETTINGS, in_bucket, ok, with_key, with_object};
 
 const REQUEST: &str = "requests/3/a";
@@ -69,11 +69,11 @@ fn an_object_that_an_accepted_job_names_is_safe() {
 fn the_object_of_a_duplicate_is_an_orphan() {
     let mut bench = Bench::new();
     let accept = |object: &str| NewJob {
-        key: with_key("k", "f").key,
         spec: JobSpec {
             retention: Millis(RETENTION.0 * 1_000),
             ..spec()
         },
+        key: with_key("k", "f").key,
         ..with_object(object)
     };
     bench.shard.intend(REQUEST, None, bench.now).unwrap();
@@ -129,9 +129,93 @@ fn the_object_of_a_kept_result_is_safe_until_its_job_goes() {
     let body = StoredBody::Object(in_bucket(RESULT));
     assert!(bench.finish_with(id, token, ok(), body).kept);
     assert_eq!(bench.count("sweeps"), 0);
-    bench.later(RETENTION.0 + 1_000_000);
-    bench.tick();
+    bench.now = at(LIFE.0 - 1);
+    assert!(due(&mut bench).is_empty());
+    bench.later(1);
     assert_eq!(due(&mut bench), [RESULT]);
+    assert!(matches!(bench.found(id), Found::Expired));
+}
+
+#[test]
+fn an_object_of_a_purged_job_is_deleted() {
+    let mut bench = Bench::new();
+    let id = bench.accept(with_key("k", "f"));
+    let (token, _) = bench.claim(id);
+    bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();
+    let body = StoredBody::Object(in_bucket(RESULT));
+    assert!(bench.finish_with(id, token, ok(), body).kept);
+    bench.shard.purge(&id, bench.now).unwrap();
+    assert_eq!(due(&mut bench), [RESULT]);
+}
+
+/// A shard with an expired partition whose rows name more objects than one step deletes.
+fn many_objects() -> (Bench, Vec<String>) {
+    let mut bench = Bench::new();
+    let name = |number| format!("requests/3/{number}");
+    let objects: Vec<String> = (0..1_200).map(name).collect();
+    for object in &objects {
+        bench.accept(with_object(object));
+    }
+    bench.now = at(LIFE.0);
+    (bench, objects)
+}
+
+#[test]
+fn the_objects_of_a_partition_go_in_bounded_steps_and_then_its_table() {
+    let (mut bench, objects) = many_objects();
+    let mut deleted = Vec::new();
+    for expected in [500, 500, 200] {
+        assert_eq!(bench.sql.tables("jobs_").len(), 1);
+        let step = due(&mut bench);
+        assert_eq!(step.len(), expected);
+        bench.shard.swept(&[]).unwrap();
+        deleted.extend(step);
+    }
+    deleted.sort();
+    let mut all = objects;
+    all.sort();
+    assert_eq!(deleted, all);
+    bench.ring();
+    assert_eq!(bench.sql.tables("jobs_").len(), 0);
+}
+
+#[test]
+fn no_table_goes_before_its_objects_whatever_fails_or_starts_anew() {
+    let (mut bench, _) = many_objects();
+    assert_eq!(due(&mut bench).len(), 500);
+    bench.shard.sweep_later(bench.now);
+    assert!(due(&mut bench).is_empty(), "not at once");
+    assert_eq!(
+        bench.shard.wake_at(),
+        Some(bench.now.plus(SETTINGS.patience))
+    );
+    bench.later(SETTINGS.patience.0);
+    assert_eq!(due(&mut bench).len(), 500);
+    bench.reopen();
+    assert_eq!(bench.sql.tables("jobs_").len(), 1);
+    let mut steps = Vec::new();
+    for _ in 0..4 {
+        steps.push(due(&mut bench).len());
+        bench.shard.swept(&[]).unwrap();
+    }
+    assert_eq!(steps, [500, 500, 200, 0], "from the beginning");
+}
+
+/// Otherwise a job could be read whose objects are gone.
+#[test]
+fn once_the_objects_of_a_partition_are_being_deleted_no_clock_brings_its_jobs_back() {
+    let (mut bench, _) = many_objects();
+    let id = bench.accept(with_key("k", "f"));
+    bench.now = bench.record(id).expires;
+    bench.ring();
+    bench.now = at(0);
+    for _ in 0..2 {
+        assert!(matches!(bench.found(id), Found::Expired));
+        assert!(matches!(bench.try_claim(id), Claimed::Refused(None)));
+        let find = bench.shard.find_key(&super::key("k", "f"), bench.now);
+        assert!(find.unwrap().is_none());
+        bench.reopen();
+    }
 }
 
 #[test]
@@ -143,6 +227,7 @@ fn a_sweep_asks_the_record_before_it_deletes() {
             retention: Millis(long),
             ..spec()
         },
+
         ..super::request()
     });
     let (token, _) = bench.claim(id);
@@ -225,6 +310,7 @@ fn a_result_that_is_being_deleted_is_a_result_that_was_not_stored() {
             retention: Millis(SETTINGS.orphan_grace.0 * 4),
             ..spec()
         },
+
         ..super::request()
     });
     bench.shard.intend(RESULT, Some(id.key), bench.now).unwrap();

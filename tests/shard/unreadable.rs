@@ -1,10 +1,10 @@
 //! Rows of a later build: left alone, and in nobody's way.
 
-use raincheck::job::{JobId, Status};
+use raincheck::job::{JobId, JobSpec, Millis, Status};
 use raincheck::shard::{Accepted, Claim, Found, NewJob, Shard, ShardError, Sql as _};
 
-use super::support::jobs::{DEADLINE, LEASE, RETENTION};
-use super::{Bench, SETTINGS, any_head, request, with_key};
+use super::support::jobs::{DEADLINE, ID_KEY, LEASE, LIFE, at, spec};
+use super::{Bench, SETTINGS, any_head, request, with_key, with_object};
 
 fn is_unreadable<T: std::fmt::Debug>(answer: &Result<T, ShardError>) -> bool {
     matches!(answer, Err(ShardError::Unreadable(_)))
@@ -19,11 +19,8 @@ fn mixed() -> (Bench, [JobId; 3]) {
 }
 
 fn state_of(bench: &Bench, id: JobId) -> String {
-    let sql = format!("SELECT state FROM jobs WHERE key = {}", id.key.0);
-    bench.sql.run(&sql, &[]).unwrap()[0][0]
-        .text()
-        .unwrap()
-        .to_owned()
+    let sql = format!("SELECT state FROM jobs_1 WHERE key = {}", id.key.0);
+    bench.rows(&sql)[0][0].text().unwrap().to_owned()
 }
 
 #[test]
@@ -97,40 +94,46 @@ fn the_row_waits_for_its_build_and_then_goes_on() {
 }
 
 #[test]
-fn expiry_leaves_such_rows_and_takes_the_others_around_them() {
-    let (mut bench, [first, middle, last]) = mixed();
+fn a_partition_without_objects_goes_with_such_rows_in_it() {
+    let (mut bench, [first, middle, _]) = mixed();
     bench.succeed(first);
-    bench.succeed(last);
-    bench.later(RETENTION.0 + 1_000_000);
+    bench.now = at(LIFE.0);
     bench.ring();
-    assert_eq!(bench.count("jobs"), 1);
-    assert!(is_unreadable(&bench.shard.read(&middle, bench.now)));
-    assert!(matches!(bench.found(first), Found::Nothing));
+    assert_eq!(bench.count("jobs"), 0);
+    assert!(matches!(bench.found(middle), Found::Expired));
+    let keys: Vec<_> = bench
+        .shard
+        .take_ended()
+        .into_iter()
+        .map(|e| e.key)
+        .collect();
+    assert!(keys.contains(&middle.key), "whoever waits for it is told");
 }
 
+/// A row of a later build may name an object, which would stay in the bucket for ever.
 #[test]
-fn a_page_full_of_such_rows_does_not_make_the_alarm_ring_without_progress() {
+fn a_partition_with_objects_waits_for_the_build_that_can_read_its_rows() {
     let mut bench = Bench::new();
-    let group: Vec<NewJob> = (0..300).map(|_| request()).collect();
-    bench.shard.accept(&group, bench.now).unwrap();
-    let newer = "UPDATE jobs SET active = 0, state = replace(state, '\"v\":1', '\"v\":200')";
-    bench.sql.run(newer, &[]).unwrap();
-    bench.reopen();
-    bench.later(RETENTION.0 + 1_000_000);
+    let ours = bench.accept(with_object("requests/3/a"));
+    let newer = bench.accept(with_object("requests/3/b"));
+    let text = state_of(&bench, newer);
+    bench.make_newer(newer);
+    bench.now = at(LIFE.0);
     bench.ring();
-    assert_eq!(bench.count("jobs"), 300);
-}
-
-#[test]
-fn such_a_row_on_a_full_page_does_not_make_the_rows_behind_the_page_wait() {
-    let mut bench = Bench::new();
-    let group: Vec<NewJob> = (0..300).map(|_| request()).collect();
-    bench.shard.accept(&group, bench.now).unwrap();
-    let newer = "UPDATE jobs SET state = replace(state, '\"v\":1', '\"v\":200') WHERE key = 7";
-    bench.sql.run(newer, &[]).unwrap();
-    bench.later(RETENTION.0 + 1_000_000);
+    assert_eq!(bench.count("jobs"), 2, "the table stands");
+    for id in [ours, newer] {
+        assert!(
+            matches!(bench.found(id), Found::Expired),
+            "and serves nobody"
+        );
+    }
+    assert_eq!(bench.shard.wake_at(), Some(bench.now.plus(Millis(600_000))));
+    bench.overwrite(newer, &text);
+    bench.later(600_000);
+    let swept: Vec<_> = bench.tick().sweeps.into_iter().map(|s| s.object).collect();
+    assert_eq!(swept, ["requests/3/a", "requests/3/b"]);
     bench.ring();
-    assert_eq!(bench.count("jobs"), 1);
+    assert_eq!(bench.sql.tables("jobs_").len(), 0);
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn notes_of_a_later_build_keep_the_whole_shard_shut() {
     bench.job();
     let newer = "UPDATE meta SET value = replace(value, '\"v\":1', '\"v\":2')";
     bench.sql.run(newer, &[]).unwrap();
-    let opened = Shard::open(bench.sql.clone(), None, SETTINGS);
+    let opened = Shard::open(bench.sql.clone(), None, SETTINGS, ID_KEY);
     assert!(matches!(opened, Err(ShardError::Unreadable(_))));
 }
 
@@ -169,7 +172,15 @@ fn a_row_that_is_no_json_is_treated_the_same() {
 #[test]
 fn the_note_about_an_object_stays_while_the_row_that_may_name_it_cannot_be_read() {
     let mut bench = Bench::new();
-    let id = bench.job();
+    let retention = Millis(SETTINGS.orphan_grace.0 * 4);
+    let id = bench.accept(NewJob {
+        spec: JobSpec {
+            retention,
+            ..spec()
+        },
+
+        ..request()
+    });
     bench
         .shard
         .intend("results/3/a", Some(id.key), bench.now)

@@ -243,7 +243,7 @@ pub async fn ask(world: &Rc<World>, id: JobId, what: Ask, dice: &Rng) {
     if !genuine {
         let mut bytes = [0; 16];
         dice.fill(&mut bytes);
-        named.secret = raincheck::job::Secret::from_random(bytes);
+        named.secret = raincheck::job::Secret::from_bytes(bytes);
     }
     let path = format!("/jobs/{named}");
     let (method, target) = match what {

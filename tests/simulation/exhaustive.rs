@@ -237,7 +237,7 @@ fn one(script: &Rc<Script>, repeatable: bool, done: &mut Search) {
     let message = Message {
         v: MESSAGE_VERSION,
         shard: 0,
-        jobs: vec![RowKey(1)],
+        jobs: vec![RowKey::first_of(1)],
     };
     let text = serde_json::to_string(&message).expect("JSON");
     queue::deliver(&world, text.clone(), 0);

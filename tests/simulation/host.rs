@@ -8,13 +8,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use futures_channel::oneshot;
-use raincheck::job::{JobId, Millis, Record, UnixMillis};
+use raincheck::job::{IdKey, Millis, Record, RowKey, UnixMillis};
 use raincheck::protocol::problem::{Problem, ProblemCode};
 use raincheck::rpc::Reply;
-use raincheck::rpc::call::{CALL_VERSION, Call, ClaimCall, Envelope, FinishCall, PayloadCall};
-use raincheck::rpc::frame;
+use raincheck::rpc::call::{CALL_VERSION, Call, ClaimCall, Envelope, PayloadCall};
 use raincheck::rpc::ports::CallBody;
-use raincheck::shard::{Found, Settings, Shard, ShardError, Sql as _};
+use raincheck::shard::{Settings, Shard, ShardError, Sql as _};
 use raincheck::shard_service::{GroupedCall, Handled, handle, handle_group};
 
 use super::body::Body;
@@ -113,23 +112,6 @@ impl ShardHost {
         self.stored_alarm.get().filter(|_| !self.ringing.get())
     }
 
-    /// The number of the incarnation: another after each crash.
-    pub fn incarnation(&self) -> Pid {
-        self.pid.get()
-    }
-
-    /// Whether a job has ended, or is gone.
-    pub fn has_ended(&self, id: &JobId) -> bool {
-        let now = self.world().now();
-        let shard = self.shard.borrow();
-        let found = shard.as_ref().and_then(|shard| shard.read(id, now).ok());
-        match found {
-            Some(Found::Job(record)) => record.status().is_terminal(),
-            Some(Found::Nothing | Found::Expired) => true,
-            None => false,
-        }
-    }
-
     pub fn stored_alarm(&self) -> Option<u64> {
         self.stored_alarm.get()
     }
@@ -187,7 +169,7 @@ impl ShardHost {
     async fn read_body(&self, call: &Call, body: CallBody<Body>) -> Option<Vec<u8>> {
         let has_body = match call {
             Call::Accept(call) => matches!(call.payload, PayloadCall::Inline(_)),
-            Call::Finish => true,
+            Call::Finish(call) => call.response.is_some() && call.object.is_none(),
             _ => false,
         };
         if !has_body {
@@ -219,7 +201,12 @@ impl ShardHost {
             orphan_grace: ORPHAN_GRACE,
         };
         self.alarm.set(self.told_alarm());
-        *self.shard.borrow_mut() = Some(Shard::open(self.sql.clone(), number, settings)?);
+        let id_key = IdKey([self.number.to_le_bytes()[0]; 32]);
+        let mut shard = Shard::open(self.sql.clone(), number, settings, id_key)?;
+        while !shard.is_loaded() {
+            shard.load()?;
+        }
+        *self.shard.borrow_mut() = Some(shard);
         Ok(())
     }
 
@@ -283,22 +270,14 @@ impl ShardHost {
     }
 
     /// What a call asks of the shard. Claims and reports always share a commit.
-    fn asked(&self, call: &Call, body: &[u8]) -> Vec<Event> {
+    fn asked(&self, call: &Call) -> Vec<Event> {
         match call {
-            Call::Finish => {
-                let frames = frame::decode(body).unwrap_or_default();
-                let reports = frames.iter().map(|frame| {
-                    let finish: FinishCall =
-                        serde_json::from_str(&frame.json).expect("a consumer writes reports");
-                    Event::Report {
-                        job: self.job(finish.key.0),
-                        token: finish.token,
-                        outcome: finish.outcome,
-                        object: finish.object.and_then(|body| body.object),
-                    }
-                });
-                reports.collect()
-            }
+            Call::Finish(finish) => vec![Event::Report {
+                job: self.job(finish.key.0),
+                token: finish.token,
+                outcome: finish.outcome,
+                object: finish.object.as_ref().and_then(|body| body.object.clone()),
+            }],
             Call::Claim(claims) => {
                 let claim = |claim: &ClaimCall| Event::Claim {
                     job: self.job(claim.key.0),
@@ -312,7 +291,7 @@ impl ShardHost {
 
     async fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>) -> Handled {
         let (answer, answered) = oneshot::channel();
-        let asked = self.asked(&call, &body);
+        let asked = self.asked(&call);
         let position = {
             let mut group = self.group.borrow_mut();
             group.push(GroupedCall {
@@ -367,28 +346,25 @@ impl ShardHost {
         self.align_alarm();
     }
 
-    /// What the rows of this shard hold, for the final look: tables that are not empty.
+    /// What the rows of this shard hold, for the final look: tables of jobs and keys, and others that are not empty.
     pub fn leftovers(&self) -> Vec<String> {
-        ["jobs", "keys", "sweeps"]
-            .iter()
-            .filter(|table| {
-                !self
-                    .sql
-                    .rows(&format!("SELECT 1 FROM {table} LIMIT 1"))
-                    .is_empty()
-            })
-            .map(|table| (*table).to_owned())
-            .collect()
+        let mut left = self.sql.inner.tables("jobs_");
+        left.extend(self.sql.inner.tables("keys_"));
+        for table in ["sweeps", "partitions"] {
+            if self.sql.inner.count(table) > 0 {
+                left.push(table.to_owned());
+            }
+        }
+        left
     }
 
     /// Writes a job's state behind the shard's back, as another build would.
     pub fn rewrite(&self, key: u64, state: &str) {
         use raincheck::shard::Param;
         let params = [Param::Text(state), Param::Int(key)];
-        let _ = self
-            .sql
-            .inner
-            .run("UPDATE jobs SET state = ? WHERE key = ?", &params);
+        let table = RowKey(key).partition();
+        let sql = format!("UPDATE jobs_{table} SET state = ? WHERE key = ?");
+        let _ = self.sql.inner.run(&sql, &params);
     }
 }
 

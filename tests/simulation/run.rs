@@ -179,7 +179,7 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
     let read = |wanted: &str| -> Vec<(Rc<super::host::ShardHost>, u64, String)> {
         let mut found = Vec::new();
         for shard in world.shards.borrow().iter() {
-            for row in shard.sql.rows("SELECT key, state FROM jobs") {
+            for row in shard.sql.all_jobs("key, state", "1") {
                 let (Some(key), Some(state)) = (row[0].int(), row[1].text()) else {
                     continue;
                 };

@@ -13,8 +13,8 @@ use super::sqlite::Sqlite;
 /// A change of a job's row: its key, the tag of its id, and its state as JSON unless it was deleted.
 pub type Change = (u64, u32, Option<String>);
 
-/// Values of one job in the statement that adds jobs: key, class, secret, state, request, payload.
-const JOB_VALUES: usize = 6;
+/// Values of one job in the statement that adds jobs: key, secret, state, request, payload.
+const JOB_VALUES: usize = 5;
 
 /// A database whose changes are noted.
 #[derive(Clone)]
@@ -48,9 +48,9 @@ impl Watched {
         if let Some(known) = self.digest.get() {
             return known;
         }
-        let tables = ["jobs", "keys", "sweeps", "meta"];
-        let rows = tables.map(|table| self.rows(&format!("SELECT * FROM {table}")));
-        let taken = digest(&format!("{rows:?}"));
+        let tables = self.inner.tables("").into_iter();
+        let rows = tables.map(|table| (self.rows(&format!("SELECT * FROM {table}")), table));
+        let taken = digest(&format!("{:?}", rows.collect::<Vec<_>>()));
         self.digest.set(Some(taken));
         taken
     }
@@ -63,6 +63,16 @@ impl Watched {
     /// Takes what was committed since the last call.
     pub fn take(&self) -> Vec<Change> {
         self.changes.take()
+    }
+
+    /// Columns of the rows of all jobs that meet a condition.
+    pub fn all_jobs(&self, columns: &str, condition: &str) -> Vec<Vec<Value>> {
+        let tables = self.inner.tables("jobs_").into_iter();
+        let rows = |table| {
+            let sql = format!("SELECT {columns} FROM {table} WHERE state <> '' AND {condition}");
+            self.rows(&sql)
+        };
+        tables.flat_map(rows).collect()
     }
 
     /// The rows of a statement; none while the tables do not stand yet.
@@ -79,29 +89,34 @@ impl Sql for Watched {
         if !statement.starts_with("SELECT") {
             self.digest.set(None);
         }
+        let dropped = statement.strip_prefix("DROP TABLE jobs_");
+        let erased = dropped
+            .map(|number| self.rows(&format!("SELECT key FROM jobs_{number} WHERE state <> ''")));
         let rows = self.inner.run(statement, params)?;
+        for row in erased.unwrap_or_default() {
+            let key = row[0].int().unwrap_or_default();
+            self.changes.borrow_mut().push((key, self.tag(key), None));
+        }
         let text = |param: Option<&Param<'_>>| match param {
             Some(Param::Text(text)) => Some((*text).to_owned()),
             _ => None,
         };
-        if statement.starts_with("INSERT INTO jobs") {
+        if statement.starts_with("INSERT INTO jobs_") {
             for row in params.chunks(JOB_VALUES) {
-                if let [Param::Int(key), _, Param::Blob(secret), ..] = row {
+                if let [Param::Int(key), Param::Blob(secret), ..] = row {
                     let tag = tag_of(secret);
                     self.tags.borrow_mut().insert(*key, tag);
-                    let state = text(row.get(3));
+                    let state = text(row.get(2));
                     self.changes.borrow_mut().push((*key, tag, state));
                 }
             }
             return Ok(rows);
         }
-        let state = if statement.starts_with("UPDATE jobs") {
-            text(params.get(1))
-        } else if statement.starts_with("DELETE FROM jobs") {
-            None
-        } else {
+        if !statement.starts_with("UPDATE jobs_") {
             return Ok(rows);
-        };
+        }
+        // A statement without a state empties the row of a purged job.
+        let state = text(params.get(1));
         if let Some(Param::Int(key)) = params.first() {
             self.changes
                 .borrow_mut()

@@ -1,7 +1,7 @@
 //! Records and plans to start from. Tests change what they are about.
 
 use raincheck::job::{
-    Backoff, BodyRef, JobSpec, Lease, Millis, Plan, Priority, RECORD_VERSION, Record, State,
+    Backoff, BodyRef, IdKey, JobSpec, Lease, Millis, Plan, Priority, RECORD_VERSION, Record, State,
     UnixMillis,
 };
 
@@ -13,6 +13,19 @@ pub const DEADLINE: Millis = Millis(100_000);
 
 /// The retention of the tests' records, from [`START`].
 pub const RETENTION: Millis = Millis(1_000_000);
+
+/// Jobs of the tests' retention expire together that are accepted in one window, of which [`START`] is
+/// the beginning.
+pub const WINDOW: Millis = Millis(RETENTION.0 / 16);
+
+/// When a job expires that is accepted at [`START`], from then.
+pub const LIFE: Millis = Millis(RETENTION.0 + WINDOW.0);
+
+/// The key of the ids of the tests' shards.
+pub const ID_KEY: IdKey = IdKey([7; 32]);
+
+/// The key of the first row of a shard.
+pub const FIRST: u64 = (1 << 22) + 1;
 
 /// The token of the lease that a [`running`] record holds.
 pub const TOKEN: u64 = 7;

@@ -16,7 +16,7 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use worker::web_sys::Response;
 use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
 
-use crate::job::{JobId, RowKey, UnixMillis};
+use crate::job::{IdKey, JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::rpc::call::{CALL_VERSION, Call, Envelope};
 use crate::rpc::message::{batches, pack};
@@ -175,7 +175,13 @@ impl Inner {
         }
         self.alarm.set(standing.map(time));
         let sql = ObjectSql::new(JsValue::from(&self.storage));
-        *self.shard.borrow_mut() = Some(Shard::open(sql, number, settings)?);
+        let mut id_key = [0; 32];
+        random(&mut id_key);
+        let mut shard = Shard::open(sql, number, settings, IdKey(id_key))?;
+        while !shard.is_loaded() {
+            shard.load()?;
+        }
+        *self.shard.borrow_mut() = Some(shard);
         Ok(())
     }
 

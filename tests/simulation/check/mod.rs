@@ -7,7 +7,7 @@ mod records;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use raincheck::job::{FailureCode, Record, Status};
+use raincheck::job::{FailureCode, Record, RowKey, Status};
 
 use super::fault::Fault;
 use super::history::{Call, Entry, Event, Job, Wish};
@@ -120,6 +120,8 @@ impl Check {
         self.objects.remove(key);
         let keeper = self.jobs.iter().find(|(_, known)| {
             let record = known.record.as_ref().filter(|_| !known.erased);
+            // From its expiry on nobody is told of the job, whatever the clock shows later.
+            let record = record.filter(|record| self.latest < record.expires.0);
             record.is_some_and(|record| {
                 let names = |body: Option<&raincheck::job::BodyRef>| {
                     body.is_some_and(|body| body.object.as_deref() == Some(key))
@@ -160,10 +162,20 @@ pub fn unsettled(world: &World, grace: u64) -> Vec<((u16, u64), Violation)> {
     let now = world.now().0;
     let mut violations = Vec::new();
     for shard in world.shards.borrow().iter() {
-        for row in shard
+        // Rows of an expired partition are served to nobody. They wait for their objects to go.
+        let expired = shard
             .sql
-            .rows("SELECT key, state FROM jobs WHERE active = 1")
-        {
+            .rows("SELECT number FROM partitions WHERE phase >= 2");
+        let is_expired = |key: u64| {
+            let number = RowKey(key).partition();
+            expired
+                .iter()
+                .any(|row| row[0].int() == Some(u64::from(number)))
+        };
+        for row in shard.sql.all_jobs("key, state", "active = 1") {
+            if row[0].int().is_none_or(is_expired) {
+                continue;
+            }
             let state = row[1].text().unwrap_or_default();
             let Ok(record) = serde_json::from_str::<Record>(state) else {
                 continue;

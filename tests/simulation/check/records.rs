@@ -273,6 +273,12 @@ impl Check {
         if !rightly {
             self.fail("I1", format!("{job:?} was erased before its expiry"));
         }
+        let objects = [record.payload.as_ref(), record.result()].into_iter();
+        let mut objects = objects.flatten().filter_map(|body| body.object.as_ref());
+        if !purged && let Some(object) = objects.find(|object| self.objects.contains(*object)) {
+            let text = format!("{job:?} was erased before its object {object}");
+            self.fail("I15", text);
+        }
     }
 
     /// I6, I7 and I9: a request at the origin.

@@ -1,0 +1,233 @@
+//! Expiry: a partition that has expired is dropped, its objects before it.
+
+use crate::job::{Millis, RowKey, UnixMillis};
+
+use super::partition::Phase;
+use super::sql::{Param, Sql, SqlError};
+use super::upkeep::{Sweep, Tick, objects_of};
+use super::{Ended, Shard, ShardError, read_record, schema};
+
+/// Rows of an expired partition whose objects are deleted at once. Each names two at most, and an R2
+/// delete call takes 1,000 keys.
+const ROWS_PER_PAGE: u64 = 500;
+
+/// Most partitions that one call forgets: each is a row that is deleted.
+const FORGOTTEN_MAX: usize = 256;
+
+/// When a partition with a row that cannot be read is looked at again. A later build wrote it, and that
+/// build is on its way to every machine; until then each look is an alarm.
+const UNREADABLE_AGAIN: Millis = Millis::from_secs(600);
+
+/// Rows of an expired partition whose objects are being deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    partition: u32,
+    /// Where the next page begins; `None` when this is the last.
+    next: Option<RowKey>,
+}
+
+impl<S: Sql> Shard<S> {
+    /// Drops a partition that has expired, and what else is over, and tells how many things it did.
+    /// What is left has the alarm ring again at once; what is refused is put off.
+    ///
+    /// To be committed before [`Self::tick`]: it makes room in a database that is full.
+    pub fn expire(&mut self, now: UnixMillis) -> Result<usize, ShardError> {
+        let again = now.plus(self.settings.patience);
+        let keys = self.drop_keys(now).map(usize::from).map_err(|error| {
+            self.generations.put_off(again);
+            ShardError::Sql(error)
+        });
+        let partition = self.expire_partition(now, again);
+        let forgotten = self.forget_partitions(now, again);
+        Ok(keys?.saturating_add(partition?).saturating_add(forgotten?))
+    }
+
+    /// Forgets partitions whose tombstones have passed, if one of them is due.
+    fn forget_partitions(
+        &mut self,
+        now: UnixMillis,
+        again: UnixMillis,
+    ) -> Result<usize, ShardError> {
+        if self.catalogue.due().is_none_or(|due| now < due) {
+            return Ok(0);
+        }
+        let tombstone = self.settings.tombstone;
+        let over = self.catalogue.iter().filter(|(_, partition)| {
+            partition.phase == Phase::Dropped
+                && now >= partition.expires.plus(tombstone)
+                && now >= partition.put_off
+        });
+        let numbers: Vec<u32> = over.map(|(number, _)| number).take(FORGOTTEN_MAX).collect();
+        if numbers.is_empty() {
+            return Ok(0);
+        }
+        let next = self.catalogue.next_number();
+        // The catalogue itself no longer tells which numbers were given.
+        let is_last = numbers.last() == next.checked_sub(1).as_ref();
+        let stored_before = self.meta.stored.clone();
+        let sql = self.sql.clone();
+        let forgotten = sql.atomically(&mut || {
+            for number in &numbers {
+                let params = [Param::Int(u64::from(*number))];
+                self.sql.run(schema::PARTITION_FORGET, &params)?;
+            }
+            if is_last {
+                self.write_meta(next)
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = forgotten {
+            self.meta.stored = stored_before;
+            for number in numbers {
+                self.catalogue
+                    .change(number, |partition| partition.put_off = again);
+            }
+            return Err(error.into());
+        }
+        self.catalogue.forget(&numbers);
+        Ok(numbers.len())
+    }
+
+    /// Takes the partition that has been due for longest a step further: no job of it is served from then
+    /// on, and when none of its objects is left, its table is dropped.
+    fn expire_partition(
+        &mut self,
+        now: UnixMillis,
+        again: UnixMillis,
+    ) -> Result<usize, ShardError> {
+        let due = self.catalogue.iter().filter(|(_, partition)| {
+            partition.phase < Phase::Dropped
+                && partition.emptying.is_none()
+                && partition.unread.is_none()
+                && now >= partition.expires.max(partition.put_off)
+        });
+        let Some((number, partition)) = due.min_by_key(|(_, partition)| partition.expires) else {
+            return Ok(0);
+        };
+        let has_objects = partition.objects && partition.phase < Phase::Expired;
+        let phase = if has_objects {
+            Phase::Expired
+        } else {
+            Phase::Dropped
+        };
+        if let Err(error) = self.write_phase(number, phase) {
+            self.catalogue
+                .change(number, |partition| partition.put_off = again);
+            return Err(error.into());
+        }
+        self.catalogue.change(number, |partition| {
+            partition.phase = phase;
+            partition.emptying = has_objects.then(|| RowKey::first_of(number));
+        });
+        for key in self.schedule.remove_partition(number) {
+            // No alarm came between its deadline and now. Whoever waits for it is told.
+            self.ended.push(Ended { key, failure: None });
+        }
+        Ok(1)
+    }
+
+    fn write_phase(&self, number: u32, phase: Phase) -> Result<(), SqlError> {
+        let params = [u64::from(number), phase.number()].map(Param::Int);
+        if phase != Phase::Dropped {
+            self.sql.run(schema::PARTITION_PHASE, &params)?;
+            return Ok(());
+        }
+        self.sql.atomically(&mut || {
+            self.sql.run(&schema::jobs_drop(number), &[])?;
+            self.sql.run(schema::PARTITION_PHASE, &params)?;
+            Ok(())
+        })
+    }
+
+    /// The objects of the next rows of an expired partition. When they are deleted, tell
+    /// [`Self::swept`].
+    pub(super) fn next_objects(&mut self, now: UnixMillis, tick: &mut Tick) -> Vec<Sweep> {
+        let Some((number, from)) = self.catalogue.emptying(now) else {
+            return Vec::new();
+        };
+        let states = self.next_row(number).and_then(|next| {
+            let end = RowKey(from.0.saturating_add(ROWS_PER_PAGE));
+            let range = [from.0, end.0].map(Param::Int);
+            let rows = self.sql.run(&schema::jobs_states(number), &range)?;
+            Ok((rows, (end.sequence() < next).then_some(end)))
+        });
+        let (rows, next) = match states {
+            Ok(states) => states,
+            Err(error) => {
+                self.put_off_emptying(number, now.plus(self.settings.patience));
+                tick.note(error.into());
+                return Vec::new();
+            }
+        };
+        let mut objects = Vec::new();
+        for row in &rows {
+            match row.first().map(read_record) {
+                Some(Ok(record)) => objects.extend(objects_of(&record).map(Sweep::of)),
+                Some(Err(error)) => {
+                    // It may name an object, which would be in the bucket for ever.
+                    self.put_off_emptying(number, now.plus(UNREADABLE_AGAIN));
+                    tick.note(error);
+                    return Vec::new();
+                }
+                None => {}
+            }
+        }
+        let page = Page {
+            partition: number,
+            next,
+        };
+        if objects.is_empty() {
+            self.emptied(page);
+        } else {
+            self.emptying = Some(page);
+        }
+        objects
+    }
+
+    /// The objects of a page are gone.
+    pub(super) fn emptied(&mut self, page: Page) {
+        self.catalogue.change(page.partition, |partition| {
+            partition.emptying = page.next;
+        });
+    }
+
+    /// The objects of a page could not be deleted.
+    pub(super) fn emptying_failed(&mut self, page: Page, now: UnixMillis) {
+        self.put_off_emptying(page.partition, now.plus(self.settings.patience));
+    }
+
+    fn put_off_emptying(&mut self, number: u32, until: UnixMillis) {
+        self.catalogue
+            .change(number, |partition| partition.put_off = until);
+    }
+
+    /// Marks partitions as settled whose jobs have all ended and which take no more, so that no start
+    /// reads them.
+    pub(super) fn settle(&mut self, now: UnixMillis) -> Result<(), SqlError> {
+        let settled: Vec<(u32, bool)> = self
+            .catalogue
+            .iter()
+            .filter(|(number, partition)| {
+                partition.phase == Phase::Open
+                    && !partition.quiet
+                    && partition.unread.is_none()
+                    && partition.is_over(now)
+                    && !self.schedule.has_partition(*number)
+            })
+            .map(|(number, partition)| (number, partition.is_worth_a_mark()))
+            .collect();
+        for (number, is_worth_a_mark) in settled {
+            if is_worth_a_mark {
+                self.write_phase(number, Phase::Settled)?;
+            }
+            self.catalogue.change(number, |partition| {
+                if is_worth_a_mark {
+                    partition.phase = Phase::Settled;
+                }
+                partition.quiet = true;
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! The start: the schedule is rebuilt from the active jobs, page by page.
+//!
+//! Partitions that are settled are not read, however many jobs they hold. Requests are served between
+//! the pages; a job that they change is scheduled then, and read again when its page comes.
+
+use crate::job::{RowKey, UnixMillis, wake};
+
+use super::sql::{Param, Sql};
+use super::{Shard, ShardError, first_int, read_record, schema};
+
+/// Rows of a partition that a page covers: a few milliseconds. A state takes some 2 KB while it is read,
+/// so a page is a small part of the isolate's 128 MB.
+const ROWS_PER_PAGE: u64 = 512;
+
+impl<S: Sql> Shard<S> {
+    /// Whether all active jobs are scheduled. Until then [`Self::wake_at`] may be too late.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.catalogue.unread().is_none()
+    }
+
+    /// Schedules the active jobs of the next page. To be called until [`Self::is_loaded`].
+    pub fn load(&mut self) -> Result<(), ShardError> {
+        let Some((number, from)) = self.catalogue.unread() else {
+            return Ok(());
+        };
+        let next = self.next_row(number)?;
+        let end = RowKey(from.0.saturating_add(ROWS_PER_PAGE));
+        let range = [from.0, end.0].map(Param::Int);
+        let active = self.sql.run(&schema::jobs_active(number), &range)?;
+        let bytes = first_int(&self.sql.run(&schema::jobs_bytes(number), &range)?);
+        for row in &active {
+            if let [key, state] = row.as_slice() {
+                let key = RowKey(key.int().unwrap_or_default());
+                // A later build's row must not keep the others from being served; the first alarm
+                // looks at it, and so does one every now and then until it can be read.
+                let wake = read_record(state).map_or(Some(UnixMillis(0)), |record| {
+                    wake(&record, self.settings.patience)
+                });
+                self.schedule.set(key, wake);
+            }
+        }
+        self.catalogue.change(number, |partition| {
+            partition.next = Some(partition.next.unwrap_or(next));
+            partition.bytes = partition.bytes.saturating_add(bytes.unwrap_or(0));
+            partition.unread = (end.sequence() < next).then_some(end);
+        });
+        Ok(())
+    }
+}
