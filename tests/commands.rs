@@ -18,8 +18,18 @@ use std::sync::OnceLock;
 
 /// Every command that is a script, and the options that its help has to name.
 const COMMANDS: [(&str, &[&str]); 13] = [
-    ("start", &["--port", "--origin", "--state"]),
-    ("build", &[]),
+    (
+        "start",
+        &[
+            "--port",
+            "--origin",
+            "--config",
+            "--env",
+            "--state",
+            "--verbose",
+        ],
+    ),
+    ("build", &["--quick", "--verbose"]),
     ("bench", &[]),
     ("check", &["FILE"]),
     ("test", &["--native", "--edge"]),
@@ -28,8 +38,8 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("simulate", &["--histories", "--seed"]),
     ("mutants", &["--only", "--list"]),
     ("lint", &["--quick"]),
-    ("provision", &["--dry-run"]),
-    ("deploy", &["--dry-run", "--env"]),
+    ("provision", &["--dry-run", "--config"]),
+    ("deploy", &["--dry-run", "--env", "--config"]),
     ("release", &["--version", "--dry-run"]),
 ];
 
@@ -217,12 +227,14 @@ fn missed(test: &str, programs: &[(&'static str, &str)], problem: &str, remedy: 
         ("build", vec![]),
         ("check", vec![]),
         ("deploy", vec!["--dry-run"]),
-        ("provision", vec!["--dry-run"]),
     ] {
         let output = script(name, &args).env("PATH", &path).output().unwrap();
         refused(&output, problem, remedy);
     }
+    // A state of its own, because another test or a developer may use the default one.
+    let state = path.join("state");
     let mut start = script("start", &["--port", &free_port().to_string()]);
+    start.arg("--state").arg(state);
     refused(&start.env("PATH", &path).output().unwrap(), problem, remedy);
 }
 

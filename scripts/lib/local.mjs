@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync,
 import { basename, dirname, join } from "node:path";
 
 import { localConfiguration } from "./configuration.mjs";
-import { BUNDLE } from "./paths.mjs";
+import { BUNDLE, inRoot, isClone, root } from "./paths.mjs";
 import { readSource } from "./source.mjs";
 import { Problem, step } from "./ui.mjs";
 
@@ -26,6 +26,9 @@ function workerFor(main) {
   const isOurs = !main || !existsSync(main) || realpathSync(main) === realpathSync(BUNDLE.worker);
   return isOurs ? BUNDLE.local : main;
 }
+
+/** How ours is built when its source changes; the package has no source. */
+const BUILD = isClone ? { build: { command: "node scripts/build.mjs", cwd: root, watch_dir: inRoot("src") } } : {};
 
 /** Whether a request to this URL comes to `port` on this machine, by whichever name of it. */
 export function isHere(url, port) {
@@ -85,9 +88,10 @@ export class LocalRun {
     const { environment } = this.#options;
     const withVars = (table) => ({ ...table, vars: { ...CONSUMER, ...table.vars, LOCAL_STOP: this.#secret } });
     const main = workerFor(content.main);
+    const { build, ...others } = content;
     // Beside it lies the Worker itself.
     const rules = [...(content.rules ?? []), { type: "ESModule", globs: ["index.js"], fallthrough: false }];
-    const complete = { ...content, main, ...(main === BUNDLE.local ? { rules } : {}) };
+    const complete = { ...others, main, ...(main === BUNDLE.local ? { rules, ...BUILD } : { build }) };
     if (environment === "") return withVars(complete);
     return { ...complete, env: { ...complete.env, [environment]: withVars(complete.env[environment]) } };
   }

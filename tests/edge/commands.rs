@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use crate::client::Reply;
+use crate::client::{Reply, Request};
 use crate::gateway::{node, repository, signal};
 use crate::job::Job;
 
@@ -29,22 +29,27 @@ struct Started {
     leader: Child,
     lines: Receiver<String>,
     address: SocketAddr,
+    directory: PathBuf,
 }
 
 impl Started {
-    fn new() -> Self {
+    /// Starts it on a free port, with its own copy of wrangler.toml and its own state.
+    fn new(test: &str) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let name = format!("raincheck-start-{}", std::process::id());
+        let name = format!("raincheck-start-{test}-{}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&directory).unwrap();
+        let configuration = directory.join("wrangler.toml");
+        std::fs::copy(repository().join("wrangler.toml"), &configuration).unwrap();
         let mut command = Command::new(node());
         command.arg(repository().join("tests/edge/leader.mjs"));
         command.arg("--gently").arg(&directory);
         command.args(["npm", "start", "--", "--port"]);
         command.arg(address.port().to_string());
         command.arg("--state").arg(directory.join("state"));
+        command.arg("--config").arg(configuration);
         command.current_dir(repository()).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut leader = command.spawn().unwrap();
@@ -60,7 +65,26 @@ impl Started {
             leader,
             lines,
             address,
+            directory,
         }
+    }
+
+    /// Waits until it is ready. Returns its process group, and where the demo origin is.
+    fn ready(&self) -> (String, SocketAddr) {
+        let group = self.line(|line| line.starts_with("leader: group "));
+        let place = format!("Raincheck is at http://{}, ", self.address);
+        let place = self.line(|line| line.starts_with(&place));
+        let demo = place.split("http://").nth(2).unwrap();
+        let demo = demo.split(". ").next().unwrap().parse().unwrap();
+        (group.rsplit(' ').next().unwrap().to_owned(), demo)
+    }
+
+    /// Posts a report that takes so many seconds, and waits until the demo origin works on it.
+    async fn report(&self, seconds: u32) {
+        let target = format!("/reports?seconds={seconds}");
+        let reply = Request::post(&target).send(self.address).await;
+        let job = Job::of(self.address, &reply);
+        job.until_status("running").await;
     }
 
     /// Reads lines up to the first that satisfies `wanted`, and returns it.
@@ -171,13 +195,8 @@ fn receipt(line: &str) -> Reply {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn npm_start_ends_with_a_command_that_works_and_ctrl_c_leaves_nothing_behind() {
-    let mut started = Started::new();
-    let group = started.line(|line| line.starts_with("leader: group "));
-    let url = format!("http://{}", started.address);
-    let place = started.line(|line| line.starts_with(&format!("Raincheck is at {url}, ")));
-    let demo = place.split("http://").nth(2).unwrap();
-    let demo: SocketAddr = demo.split(". ").next().unwrap().parse().unwrap();
-
+    let mut started = Started::new("ends");
+    let (group, demo) = started.ready();
     let curl = started.line(|line| line.trim_start().starts_with("curl "));
     assert_eq!(started.rest(), [""; 0], "the command is not the last line");
     let job = Job::of(started.address, &receipt(&curl));
@@ -192,7 +211,6 @@ async fn npm_start_ends_with_a_command_that_works_and_ctrl_c_leaves_nothing_behi
         assert!(TcpStream::connect(address).is_ok(), "{address} is closed");
     }
     // As a terminal does it: to the whole foreground group.
-    let group = group.rsplit(' ').next().unwrap();
     signal(&format!("-{group}"), "INT");
     let status = started.end();
     assert!(status.success(), "Ctrl-C is not a failure: {status}");
@@ -207,6 +225,67 @@ async fn npm_start_ends_with_a_command_that_works_and_ctrl_c_leaves_nothing_behi
         .map(|process| format!("{} {}", process.id, process.program))
         .collect();
     assert_eq!(left, [""; 0], "processes that are left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_lets_running_attempts_end() {
+    let mut started = Started::new("gently");
+    let (group, _) = started.ready();
+    started.report(4).await;
+    signal(&format!("-{group}"), "INT");
+    started.line(|line| line.contains("Waiting up to 10 s for 1 attempt to end"));
+    // Whoever is cut off is "client gone" there.
+    started.line(|line| line.contains("/reports?seconds=4 -> 200"));
+    assert!(started.end().success());
+    let said = started.rest();
+    assert!(!said.iter().any(|line| line.contains("Cut")), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_ctrl_c_does_not_wait_and_says_what_it_cut() {
+    let mut started = Started::new("at-once");
+    let (group, _) = started.ready();
+    started.report(600).await;
+    signal(&format!("-{group}"), "INT");
+    started.line(|line| line.contains("Waiting up to 10 s for 1 attempt to end"));
+    signal(&format!("-{group}"), "INT");
+    started.line(|line| line.contains("Cut 1 attempt:"));
+    assert!(started.end().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_start_keeps_its_state_and_its_last_good_configuration() {
+    let started = Started::new("keeps");
+    started.ready();
+    let second = Command::new("npm")
+        .args(["start", "--", "--port", "1", "--state"])
+        .arg(started.directory.join("state"))
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("uses the state in"), "{second:?}");
+
+    let file = started.directory.join("wrangler.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, good.replace("attempts = 5", "attempts = 0")).unwrap();
+    started.line(|line| line.contains("rules[flaky].attempts: found 0"));
+    let send = async |target| Request::post(target).send(started.address).await.status;
+    assert_eq!(send("/reports").await, 202);
+
+    let other = good.replace("\"/reports\"", "\"/papers\"");
+    std::fs::write(&file, other).unwrap();
+    started.line(|line| line.contains("wrangler.toml was saved"));
+    let start = Instant::now();
+    // The runtime is not there for a moment.
+    while Request::post("/papers")
+        .try_send(started.address)
+        .await
+        .is_ok_and(|reply| reply.status != 202)
+    {
+        assert!(start.elapsed() < END_MAX, "the new rule is not used");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// What these files weigh together, each gzipped.
@@ -224,10 +303,20 @@ fn gzipped(files: &[PathBuf]) -> u64 {
 
 #[test]
 fn a_dry_run_of_deploy_leaves_a_bundle_that_is_small_enough() {
-    let bundle = repository().join("dist");
-    let _ = std::fs::remove_dir_all(&bundle);
+    let name = format!("raincheck-deploy-{}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    let text = std::fs::read_to_string(repository().join("wrangler.toml")).unwrap();
+    // A deployed Worker cannot reach the demo origin; and the bundle is built before.
+    let text = text.replace("http://127.0.0.1:8788", "https://api.example.com");
+    let (before, build) = text.split_once("[build]\n").unwrap();
+    let (_, after) = build.split_once("\n\n").unwrap();
+    let file = directory.join("wrangler.toml");
+    std::fs::write(&file, format!("{before}{after}")).unwrap();
+    let bundle = directory.join("dist");
     let output = Command::new("npm")
-        .args(["run", "deploy", "--", "--dry-run"])
+        .args(["run", "deploy", "--", "--dry-run", "--config"])
+        .arg(&file)
         .current_dir(repository())
         .output()
         .unwrap();
@@ -241,6 +330,7 @@ fn a_dry_run_of_deploy_leaves_a_bundle_that_is_small_enough() {
     let weight = gzipped(&files);
     assert!((1..=BUNDLE_MAX).contains(&weight), "{weight} bytes gzipped");
     assert!(imports_only(&files[0], "./index_bg.wasm"));
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 /// Whether a module imports that file and else only what the runtime has.

@@ -1,0 +1,92 @@
+// One start at a time on a directory of state.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+
+import { inRoot } from "../../scripts/lib/paths.mjs";
+
+const directory = mkdtempSync(join(tmpdir(), "raincheck-lock-"));
+after(() => rmSync(directory, { recursive: true }));
+
+const URL_OF_IT = "http://127.0.0.1:8787";
+const PROGRAM = `
+import { lockState } from ${JSON.stringify(inRoot("scripts", "lib", "lock.mjs"))};
+import { main } from ${JSON.stringify(inRoot("scripts", "lib", "ui.mjs"))};
+await main(async () => {
+  lockState(process.argv[1], ${JSON.stringify(URL_OF_IT)}, "Take another.");
+  console.log("has it");
+  process.stdin.resume().on("end", () => process.exit(0));
+});
+`;
+
+/** A process that takes the state and keeps it until its input ends. */
+function taker(state) {
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", PROGRAM, state], { stdio: ["pipe", "pipe", "pipe"] });
+  child.errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (child.errors += text));
+  return child;
+}
+
+async function takes(state) {
+  const child = taker(state);
+  const [said] = await once(child.stdout.setEncoding("utf8"), "data");
+  assert.equal(said, "has it\n");
+  return child;
+}
+
+async function isRefused(state) {
+  const child = taker(state);
+  const [status] = await once(child, "close");
+  assert.equal(status, 1);
+  return child.errors;
+}
+
+async function ends(child) {
+  child.stdin.end();
+  await once(child, "exit");
+}
+
+test("a second one is refused, with the process that has it, until that ends", async () => {
+  const state = join(directory, "a", "state");
+  const first = await takes(state);
+  const refusal = await isRefused(state);
+  assert.equal(refusal, `\n\u2717 Another Raincheck (process ${first.pid}, at ${URL_OF_IT}) uses the state in ${state}.\n  Take another.\n`);
+  await ends(first);
+  assert.deepEqual(readdirSync(state), []);
+  await ends(await takes(state));
+});
+
+test("another directory is another state", async () => {
+  const both = [await takes(join(directory, "b")), await takes(join(directory, "c"))];
+  for (const child of both) await ends(child);
+});
+
+test("what a killed one left is in nobody's way", async () => {
+  const state = join(directory, "d");
+  const killed = await takes(state);
+  killed.kill("SIGKILL");
+  await once(killed, "exit");
+  assert.ok(existsSync(join(state, "start.lock")));
+  await ends(await takes(state));
+});
+
+test("a process that began later than the lock does not hold it, though it has the same id", async () => {
+  const state = join(directory, "e");
+  await ends(await takes(state));
+  const other = { process: process.pid, began: "Thu Jan  1 00:00:00 1970", url: URL_OF_IT };
+  writeFileSync(join(state, "start.lock"), JSON.stringify(other));
+  const child = await takes(state);
+  assert.equal(JSON.parse(readFileSync(join(state, "start.lock"), "utf8")).process, child.pid);
+  await ends(child);
+});
+
+test("a lock that was cut off while it was written is none", async () => {
+  const state = join(directory, "f");
+  await ends(await takes(state));
+  writeFileSync(join(state, "start.lock"), '{"process":');
+  await ends(await takes(state));
+});
