@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use raincheck::protocol::problem::{Problem, ProblemCode, TYPE_BASE};
+use raincheck::protocol::problem::{Problem, ProblemCode};
 use raincheck::protocol::route::Endpoint;
 
 #[test]
@@ -20,9 +20,9 @@ fn a_problem_is_written_byte_for_byte_so() {
         .retry_after(3);
     assert_eq!(problem.status(), 400);
     assert_eq!(
-        String::from_utf8(problem.body()).unwrap(),
+        problem.body("/jobs"),
         concat!(
-            r#"{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/idempotency_key_invalid.md","#,
+            r#"{"type":"/jobs/problems/idempotency_key_invalid","#,
             r#""title":"The Idempotency-Key is not valid","status":400,"detail":"the key is \"empty\"","#,
             r#""error":{"code":"idempotency_key_invalid","message":"the key is \"empty\""},"#,
             r#""field":"Idempotency-Key","retryable":false}"#,
@@ -56,17 +56,14 @@ fn a_problem_carries_the_fields_that_its_status_demands() {
     );
     // Known to be safe where the code alone cannot say so.
     let safe = Problem::new(ProblemCode::DeadlineExceeded).retryable(true);
-    assert!(
-        String::from_utf8(safe.body())
-            .unwrap()
-            .contains("\"retryable\":true")
-    );
+    assert!(safe.body("/jobs").contains("\"retryable\":true"));
 }
 
 #[test]
 fn every_problem_has_a_message_a_stable_code_and_an_error_status() {
     for code in ProblemCode::ALL {
-        let body: serde_json::Value = serde_json::from_slice(&Problem::new(*code).body()).unwrap();
+        let body: serde_json::Value =
+            serde_json::from_str(&Problem::new(*code).body("/jobs")).unwrap();
         assert_eq!(body["error"]["code"], code.as_str());
         assert_eq!(body["error"]["message"], code.title());
         assert_eq!(body["detail"], code.title());
@@ -85,7 +82,7 @@ fn every_problem_has_a_message_a_stable_code_and_an_error_status() {
     assert_eq!(codes.len(), ProblemCode::ALL.len());
 }
 
-/// Where the pages are; `type` ends with the same path.
+/// Where the pages are.
 const PAGES: &str = "docs/problems";
 
 fn page(name: &str) -> String {
@@ -159,10 +156,8 @@ fn the_index_lists_every_problem_once_and_nothing_else() {
 }
 
 #[test]
-fn the_type_of_a_problem_leads_to_its_page() {
-    assert!(TYPE_BASE.ends_with(&format!("/{PAGES}/")));
-    assert_eq!(
-        ProblemCode::NotFound.type_uri(),
-        format!("{TYPE_BASE}not_found.md")
-    );
+fn the_gateway_has_every_page_as_it_stands_in_the_documentation() {
+    for code in ProblemCode::ALL {
+        assert_eq!(code.page(), page(&format!("{code}.md")), "{code}");
+    }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test ends at the first surprise")]
 
+use raincheck::policy::limits::DEFAULT_MOUNT;
 use raincheck::protocol::problem::{Problem, ProblemCode};
 
 const WORKER: &str = include_str!("../src/edge/worker.js");
@@ -9,7 +10,7 @@ const WORKER: &str = include_str!("../src/edge/worker.js");
 #[test]
 fn after_a_panic_a_client_gets_the_documented_internal_error() {
     let problem = Problem::new(ProblemCode::InternalError);
-    let body = String::from_utf8(problem.body()).expect("JSON is UTF-8");
+    let body = problem.body(DEFAULT_MOUNT);
     assert!(WORKER.contains(&format!("'{body}'")), "{body}");
     assert!(WORKER.contains(&format!("status: {}", problem.status())));
     for (name, value) in problem.response_headers().iter() {

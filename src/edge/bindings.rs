@@ -103,6 +103,14 @@ impl Bindings {
     }
 }
 
+/// Calls with the mount as configured, or the default where no configuration was read yet or it is refused.
+pub(super) fn with_mount<T>(call: impl FnOnce(&str) -> T) -> T {
+    POLICY.with(|cell| match cell.get() {
+        Some(Ok(policy)) => call(&policy.mount),
+        _ => call(limits::DEFAULT_MOUNT),
+    })
+}
+
 /// Without the binding the requests would go to whoever answers on the Internet.
 fn unbound_origin() -> ConfigError {
     ConfigError::new(

@@ -1,8 +1,5 @@
 //! The events: requests and queue batches.
 
-use std::rc::Rc;
-
-use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
@@ -23,7 +20,7 @@ use crate::protocol::forwarding::Edits;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::rpc::Reply;
 use crate::rpc::call::Envelope;
-use crate::rpc::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
+use crate::rpc::message::{JOBS_PER_MESSAGE, Message};
 
 use super::bindings::Bindings;
 use super::glue;
@@ -281,7 +278,7 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
     };
     let messages: Vec<(RawMessage, Message)> = batch.raw_iter().filter_map(parsed).collect();
     let detached = bindings.is_detached();
-    let platform = Rc::new(Platform { bindings, policy });
+    let platform = Platform { bindings, policy };
     if batch.queue().ends_with(DEAD_LETTERS_SUFFIX) {
         let buried = messages.iter().map(|(raw, it)| bury(&platform, raw, it));
         join_all(buried).await;
@@ -289,34 +286,15 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
     }
     if detached {
         // Such a batch is acknowledged when the handler returns.
-        for (_, message) in messages {
-            let platform = Rc::clone(&platform);
-            context.wait_until(async move {
-                consumer::run_message(&*platform, &platform.policy, &message).await;
-            });
-        }
+        context.wait_until(async move {
+            let policy = &platform.policy;
+            consumer::run_batch(&platform, policy, messages, usize::MAX, async |_, _| {}).await;
+        });
         return Ok(());
     }
-    // Each job holds one of the connections that an invocation may have waiting, so as many messages
-    // run at a time as have that many jobs between them.
-    let largest = messages.iter().map(|(_, message)| message.jobs.len()).max();
-    let at_a_time = JOBS_PER_MESSAGE
-        .checked_div(largest.unwrap_or(1))
-        .unwrap_or(1)
-        .max(1);
-    let last_begin = now().plus(BEGIN_WITHIN);
-    futures_util::stream::iter(messages)
-        .for_each_concurrent(at_a_time, |(raw, message)| {
-            let platform = Rc::clone(&platform);
-            async move {
-                if now() > last_begin {
-                    return raw.retry();
-                }
-                let done = consumer::run_message(&*platform, &platform.policy, &message).await;
-                settle(&raw, done);
-            }
-        })
-        .await;
+    let policy = &platform.policy;
+    let settle = async |raw: RawMessage, done| settle(&raw, done);
+    consumer::run_batch(&platform, policy, messages, JOBS_PER_MESSAGE, settle).await;
     Ok(())
 }
 

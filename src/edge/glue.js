@@ -75,13 +75,17 @@ export function callShard(namespace, name, call, body) {
   return ask(namespace, name, SHARD, call, body);
 }
 
-function ask(namespace, name, url, call, body) {
+function stub(namespace, name) {
   let id = ids.get(name);
   if (id === undefined) ids.set(name, (id = namespace.idFromName(name)));
+  return namespace.get(id);
+}
+
+function ask(namespace, name, url, call, body) {
   // A stored redirect is an answer for the client, not for the runtime.
   const init = { method: "POST", headers: { "raincheck-call": call }, redirect: "manual" };
   if (body !== undefined) init.body = body;
-  return namespace.get(id).fetch(url, init);
+  return stub(namespace, name).fetch(url, init);
 }
 
 /** A shard did not answer; the Worker's entry makes the problem of it. */
@@ -126,23 +130,9 @@ function unpackedResponse(packed) {
   return response;
 }
 
-/**
- * Waits until a shard tells that a job has ended, or until the signal. The wait costs the shard nothing:
- * its end of the WebSocket hibernates.
- */
-export async function untilEnded(namespace, name, call, signal) {
-  const stub = namespace.get(namespace.idFromName(name));
-  const headers = { "raincheck-call": call, upgrade: "websocket" };
-  const { webSocket: socket } = await stub.fetch(SHARD, { headers, signal });
-  if (!socket) return;
-  socket.accept();
-  if (!signal.aborted) {
-    await new Promise((resolve) => {
-      signal.addEventListener("abort", resolve);
-      for (const event of ["message", "close", "error"]) socket.addEventListener(event, resolve);
-    });
-  }
-  socket.close(1000);
+/** Asks a shard for a WebSocket that tells when a job has ended. */
+export function openWatch(namespace, name, call) {
+  return stub(namespace, name).fetch(SHARD, { headers: { "raincheck-call": call, upgrade: "websocket" } });
 }
 
 /** The shard's end: a WebSocket under a tag, which the runtime keeps while the object sleeps. */

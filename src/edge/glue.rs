@@ -42,13 +42,12 @@ extern "C" {
         safe_to_repeat: bool,
     ) -> Promise;
 
-    #[wasm_bindgen(js_name = untilEnded)]
-    pub(super) fn until_ended(
+    #[wasm_bindgen(js_name = openWatch, catch)]
+    pub(super) fn open_watch(
         namespace: &JsValue,
         name: &str,
         call: &str,
-        signal: &AbortSignal,
-    ) -> Promise;
+    ) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(super) fn watch(state: &JsValue, tag: &str) -> Result<Response, JsValue>;

@@ -8,5 +8,6 @@ mod glue;
 mod object;
 mod ports;
 mod sql;
+mod watching;
 
 pub use object::ShardObject;

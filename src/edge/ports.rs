@@ -16,11 +16,11 @@ use crate::policy::bindings::{BUCKET, SHARDS};
 use crate::policy::{Origin, Policy, is_loopback};
 use crate::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable, Watching,
+    PutError, Shards, Streams, Unavailable,
 };
 use crate::rpc::{Content, Reply};
 
-use super::bindings::Bindings;
+use super::bindings::{Bindings, with_mount};
 use super::glue;
 
 /// The ports of one event.
@@ -199,27 +199,13 @@ impl Shards for Platform {
     }
 }
 
-impl Watching for Platform {
-    async fn until_ended(&self, shard: u16, call: String) {
-        let Ok(controller) = AbortController::new() else {
-            return;
-        };
-        let name = format!("shard-{shard}");
-        let signal = controller.signal();
-        let guard = AbortGuard(Some(controller));
-        let waited = glue::until_ended(&self.bindings.get(SHARDS), &name, &call, &signal);
-        if let Err(error) = JsFuture::from(waited).await {
-            worker::console_warn!("{name}: {}", glue::message_of(&error));
-        }
-        guard.ended();
-    }
-}
-
 /// Makes the platform's response of a reply. Status and fields are ours or were checked when they
 /// were stored, so the runtime has nothing to object to; if it does, the client gets a bare 500.
 pub(super) fn response(reply: Reply) -> Response {
+    let reply = with_mount(|mount| reply.rendered(mount));
     let body: JsValue = match reply.content {
-        Content::Empty => JsValue::NULL,
+        // A problem was rendered to text.
+        Content::Empty | Content::Problem(_) => JsValue::NULL,
         Content::Text(text) => JsString::from(text).into(),
         Content::Bytes(bytes) => Uint8Array::from(bytes.as_slice()).into(),
     };

@@ -11,7 +11,7 @@ import * as rust from "raincheck-bindings";
 
 /** What a client gets when its request met a panic; Rust has the same document in one of its tests. */
 const INTERNAL_ERROR =
-  '{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/internal_error.md","title":"The gateway failed","status":500,"detail":"The gateway failed","error":{"code":"internal_error","message":"The gateway failed"},"retryable":false}';
+  '{"type":"/jobs/problems/internal_error","title":"The gateway failed","status":500,"detail":"The gateway failed","error":{"code":"internal_error","message":"The gateway failed"},"retryable":false}';
 
 function failed(error) {
   if (error?.name === "OriginUnreachable") return rust.originUnreachable(error.varies);

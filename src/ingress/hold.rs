@@ -2,14 +2,10 @@
 //!
 //! A wait ends on time, whatever the shard does: the timer starts before the shard is called.
 
-use std::pin::pin;
-
-use futures_util::future::{Either, select};
-
 use crate::ingress::AcceptPlan;
 use crate::job::{JobId, Millis, UnixMillis};
 use crate::rpc::call::{Call, Envelope, HELD_HEADER, JobCall, REPEATS_HEADER, View, ViewCall};
-use crate::rpc::client::call_shard;
+use crate::rpc::client::{call_shard, within};
 use crate::rpc::ports::{CallBody, Host, Watching};
 
 use super::execute::{Front, accept, ask, with_object};
@@ -49,20 +45,12 @@ async fn until_ended<P: Host + Watching>(ports: &P, id: &JobId, end: UnixMillis)
     let Ok(header) = Envelope::header_of(id.shard, &watch) else {
         return;
     };
-    within(
+    let _ = within(
         ports,
         end.since(ports.now()),
         ports.until_ended(id.shard, header),
     )
     .await;
-}
-
-/// What a future gives, if it does so within `span`. Otherwise it is dropped.
-async fn within<P: Host, T>(ports: &P, span: Millis, future: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(future), pin!(ports.sleep(span))).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(_) => None,
-    }
 }
 
 /// Accepts a request and holds it: the response is the origin's if it comes within the plan's time,
@@ -91,7 +79,9 @@ pub async fn accept_and_hold<P: Front + Watching>(
         repeats: ports.field(&receipt, REPEATS_HEADER).is_some(),
         ..ViewCall::of(&id, base, View::Result)
     };
-    let response = within(ports, READ_MAX, held_response(ports, &id, view)).await;
+    let response = within(ports, READ_MAX, held_response(ports, &id, view))
+        .await
+        .ok();
     let mut fields = vec![
         (HELD_HEADER, None),
         (REPEATS_HEADER, None),

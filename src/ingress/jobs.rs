@@ -14,6 +14,7 @@ use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
 use crate::rpc::hash::sha256_hex;
 
 use super::head::{base, held, preflight_method};
+use super::pages::problem_page;
 use super::{Action, Head};
 
 pub(super) fn job_resource(
@@ -53,8 +54,10 @@ fn decide(
         return Err(Problem::new(ProblemCode::ServiceWorkerRefused));
     }
     let not_found = || Problem::new(ProblemCode::NotFound).detail("There is no such job.");
-    let JobPath::Job { id: text, endpoint } = path else {
-        return Err(not_found());
+    let (text, endpoint) = match path {
+        JobPath::Job { id, endpoint } => (id, endpoint),
+        JobPath::Problems { code } => return problem_page(policy, head, code),
+        JobPath::Unknown => return Err(not_found()),
     };
     if !endpoint.allows(&head.method) {
         return Err(Problem::method_not_allowed(endpoint.allowed_methods()));

@@ -6,6 +6,7 @@ pub mod execute;
 mod head;
 pub mod hold;
 mod jobs;
+mod pages;
 mod placement;
 mod plan;
 mod route;

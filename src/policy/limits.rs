@@ -48,6 +48,9 @@ pub const DEFAULT_OWNER_HEADERS: [&str; 16] = [
 ];
 /// Most `owner_headers`: each is looked up in every deferred request.
 pub const MAX_OWNER_HEADERS: usize = 32;
+/// The path under which jobs live: what they are called. Also where a problem's page is said to be while no
+/// configuration can be read.
+pub const DEFAULT_MOUNT: &str = "/jobs";
 
 /// Shards by default: about 1,000 requests/s each is the platform's soft limit, so eight carry
 /// several thousand accepts a second.

@@ -133,7 +133,7 @@ impl Document<'_> {
             },
             resource_location: (record.status() == Status::Succeeded).then_some(result.as_str()),
             output: self.output,
-            error: error_body(record),
+            error: error_body(record, self.base),
             history: self.attempts.then(|| history(record)),
         };
         // Plain strings and numbers: there is nothing in it that could fail.
@@ -211,7 +211,7 @@ pub const fn failure_problem(code: FailureCode) -> ProblemCode {
     }
 }
 
-fn error_body(record: &Record) -> Option<ErrorBody> {
+fn error_body(record: &Record, base: &str) -> Option<ErrorBody> {
     let failure = record.failure()?;
     let problem = failure_problem(failure.code);
     let message = match failure.status {
@@ -221,7 +221,7 @@ fn error_body(record: &Record) -> Option<ErrorBody> {
     Some(ErrorBody {
         code: failure.code.as_str(),
         message,
-        r#type: problem.type_uri(),
+        r#type: problem.type_uri(base),
         title: problem.title(),
         status: failure.status.or(Some(problem.status())),
     })

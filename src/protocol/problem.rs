@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::http::Headers;
 use crate::http::target::TargetError;
 
-/// Beginning of every problem's `type`; the code and `.md` follow, and the page is there.
-pub const TYPE_BASE: &str = "https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/";
+/// The segment below the mount under which the problems have their pages: `mount/problems/CODE`.
+pub const PAGES: &str = "problems";
 
 /// Media type of a problem (RFC 9457 section 3).
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -51,6 +51,14 @@ macro_rules! problem_codes {
             #[must_use]
             pub const fn retryable(self) -> bool {
                 match self { $(Self::$variant => $retryable),+ }
+            }
+
+            /// The page about it, as it stands in the documentation: Markdown.
+            #[must_use]
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(concat!("../../docs/problems/", $code, ".md"))),+
+                }
             }
         }
     };
@@ -134,10 +142,12 @@ impl From<TargetError> for ProblemCode {
 }
 
 impl ProblemCode {
-    /// The URI that identifies the kind of problem, and leads to its page.
+    /// The URI that identifies the kind of problem, and is that of its page on this gateway. `base` is the
+    /// mount, which makes a reference that clients resolve against the URL of their request (RFC 9457 section
+    /// 3.1.1), or the mount with scheme and host before it.
     #[must_use]
-    pub fn type_uri(self) -> String {
-        format!("{TYPE_BASE}{}.md", self.as_str())
+    pub fn type_uri(self, base: &str) -> String {
+        format!("{base}/{PAGES}/{}", self.as_str())
     }
 
     /// The code with this spelling.
@@ -287,11 +297,11 @@ impl Problem {
         headers
     }
 
-    /// The response's body, JSON with a fixed order of members.
+    /// The response's body, JSON with a fixed order of members. `base` as in [`ProblemCode::type_uri`].
     #[must_use]
-    pub fn body(&self) -> Vec<u8> {
+    pub fn body(&self, base: &str) -> String {
         let body = Body {
-            r#type: self.code.type_uri(),
+            r#type: self.code.type_uri(base),
             title: self.code.title(),
             status: self.code.status(),
             detail: self.message(),
@@ -303,7 +313,7 @@ impl Problem {
             retryable: self.retryable,
         };
         // Strings, numbers and a bool always serialize; the fallback keeps this free of panics.
-        serde_json::to_vec(&body).unwrap_or_default()
+        serde_json::to_string(&body).unwrap_or_default()
     }
 }
 

@@ -1,4 +1,6 @@
-//! The paths below the mount: the resources of a job.
+//! The paths below the mount: the resources of a job, and the pages about problems.
+
+use super::problem::PAGES;
 
 /// A resource of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +26,11 @@ pub enum JobPath<'a> {
         id: &'a str,
         /// Which resource.
         endpoint: Endpoint,
+    },
+    /// `mount/problems`: the list of all problems, or `mount/problems/CODE`: the page about one.
+    Problems {
+        /// The code as it stands in the path, not checked.
+        code: Option<&'a str>,
     },
     /// Anything else: 404. The mount is Raincheck's own, so this never goes to the origin.
     Unknown,
@@ -88,6 +95,10 @@ pub fn parse<'a>(mount: &str, path: &'a str) -> Option<JobPath<'a>> {
     let below = below.strip_prefix('/')?;
     let (id, segment) = below.split_once('/').unwrap_or((below, ""));
     let is_bare = segment.is_empty() && below.len() > id.len();
+    if id == PAGES && !is_bare {
+        let code = (below.len() > id.len()).then_some(segment);
+        return Some(JobPath::Problems { code });
+    }
     let endpoint = Endpoint::ALL
         .into_iter()
         .find(|endpoint| endpoint.segment() == segment);
@@ -117,7 +128,7 @@ mod tests {
         #[test]
         fn every_resource_is_found_again_at_its_path(
             mount in "(/[a-z]{1,5}){1,3}/?",
-            id in "[A-Za-z0-9_-]{1,40}",
+            id in "j[A-Za-z0-9_-]{1,40}",
         ) {
             for endpoint in Endpoint::ALL {
                 let path = path(&mount, &id, endpoint);

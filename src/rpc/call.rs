@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::job::{BodyRef, JobId, JobSpec, Millis, Outcome, RowKey};
 
+use crate::rpc::frame::Frame;
+
 pub use crate::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
 
 /// The header that carries a call.
@@ -68,8 +70,10 @@ pub enum Call {
     Claim(Vec<ClaimCall>),
     /// Extend a lease.
     Renew(ClaimCall),
-    /// Record what an attempt came to. The response body, where it is small, is the call's body.
-    Finish(Box<FinishCall>),
+    /// Record what attempts came to. The call's body has a frame for each, see [`FinishCall::frame`];
+    /// the answer is a JSON list with a [`FinishAnswer`] for each, or null where the report could not
+    /// be recorded and is to be repeated.
+    Finish,
     /// An object is about to be written.
     Intend {
         /// Its key.
@@ -218,7 +222,8 @@ pub struct ClaimCall {
     pub unsent: Option<u64>,
 }
 
-/// A report about an attempt.
+/// A report about an attempt: one frame in the body of [`Call::Finish`]. Heads of several responses
+/// could be too much for the header that carries the call.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FinishCall {
     /// The job.
@@ -230,12 +235,12 @@ pub struct FinishCall {
     /// The head of the response, as [`ResponseHead`]; the shard keeps it as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Box<RawValue>>,
-    /// The response's body, where it is in the bucket; otherwise it is the body of the call.
+    /// The response's body, where it is in the bucket; otherwise it is the body of the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<BodyRef>,
 }
 
-/// The answer to a finish.
+/// The answer to one report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishAnswer {
     /// The response is the job's result. When it is not, its object is to be deleted.
@@ -296,7 +301,7 @@ impl Call {
     pub const fn shares_commit(&self) -> bool {
         match self {
             Self::Accept(call) => !call.lookup,
-            Self::Claim(_) | Self::Finish(_) => true,
+            Self::Claim(_) | Self::Finish => true,
             _ => false,
         }
     }
@@ -309,6 +314,15 @@ impl Call {
             Self::Cancel(_) | Self::Purge(_) => true,
             _ => false,
         }
+    }
+}
+
+impl FinishCall {
+    /// The report as a frame, with the response's body where that is small. Fails only if a value
+    /// cannot be JSON, which none can.
+    pub fn frame(&self, body: Vec<u8>) -> Result<Frame, serde_json::Error> {
+        let json = serde_json::to_string(self)?;
+        Ok(Frame { json, body })
     }
 }
 

@@ -1,25 +1,73 @@
 //! Calling a shard, and storing a body in the bucket under a key that its shard knows of.
 
-use crate::job::{BodyRef, RowKey};
+use futures_util::future::{Either, select};
+
+use crate::job::{BodyRef, Millis, RowKey};
 
 use super::call::{Call, Envelope};
 use super::hash::hex;
 use super::ports::{Bucket, CallBody, Host, PutError, Shards, Unavailable};
 
-/// Calls a shard.
-pub async fn call_shard<P: Shards>(
+/// Longest wait for a shard's answer. A shard answers within milliseconds, and within seconds when its
+/// object starts or moves; after ten it hangs, and the caller does better to try again.
+pub const SHARD_TIMEOUT: Millis = Millis::from_secs(10);
+
+/// Longest wait for the answer to a call whose body a client still sends: at most 64 KiB, which takes
+/// a minute at 1 KB/s. A client that is slower than that has stalled.
+pub const UPLOAD_TIMEOUT: Millis = Millis::from_secs(60);
+
+/// Calls a shard, and waits for the head of its answer within [`SHARD_TIMEOUT`], or [`UPLOAD_TIMEOUT`]
+/// where the call carries a stream.
+pub async fn call_shard<P: Shards + Host>(
     ports: &P,
     shard: u16,
     call: &Call,
     body: CallBody<P::Body>,
 ) -> Result<P::Response, Unavailable> {
+    let longest = match body {
+        CallBody::Stream(_) => UPLOAD_TIMEOUT,
+        CallBody::Empty | CallBody::Bytes(_) => SHARD_TIMEOUT,
+    };
     let header = Envelope::header_of(shard, call).map_err(|_| Unavailable)?;
-    ports.call(shard, header, body).await
+    within(ports, longest, ports.call(shard, header, body)).await?
+}
+
+/// Calls a shard and reads its answer whole, all within `longest`: status 200 and its content, or
+/// nothing.
+pub async fn ask_shard<P: Shards + Host>(
+    ports: &P,
+    shard: u16,
+    call: &Call,
+    body: CallBody<P::Body>,
+    longest: Millis,
+) -> Result<Vec<u8>, Unavailable> {
+    let header = Envelope::header_of(shard, call).map_err(|_| Unavailable)?;
+    let asked = async {
+        let response = ports.call(shard, header, body).await?;
+        if ports.status(&response) != 200 {
+            return Err(Unavailable);
+        }
+        ports.read(response).await.ok_or(Unavailable)
+    };
+    within(ports, longest, asked).await?
+}
+
+/// Waits for a future, at most so long. Dropping it gives up what it waits for.
+pub async fn within<P: Host, T>(
+    ports: &P,
+    longest: Millis,
+    future: impl Future<Output = T>,
+) -> Result<T, Unavailable> {
+    let over = std::pin::pin!(ports.sleep(longest));
+    match select(std::pin::pin!(future), over).await {
+        Either::Left((output, _)) => Ok(output),
+        Either::Right(_) => Err(Unavailable),
+    }
 }
 
 /// Stores a body in the bucket. The shard is told first, so that an object which no record comes to
 /// name is deleted, whatever stops this Worker in between.
-pub async fn store<P: Shards + Bucket>(
+pub async fn store<P: Shards + Bucket + Host>(
     ports: &P,
     shard: u16,
     object: &str,

@@ -1,5 +1,5 @@
-//! Several pieces of work in one answer: for each, the length of its JSON, the JSON, the length of
-//! its body, the body. Lengths are 32-bit, little-endian.
+//! Several jobs in one body, of work in the answer to a claim and of reports in a finish: for each, the
+//! length of its JSON, the JSON, the length of its bytes, the bytes. Lengths are 32-bit, little-endian.
 
 /// One piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Frame {
 
 /// Writes frames one after the other.
 #[must_use]
-pub fn encode(frames: &[Frame]) -> Vec<u8> {
+pub fn encode<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for frame in frames {
         for part in [frame.json.as_bytes(), &frame.body] {

@@ -95,10 +95,10 @@ pub trait Shards: Streams {
 
 /// Waiting for a job without asking again and again.
 pub trait Watching {
-    /// Waits until the job has ended. `call` is a watch as header text. Where the shard cannot be asked
-    /// the wait is over at once, so the caller has to look whether the job has ended. Dropping the future
-    /// ends the wait; without that it may never end.
-    async fn until_ended(&self, shard: u16, call: String);
+    /// Waits until the shard says that the job has ended. `call` is a watch as header text. False when
+    /// the shard could not be asked or the connection broke. Dropping the future ends the wait; without
+    /// that it may never end.
+    async fn until_ended(&self, shard: u16, call: String) -> bool;
 }
 
 /// Where large bodies are kept.

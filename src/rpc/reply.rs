@@ -23,6 +23,9 @@ pub enum Content {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// A problem whose text is still to be [rendered](Reply::rendered): it names the mount, which most of those
+    /// who find a problem do not know.
+    Problem(Box<Problem>),
 }
 
 /// A response.
@@ -61,11 +64,20 @@ impl Reply {
         self
     }
 
+    /// With the text of a problem, whose `type` is a page below this mount. Other contents stay as they are.
+    #[must_use]
+    pub fn rendered(mut self, mount: &str) -> Self {
+        if let Content::Problem(problem) = &self.content {
+            self.content = Content::Text(problem.body(mount));
+        }
+        self
+    }
+
     /// All of it as the value of one header field, where it is short and plain enough: status, name and
     /// value of each field, nothing, the content, then a dot, with tabs between. Without that end
     /// the tabs of an empty content would be lost: a field's value has no white space around it.
     ///
-    /// A reply that goes from a shard to a Worker and on to a client is so made and taken apart once
+    /// A problem has to be rendered before. A reply that goes from a shard to a Worker and on to a client is so made and taken apart once
     /// instead of at every hop.
     #[must_use]
     pub fn packed(&self) -> Option<String> {
@@ -73,6 +85,7 @@ impl Reply {
             Content::Empty => "",
             Content::Text(text) => text,
             Content::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
+            Content::Problem(_) => return None,
         };
         if self.headers.len() > PACKED_FIELDS_MAX {
             return None;
@@ -107,7 +120,8 @@ impl Reply {
     #[must_use]
     pub fn without_content(mut self) -> Self {
         let len = match &self.content {
-            Content::Empty => None,
+            // How long the text of a problem is, only its rendering shows; nobody needs to know.
+            Content::Empty | Content::Problem(_) => None,
             Content::Text(text) => Some(text.len()),
             Content::Bytes(bytes) => Some(bytes.len()),
         };
@@ -124,7 +138,7 @@ impl From<Problem> for Reply {
         Self {
             status: problem.status(),
             headers: problem.response_headers(),
-            content: Content::Bytes(problem.body()),
+            content: Content::Problem(Box::new(problem)),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::shard::{Claim, Claimed, Finish, Grant, Shard, ShardError, Sql};
 
 use super::{Handled, Random, permille};
 use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, RequestHead, Work};
-use crate::rpc::frame::{Frame, encode};
+use crate::rpc::frame::{Frame, decode, encode};
 use crate::rpc::hash::sha256_hex;
 use crate::rpc::{Content, Reply};
 
@@ -97,13 +97,49 @@ pub(super) fn renew<S: Sql>(
     })
 }
 
+/// Records the reports, each for itself: one that cannot be recorded or read does not keep the others
+/// back. All of them are in one turn, so they share a commit.
 pub(super) fn finish<S: Sql>(
     shard: &mut Shard<S>,
-    call: FinishCall,
-    body: Vec<u8>,
+    body: &[u8],
     now: UnixMillis,
     random: Random<'_>,
-) -> Result<Handled, ShardError> {
+) -> Handled {
+    let Some(frames) = decode(body) else {
+        return Problem::new(ProblemCode::BodyIncomplete).into();
+    };
+    let mut answers: Vec<Option<FinishAnswer>> = Vec::with_capacity(frames.len());
+    let mut sends = Vec::new();
+    let mut fault = None;
+    for frame in frames {
+        let Some(report) = report(frame) else {
+            answers.push(None);
+            continue;
+        };
+        match shard.finish(&report, now, permille(random)) {
+            Ok(finished) => {
+                sends.extend(finished.sends);
+                answers.push(Some(FinishAnswer {
+                    kept: finished.kept,
+                }));
+            }
+            Err(error) => {
+                fault = Some(error.to_string());
+                answers.push(None);
+            }
+        }
+    }
+    Handled {
+        reply: json(&answers),
+        sends,
+        fault,
+    }
+}
+
+/// A report as the shard takes it. `None` when it is not JSON of a [`FinishCall`].
+fn report(frame: Frame) -> Option<Finish> {
+    let Frame { json, body } = frame;
+    let call: FinishCall = serde_json::from_str(&json).ok()?;
     let response = call.response.map(|head| {
         let body = call.object.map_or_else(
             || StoredBody::Inline {
@@ -114,20 +150,11 @@ pub(super) fn finish<S: Sql>(
         );
         (head.get().to_owned(), body)
     });
-    let finish = Finish {
+    Some(Finish {
         key: call.key,
         token: call.token,
         outcome: call.outcome,
         response,
-    };
-    let finished = shard.finish(&finish, now, permille(random))?;
-    let reply = json(&FinishAnswer {
-        kept: finished.kept,
-    });
-    Ok(Handled {
-        reply,
-        sends: finished.sends,
-        fault: None,
     })
 }
 

@@ -89,7 +89,7 @@ pub fn handle<S: Sql>(
         Call::Redrive(call) => accept::redrive(shard, &call, now, random),
         Call::Claim(claims) => lease::claim(shard, &claims, now, random),
         Call::Renew(claim) => lease::renew(shard, claim, now, random),
-        Call::Finish(call) => lease::finish(shard, *call, body, now, random),
+        Call::Finish => Ok(lease::finish(shard, &body, now, random)),
         Call::Intend { object, job } => shard
             .intend(&object, job, now)
             .map(|()| Reply::new(204).into()),

@@ -24,6 +24,7 @@ use raincheck::rpc::call::{
     AcceptCall, Call, ClaimCall, FinishCall, HEAD_VERSION, KeyCall, PayloadCall, ResponseHead,
     View, ViewCall,
 };
+use raincheck::rpc::frame::encode;
 use raincheck::rpc::{Content, Reply};
 use raincheck::shard::{Settings, Shard};
 use raincheck::shard_service::handle;
@@ -98,7 +99,12 @@ impl Desk {
             response,
             object: None,
         };
-        assert_eq!(self.call(Call::Finish(Box::new(call)), body).status, 200);
+        self.report(&call, body)
+    }
+
+    fn report(&mut self, report: &FinishCall, body: &[u8]) -> &mut Self {
+        let frames = encode(&[report.frame(body.to_vec()).unwrap()]);
+        assert_eq!(self.call(Call::Finish, &frames).status, 200);
         self
     }
 
@@ -130,8 +136,7 @@ impl Desk {
             response: Some(to_raw_value(&head(200, &[("etag", "\"o\"")])).unwrap()),
             object: Some(object),
         };
-        assert_eq!(self.call(Call::Finish(Box::new(call)), b"").status, 200);
-        self
+        self.report(&call, b"")
     }
 
     fn status(&mut self) -> Reply {
@@ -207,8 +212,8 @@ fn transcript(reply: &Reply) -> String {
         writeln!(text, "{name}: {value}").unwrap();
     }
     text.push('\n');
-    match &reply.content {
-        Content::Empty => {}
+    match &reply.clone().rendered("/jobs").content {
+        Content::Empty | Content::Problem(_) => {}
         Content::Text(content) => text.push_str(content),
         Content::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
     }

@@ -110,7 +110,7 @@ cache-control: no-store
 x-content-type-options: nosniff
 vary: Prefer
 
-{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/idempotency_key_reused.md","title":"The Idempotency-Key belongs to another request","status":422,"detail":"The Idempotency-Key was used for a request with another method, target or body.","error":{"code":"idempotency_key_reused","message":"The Idempotency-Key was used for a request with another method, target or body."},"field":"Idempotency-Key","retryable":false}"#,
+{"type":"/jobs/problems/idempotency_key_reused","title":"The Idempotency-Key belongs to another request","status":422,"detail":"The Idempotency-Key was used for a request with another method, target or body.","error":{"code":"idempotency_key_reused","message":"The Idempotency-Key was used for a request with another method, target or body."},"field":"Idempotency-Key","retryable":false}"#,
     );
 }
 

@@ -82,7 +82,7 @@ cache-control: no-store
 x-content-type-options: nosniff
 etag: "v3"
 
-{"id":"ID","status":"failed","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"error":{"code":"origin_error","message":"The origin answered with an error (status 404).","type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/origin_error.md","title":"The origin answered with an error","status":404}}"#,
+{"id":"ID","status":"failed","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"error":{"code":"origin_error","message":"The origin answered with an error (status 404).","type":"https://h/jobs/problems/origin_error","title":"The origin answered with an error","status":404}}"#,
     );
 }
 
@@ -313,7 +313,7 @@ content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
 
-{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/job_expired.md","title":"The job has expired","status":410,"detail":"The job has expired","error":{"code":"job_expired","message":"The job has expired"},"retryable":false}"#,
+{"type":"/jobs/problems/job_expired","title":"The job has expired","status":410,"detail":"The job has expired","error":{"code":"job_expired","message":"The job has expired"},"retryable":false}"#,
     );
     desk.later(60_000);
     assert_transcript(
@@ -324,7 +324,7 @@ content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
 
-{"type":"https://github.com/raincheck-edge/raincheck/blob/main/docs/problems/not_found.md","title":"Nothing is here","status":404,"detail":"There is no such job.","error":{"code":"not_found","message":"There is no such job."},"retryable":false}"#,
+{"type":"/jobs/problems/not_found","title":"Nothing is here","status":404,"detail":"There is no such job.","error":{"code":"not_found","message":"There is no such job."},"retryable":false}"#,
     );
 }
 

@@ -81,20 +81,27 @@ async fn an_ended_job_stays_what_it_is() {
     assert_eq!(cancel(&job).await, first);
 }
 
+/// Within two seconds, and some more for a busy machine. A renewal of the lease would be the next to
+/// notice, after half a minute.
+const ABORTED_WITHIN: Duration = Duration::from_secs(6);
+
 #[tokio::test]
 async fn cancelling_aborts_the_attempt_at_the_origin() {
-    let case = Case::new();
-    let job = Job::accepted(case.post("/always/broken?when=after&how=hang")).await;
-    job.until_status("running").await;
-    cancel(&job).await;
-    let start = std::time::Instant::now();
-    while case.seen_once().left.is_none() {
-        // The attempt's own limit is a minute; the abort must come well before.
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "the origin is still being waited for"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    // Before the attempt watches its job, and after.
+    for ran in [0, 4] {
+        let case = Case::new();
+        let job = Job::accepted(case.post("/always/broken?when=after&how=hang")).await;
+        job.until_status("running").await;
+        tokio::time::sleep(Duration::from_secs(ran)).await;
+        cancel(&job).await;
+        let start = std::time::Instant::now();
+        while case.seen_once().left.is_none() {
+            assert!(
+                start.elapsed() < ABORTED_WITHIN,
+                "the origin is still being waited for"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use raincheck::job::Millis;
 
 use super::script::{Reaction, after, respond};
-use super::world::World;
+use super::world::{Fault, World};
 
 #[test]
 fn a_slow_request_becomes_a_job_whose_result_is_the_origins_response() {
@@ -326,7 +326,11 @@ fn an_attempt_that_takes_too_long_is_aborted() {
 
 #[test]
 fn a_consumer_that_lost_its_lease_aborts_its_request() {
-    let world = World::new().rule("").origin([Reaction::Hang]);
+    // Without a watch, only the next renewal tells.
+    let world = World::new()
+        .rule("")
+        .origin([Reaction::Hang])
+        .failing_times(100, "watch", Fault::Before);
     let id = world.post("x").job();
     world.after(10_000, move |world| {
         let lapsed = world.request("DELETE", &format!("/jobs/{id}")).send();

@@ -1,6 +1,6 @@
 //! Calls that fail before, or after they took effect; messages that are lost or come twice.
 
-use raincheck::consumer::{Disposal, dead_letter, run_message};
+use raincheck::consumer::{Disposal, dead_letter};
 use raincheck::job::{JobId, Millis};
 use raincheck::rpc::message::Message;
 
@@ -83,10 +83,10 @@ fn a_report_that_was_lost_on_its_way_is_sent_again() {
 
 #[test]
 fn a_report_that_never_arrives_leaves_the_job_to_its_lease() {
-    let mut world = World::new().rule("origin_honours_key = true");
-    for _ in 0..5 {
-        world = world.failing("finish", Fault::Before);
-    }
+    let world = World::new()
+        .rule("origin_honours_key = true")
+        .failing_times(1_000, "finish", Fault::Before);
+    world.after(61_000, |world| world.heal("finish"));
     let id = world.post("x").job();
     world.run();
     assert_eq!(
@@ -98,10 +98,9 @@ fn a_report_that_never_arrives_leaves_the_job_to_its_lease() {
 
 #[test]
 fn a_report_that_never_arrives_fails_honestly_where_repeating_is_not_safe() {
-    let mut world = World::new().rule("");
-    for _ in 0..5 {
-        world = world.failing("finish", Fault::Before);
-    }
+    let world = World::new()
+        .rule("")
+        .failing_times(1_000, "finish", Fault::Before);
     let id = world.post("x").job();
     world.run();
     assert_eq!(
@@ -127,15 +126,27 @@ fn a_lost_renewal_is_made_up_for() {
 }
 
 #[test]
-fn a_claim_that_was_not_answered_brings_the_message_back() {
-    let world = World::new().rule("").failing("claim", Fault::Before);
+fn a_claim_that_is_not_answered_for_long_brings_the_message_back() {
+    let world = World::new()
+        .rule("")
+        .failing_times(1_000, "claim", Fault::Before);
     let id = world.post("x").job();
     let (_, outgoing) = world.queue.borrow_mut().remove(0);
     let message = Message::parse(&outgoing.text).unwrap();
-    let run = || world.block_on(run_message(&world, &world.policy, &message));
+    let run = || world.consume(&message);
     assert_eq!(run(), Disposal::Retry);
+    world.heal("claim");
     assert_eq!(run(), Disposal::Acknowledge);
     assert_eq!(world.status_of(&id), "succeeded");
+}
+
+#[test]
+fn a_claim_that_was_lost_on_its_way_is_repeated_at_once() {
+    let world = World::new().rule("").failing("claim", Fault::Before);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(world.status_of(&id), "succeeded");
+    assert!(world.clock.get().since(super::world::START) < Millis(1_000));
 }
 
 #[test]
@@ -179,7 +190,7 @@ fn a_message_that_is_lost_is_sent_again_by_the_alarm() {
 fn a_message_about_jobs_that_are_gone_is_acknowledged() {
     let world = World::new().rule("");
     let message = Message::parse("{\"v\":1,\"shard\":0,\"jobs\":[7,8]}").unwrap();
-    let disposal = world.block_on(run_message(&world, &world.policy, &message));
+    let disposal = world.consume(&message);
     assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 0));
 }
 
@@ -195,7 +206,7 @@ fn the_jobs_of_one_message_run_at_the_same_time() {
     let keys: Vec<String> = ids.iter().map(|id| id.key.0.to_string()).collect();
     let text = format!("{{\"v\":1,\"shard\":0,\"jobs\":[{}]}}", keys.join(","));
     let message = Message::parse(&text).unwrap();
-    world.block_on(run_message(&world, &world.policy, &message));
+    world.consume(&message);
     assert_eq!(world.clock.get().since(super::world::START), Millis(60_000));
     assert!(ids.iter().all(|id| world.status_of(id) == "succeeded"));
 }
@@ -217,7 +228,7 @@ fn one_bad_job_in_a_message_does_not_keep_the_others_from_running() {
         ids[0].key.0, ids[1].key.0
     );
     let message = Message::parse(&text).unwrap();
-    let disposal = world.block_on(run_message(&world, &world.policy, &message));
+    let disposal = world.consume(&message);
     assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 1));
     assert_eq!(world.status_of(&ids[1]), "succeeded");
 }
@@ -231,7 +242,7 @@ fn half_refused(refused: usize) -> (World, [JobId; 2], Disposal) {
     let message = Message::parse(&text).unwrap();
     let refuse = |what| world.with_shard(0, |shard| shard.sql().refused.set(what));
     refuse(Some(("UPDATE", Some(keys[refused]))));
-    let disposal = world.block_on(run_message(&world, &world.policy, &message));
+    let disposal = world.consume(&message);
     refuse(None);
     (world, ids, disposal)
 }

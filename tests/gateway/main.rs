@@ -18,6 +18,7 @@ mod sqlite;
 mod accepting;
 mod attempts;
 mod bodies;
+mod consuming;
 mod deciding;
 mod faults;
 mod heads;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::task::Poll;
 
 use raincheck::http::Headers;
 use raincheck::job::{BodyRef, JobId, Millis, UnixMillis};
@@ -16,7 +17,7 @@ use raincheck::rpc::{Content, Reply};
 use raincheck::shard_service::handle;
 
 use super::script::Reaction;
-use super::world::{Fault, World};
+use super::world::{Fault, NEVER, World};
 
 /// A body: bytes, and whether it breaks off after them.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +45,10 @@ pub struct Sent {
 }
 
 impl Answer {
-    pub fn of(reply: Reply) -> Self {
+    pub fn of(reply: Reply, mount: &str) -> Self {
+        let reply = reply.rendered(mount);
         let bytes = match reply.content {
-            Content::Empty => Vec::new(),
+            Content::Empty | Content::Problem(_) => Vec::new(),
             Content::Text(text) => text.into_bytes(),
             Content::Bytes(bytes) => bytes,
         };
@@ -64,7 +66,7 @@ impl Answer {
 
 impl Host for World {
     fn now(&self) -> UnixMillis {
-        self.clock.get()
+        UnixMillis(self.clock.get().0.saturating_add_signed(self.skew.get()))
     }
 
     fn random(&self, bytes: &mut [u8]) {
@@ -73,12 +75,13 @@ impl Host for World {
 
     async fn sleep(&self, span: Millis) {
         let until = self.clock.get().plus(span);
-        std::future::poll_fn(|_| {
+        std::future::poll_fn(|context| {
             if self.clock.get() >= until {
-                return std::task::Poll::Ready(());
+                return Poll::Ready(());
             }
-            self.timers.borrow_mut().push(until);
-            std::task::Poll::Pending
+            let waker = context.waker().clone();
+            self.timers.borrow_mut().push((until, waker));
+            Poll::Pending
         })
         .await;
     }
@@ -120,7 +123,7 @@ pub fn name_of(call: &Call) -> &'static str {
         Call::Redrive(_) => "redrive",
         Call::Claim(_) => "claim",
         Call::Renew(_) => "renew",
-        Call::Finish(_) => "finish",
+        Call::Finish => "finish",
         Call::Intend { .. } => "intend",
         Call::DeadLetter(_) => "dead_letter",
         Call::Watch(_) => "watch",
@@ -171,7 +174,7 @@ impl Shards for World {
         if fault == Some(Fault::After) {
             return Err(Unavailable);
         }
-        Ok(Answer::of(handled.reply))
+        Ok(Answer::of(handled.reply, &self.policy.mount))
     }
 
     fn status(&self, response: &Answer) -> u16 {
@@ -187,7 +190,7 @@ impl Shards for World {
     }
 
     fn respond(&self, reply: Reply) -> Answer {
-        Answer::of(reply)
+        Answer::of(reply, &self.policy.mount)
     }
 
     fn amend(
@@ -210,27 +213,39 @@ impl Shards for World {
 }
 
 impl Watching for World {
-    async fn until_ended(&self, _shard: u16, call: String) {
-        if self.fault("watch") == Some(Fault::Hang) {
-            return std::future::pending().await;
-        }
+    async fn until_ended(&self, shard: u16, call: String) -> bool {
         let envelope = Envelope::from_header(&call).unwrap();
         let Call::Watch(call) = envelope.call else {
             panic!("only a watch waits");
         };
+        self.calls.borrow_mut().push((shard, "watch"));
+        match self.fault("watch") {
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(_) => return false,
+            None => {}
+        }
         let id = JobId::parse(&call.id).unwrap();
-        std::future::poll_fn(|_| {
-            let waiting = self.timers.take();
-            self.deliver();
-            self.timers.borrow_mut().extend(waiting);
-            if self.has_ended(&id) {
-                return std::task::Poll::Ready(());
+        std::future::poll_fn(|context| {
+            if !self.consuming.get() {
+                // A client waits: the world goes on meanwhile.
+                let waiting = self.timers.take();
+                self.deliver();
+                self.timers.borrow_mut().extend(waiting);
             }
-            let queued = self.queue.borrow().iter().map(|(due, _)| *due).min();
-            self.timers.borrow_mut().extend(queued);
-            std::task::Poll::Pending
+            if self.has_ended(&id) {
+                return Poll::Ready(true);
+            }
+            let waker = context.waker();
+            let mut timers = self.timers.borrow_mut();
+            // A consumer hears of it with whatever happens next.
+            timers.push((NEVER, waker.clone()));
+            if !self.consuming.get() {
+                let queue = self.queue.borrow();
+                timers.extend(queue.iter().map(|(due, _)| (*due, waker.clone())));
+            }
+            Poll::Pending
         })
-        .await;
+        .await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What of a client's head is refused, kept, and left out.
 
 use raincheck::ingress::FIELDS_MAX;
+use raincheck::protocol::problem::ProblemCode;
 
 use super::script::respond;
 use super::world::World;
@@ -131,4 +132,73 @@ fn no_spelling_of_a_path_below_the_mount_reaches_the_origin() {
     for path in ["/jobs/../slow/", "/jobsx", "/jobs.", "/x/jobs", "/Jobs/x"] {
         assert_eq!(world.get(path).status, 299, "{path}");
     }
+}
+
+#[test]
+fn the_type_of_a_problem_is_a_page_below_the_mount() {
+    for mount in ["/jobs", "/v1/tasks"] {
+        let world = World::new()
+            .rule("idempotency = \"required\"")
+            .config(&format!("mount = \"{mount}\""));
+        let unknown = world.get(&format!("{mount}/x"));
+        let refused = world.request("POST", "/slow").send();
+        for (problem, code) in [
+            (unknown, "not_found"),
+            (refused, "idempotency_key_required"),
+        ] {
+            let page = format!("{mount}/problems/{code}");
+            assert_eq!(problem.json()["type"], page);
+            let page = world.get(&page);
+            assert_eq!(page.status, 200);
+            assert!(
+                page.text().starts_with(&format!("# {code}\n")),
+                "{}",
+                page.text()
+            );
+        }
+    }
+    let world = World::new().rule("").origin([respond(404)]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(
+        world.document(&id)["error"]["type"],
+        "https://gate.example/jobs/problems/origin_error"
+    );
+}
+
+#[test]
+fn every_problem_has_a_page_and_is_in_the_list_of_all() {
+    let world = World::new().rule("");
+    let list = world.get("/jobs/problems").text();
+    for code in ProblemCode::ALL {
+        let path = code.type_uri("/jobs");
+        assert_eq!(world.get(&path).text(), code.page(), "{code}");
+        assert!(list.lines().any(|line| line.ends_with(&path)), "{code}");
+    }
+    let code = ProblemCode::NotFound.type_uri("/jobs");
+    for (name, value) in [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "public, max-age=86400"),
+    ] {
+        assert_eq!(world.get(&code).field(name), value);
+    }
+    let policy = world.get(&code).field("content-security-policy").to_owned();
+    assert!(policy.contains("default-src 'none'") && policy.contains("sandbox"));
+    let head = world.request("HEAD", &code).send();
+    assert_eq!((head.status, head.body.bytes.len()), (200, 0));
+    for (method, path, problem) in [
+        ("POST", "/jobs/problems", "method_not_allowed"),
+        ("DELETE", code.as_str(), "method_not_allowed"),
+        ("GET", "/jobs/problems/", "not_found"),
+        ("GET", "/jobs/problems/none", "not_found"),
+        ("GET", "/jobs/problems/not_found/x", "not_found"),
+    ] {
+        assert_eq!(
+            world.request(method, path).send().problem(),
+            problem,
+            "{method} {path}"
+        );
+    }
+    assert_eq!(*world.calls.borrow(), [], "no shard is asked for a page");
 }

@@ -24,6 +24,9 @@ use super::sqlite::Sqlite;
 /// When every world begins.
 pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
 
+/// Who waits until then waits for something else to happen.
+pub const NEVER: UnixMillis = UnixMillis(u64::MAX);
+
 /// How long an object without a record may stay.
 pub const ORPHAN_GRACE: Millis = Millis(7_200_000);
 
@@ -48,7 +51,12 @@ pub struct World {
     text: String,
     pub policy: Policy,
     pub clock: Cell<UnixMillis>,
-    pub timers: RefCell<Vec<UnixMillis>>,
+    /// How far the clock of Workers is from the time, in milliseconds.
+    pub skew: Cell<i64>,
+    /// A consumer runs.
+    pub consuming: Cell<bool>,
+    /// Who waits for the clock, and until when.
+    pub timers: RefCell<Vec<(UnixMillis, Waker)>>,
     agenda: RefCell<Vec<(UnixMillis, Happening)>>,
     shards: RefCell<BTreeMap<u16, Shard<Sqlite>>>,
     databases: RefCell<BTreeMap<u16, Sqlite>>,
@@ -71,6 +79,8 @@ impl World {
             policy: configuration::parse(&text).unwrap(),
             text,
             clock: Cell::new(START),
+            skew: Cell::new(0),
+            consuming: Cell::new(false),
             timers: RefCell::default(),
             agenda: RefCell::default(),
             shards: RefCell::default(),
@@ -131,6 +141,32 @@ impl World {
     pub fn failing(self, name: &'static str, fault: Fault) -> Self {
         self.faults.borrow_mut().push((name, fault));
         self
+    }
+
+    /// The next so many calls of this name go wrong.
+    pub fn failing_times(self, times: usize, name: &'static str, fault: Fault) -> Self {
+        let faults = std::iter::repeat_n((name, fault), times);
+        self.faults.borrow_mut().extend(faults);
+        self
+    }
+
+    /// From now on no call of this name goes wrong.
+    pub fn heal(&self, name: &str) {
+        self.faults.borrow_mut().retain(|(known, _)| *known != name);
+    }
+
+    /// How often a call of this name was made.
+    pub fn times_called(&self, name: &str) -> usize {
+        let calls = self.calls.borrow();
+        calls.iter().filter(|(_, called)| *called == name).count()
+    }
+
+    /// A consumer takes one message.
+    pub fn consume(&self, message: &Message) -> Disposal {
+        self.consuming.set(true);
+        let disposal = self.block_on(run_message(self, &self.policy, message));
+        self.consuming.set(false);
+        disposal
     }
 
     /// Something happens this long from now.
@@ -204,12 +240,16 @@ impl World {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
+        // Whoever waits already is not woken before this is over.
+        let before = self.timers.take();
         loop {
-            self.timers.borrow_mut().clear();
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                self.timers.replace(before);
                 return output;
             }
-            let mut next: Vec<UnixMillis> = self.timers.take();
+            let waiting = self.timers.take();
+            let mut next: Vec<UnixMillis> = waiting.iter().map(|(at, _)| *at).collect();
+            next.retain(|at| *at < NEVER);
             next.extend(self.agenda.borrow().iter().map(|(at, _)| *at));
             next.extend(self.alarms());
             let next = next
@@ -217,6 +257,9 @@ impl World {
                 .min()
                 .expect("somebody waits for something");
             self.advance_to(next);
+            for (_, waker) in waiting {
+                waker.wake();
+            }
         }
     }
 
@@ -303,7 +346,7 @@ impl World {
         let messages: Vec<_> = self.queue.borrow_mut().extract_if(.., due).collect();
         for (_, outgoing) in messages {
             let message = Message::parse(&outgoing.text).unwrap();
-            if self.block_on(run_message(self, &self.policy, &message)) == Disposal::Retry {
+            if self.consume(&message) == Disposal::Retry {
                 let again = self.clock.get().plus(Millis::from_secs(10));
                 self.queue.borrow_mut().push((again, outgoing));
             }
@@ -353,7 +396,7 @@ impl World {
         let origin = head.headers.get("origin").map(str::to_owned);
         let action = decide(&self.policy, head, self.clock.get(), Isolate(1));
         let mut answer = match action {
-            Action::Reply(reply) => Answer::of(reply),
+            Action::Reply(reply) => Answer::of(reply, &self.policy.mount),
             Action::PassThrough(pass) => {
                 let headers = Headers::from_iter([("passed-to", pass.target.as_str())]);
                 Answer {

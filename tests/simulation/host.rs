@@ -8,12 +8,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use futures_channel::oneshot;
-use raincheck::job::{IdKey, Millis, Record, RowKey, UnixMillis};
+use raincheck::job::{IdKey, JobId, Millis, Record, RowKey, UnixMillis};
 use raincheck::protocol::problem::{Problem, ProblemCode};
 use raincheck::rpc::Reply;
-use raincheck::rpc::call::{CALL_VERSION, Call, ClaimCall, Envelope, PayloadCall};
+use raincheck::rpc::call::{CALL_VERSION, Call, ClaimCall, Envelope, FinishCall, PayloadCall};
+use raincheck::rpc::frame;
 use raincheck::rpc::ports::CallBody;
-use raincheck::shard::{Settings, Shard, ShardError, Sql as _};
+use raincheck::shard::{Found, Settings, Shard, ShardError, Sql as _};
 use raincheck::shard_service::{GroupedCall, Handled, handle, handle_group};
 
 use super::body::Body;
@@ -112,6 +113,23 @@ impl ShardHost {
         self.stored_alarm.get().filter(|_| !self.ringing.get())
     }
 
+    /// The number of the incarnation: another after each crash.
+    pub fn incarnation(&self) -> Pid {
+        self.pid.get()
+    }
+
+    /// Whether a job has ended, or is gone.
+    pub fn has_ended(&self, id: &JobId) -> bool {
+        let now = self.world().now();
+        let shard = self.shard.borrow();
+        let found = shard.as_ref().and_then(|shard| shard.read(id, now).ok());
+        match found {
+            Some(Found::Job(record)) => record.status().is_terminal(),
+            Some(Found::Nothing | Found::Expired) => true,
+            None => false,
+        }
+    }
+
     pub fn stored_alarm(&self) -> Option<u64> {
         self.stored_alarm.get()
     }
@@ -169,7 +187,7 @@ impl ShardHost {
     async fn read_body(&self, call: &Call, body: CallBody<Body>) -> Option<Vec<u8>> {
         let has_body = match call {
             Call::Accept(call) => matches!(call.payload, PayloadCall::Inline(_)),
-            Call::Finish(call) => call.response.is_some() && call.object.is_none(),
+            Call::Finish => true,
             _ => false,
         };
         if !has_body {
@@ -270,14 +288,22 @@ impl ShardHost {
     }
 
     /// What a call asks of the shard. Claims and reports always share a commit.
-    fn asked(&self, call: &Call) -> Vec<Event> {
+    fn asked(&self, call: &Call, body: &[u8]) -> Vec<Event> {
         match call {
-            Call::Finish(finish) => vec![Event::Report {
-                job: self.job(finish.key.0),
-                token: finish.token,
-                outcome: finish.outcome,
-                object: finish.object.as_ref().and_then(|body| body.object.clone()),
-            }],
+            Call::Finish => {
+                let frames = frame::decode(body).unwrap_or_default();
+                let reports = frames.iter().map(|frame| {
+                    let finish: FinishCall =
+                        serde_json::from_str(&frame.json).expect("a consumer writes reports");
+                    Event::Report {
+                        job: self.job(finish.key.0),
+                        token: finish.token,
+                        outcome: finish.outcome,
+                        object: finish.object.and_then(|body| body.object),
+                    }
+                });
+                reports.collect()
+            }
             Call::Claim(claims) => {
                 let claim = |claim: &ClaimCall| Event::Claim {
                     job: self.job(claim.key.0),
@@ -291,7 +317,7 @@ impl ShardHost {
 
     async fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>) -> Handled {
         let (answer, answered) = oneshot::channel();
-        let asked = self.asked(&call);
+        let asked = self.asked(&call, &body);
         let position = {
             let mut group = self.group.borrow_mut();
             group.push(GroupedCall {

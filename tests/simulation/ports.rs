@@ -4,14 +4,15 @@
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use raincheck::rpc::call::{Call, Envelope};
 use raincheck::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable,
+    PutError, Shards, Streams, Unavailable, Watching,
 };
 use raincheck::rpc::{Content, Reply};
 
 use raincheck::http::Headers;
-use raincheck::job::{BodyRef, Millis, UnixMillis};
+use raincheck::job::{BodyRef, JobId, Millis, UnixMillis};
 
 use super::body::{Blob, Body};
 use super::executor::Pid;
@@ -183,8 +184,9 @@ impl Shards for Ports {
     }
 
     fn respond(&self, reply: Reply) -> Response {
+        let reply = reply.rendered("/jobs");
         let content = match reply.content {
-            Content::Empty => Vec::new(),
+            Content::Empty | Content::Problem(_) => Vec::new(),
             Content::Text(text) => text.into_bytes(),
             Content::Bytes(bytes) => bytes,
         };
@@ -211,6 +213,37 @@ impl Shards for Ports {
             response.body = body;
         }
         response
+    }
+}
+
+/// How often a watch looks whether its job has ended.
+const WATCH: u64 = 1_000;
+
+impl Watching for Ports {
+    async fn until_ended(&self, shard: u16, call: String) -> bool {
+        let world = &self.world;
+        // A search has orders enough without it: there a cancel is noticed at the next renewal.
+        let asked = Envelope::from_header(&call).map(|envelope| envelope.call);
+        let (Ok(Call::Watch(watch)), false) = (asked, world.chance.searches()) else {
+            std::future::pending::<()>().await;
+            return false;
+        };
+        world.gate(self.pid).await;
+        let fault = world.strike(&[Fault::CallBefore, Fault::CallLost]);
+        let (Some(host), Some(id), None) = (world.shard(shard), JobId::parse(&watch.id), fault)
+        else {
+            return false;
+        };
+        let opened = host.incarnation();
+        while host.incarnation() == opened {
+            if host.has_ended(&id) {
+                world.gate(self.pid).await;
+                world.count("watch-told");
+                return true;
+            }
+            world.sleep(WATCH).await;
+        }
+        false
     }
 }
 

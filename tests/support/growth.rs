@@ -8,8 +8,9 @@ const SMALL: usize = 125;
 /// How many times as large the larger size is.
 const TIMES: usize = 32;
 
-/// How often is measured again while a machine with other work to do leaves no quiet moment.
-const TRIES: usize = 50;
+/// How often both are measured at least, and at most while a machine with other work to do leaves no quiet
+/// moment.
+const TRIES: [usize; 2] = [5, 50];
 
 /// How much longer one large step takes than as many small ones as have its size together: about 1
 /// where the work grows with the input, and about [`TIMES`] where it grows with the square.
@@ -20,15 +21,16 @@ pub fn excess<I>(make: impl Fn(usize) -> I, step: impl Fn(&I)) -> f64 {
         (0..repeats).for_each(|_| step(input));
         start.elapsed()
     };
-    let mut least = f64::INFINITY;
-    for _ in 0..TRIES {
-        let excess = time(1, &large).as_secs_f64() / time(TIMES, &small).as_secs_f64();
-        least = least.min(excess);
-        if least < LINEAR {
+    let [fewest, most] = TRIES;
+    let (mut once, mut together) = (Duration::MAX, Duration::MAX);
+    for attempt in 1..=most {
+        once = once.min(time(1, &large));
+        together = together.min(time(TIMES, &small));
+        if attempt >= fewest && once.as_secs_f64() / together.as_secs_f64() < LINEAR {
             break;
         }
     }
-    least
+    once.as_secs_f64() / together.as_secs_f64()
 }
 
 /// More than chance and caches make of work that grows with its input, and far less than [`TIMES`].

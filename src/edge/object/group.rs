@@ -9,6 +9,7 @@ use worker::web_sys::Response;
 use crate::rpc::call::Call;
 use crate::shard_service::{GroupedCall, Handled, handle_group};
 
+use super::super::bindings::with_mount;
 use super::super::glue;
 use super::super::ports::{now, random, response};
 use super::{Inner, unavailable};
@@ -37,12 +38,13 @@ impl Answer {
         if let Some(fault) = &handled.fault {
             worker::console_error!("shard: {fault}");
         }
+        let reply = with_mount(|mount| handled.reply.rendered(mount));
         if self.packed
-            && let Some(packed) = handled.reply.packed()
+            && let Some(packed) = reply.packed()
         {
             return glue::respond_packed(&packed);
         }
-        response(handled.reply)
+        response(reply)
     }
 
     /// Whoever asked may be gone; what it asked for stands.

@@ -15,7 +15,7 @@ use super::bindings::CONFIGURATION;
 use super::error::{ConfigError, ConfigErrors};
 use super::fields::{Fields, Table, shown, shown_text};
 use super::limits::{
-    CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE,
+    CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE, DEFAULT_MOUNT,
     DEFAULT_OWNER_HEADERS, DEFAULT_RETENTION, DEFAULT_SHARDS, DEFAULT_TOMBSTONE,
     DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_MOUNT_BYTES, MAX_OWNER_HEADERS,
     MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_WAIT_LIMIT, MIN_SPAN, TOMBSTONE,
@@ -181,17 +181,16 @@ fn tables(value: &Value) -> Result<Vec<Table>, &Value> {
 }
 
 fn mount(fields: &mut Fields) -> String {
-    const DEFAULT: &str = "/jobs";
     let allowed = format!(
         "a path such as \"/jobs\": each segment a slash and letters, digits, \".\", \"_\", \"~\" or \
          \"-\", no slash at the end, at most {MAX_MOUNT_BYTES} characters"
     );
     let Some(text) = fields.text("mount", &allowed) else {
-        return DEFAULT.to_owned();
+        return DEFAULT_MOUNT.to_owned();
     };
     if text.len() > MAX_MOUNT_BYTES || !is_mount(&text) {
         fields.refuse("mount", shown_text(&text), allowed);
-        return DEFAULT.to_owned();
+        return DEFAULT_MOUNT.to_owned();
     }
     text
 }

@@ -1,0 +1,288 @@
+//! A batch of messages: which of them run at a time, and which reports go together.
+
+use std::collections::VecDeque;
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use crate::job::Millis;
+use crate::policy::Policy;
+use crate::rpc::call::Work;
+use crate::rpc::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
+use crate::rpc::ports::Unavailable;
+
+use super::claim::claim;
+use super::lease::run_attempt;
+use super::report::{Report, send_reports};
+use super::{Back, Disposal, Run};
+
+/// How long a report waits for others, so that they share a call and a commit. It is short beside what a
+/// job takes on its way, and long enough for jobs that were sent together to an origin that takes about
+/// the same time for each. A report waits for nothing when no other attempt runs.
+const GATHER: Millis = Millis(10);
+
+/// Most reports in one call: their bodies (64 KiB each) then stay a small part of an isolate's 128 MB.
+const REPORTS_PER_CALL: usize = 32;
+
+/// Takes one message: claims its jobs and runs those that were granted, all at the same time.
+pub async fn run_message<P: Back>(ports: &P, policy: &Policy, message: &Message) -> Disposal {
+    let disposal = std::cell::Cell::new(Disposal::Retry);
+    run_batch(
+        ports,
+        policy,
+        vec![((), message.clone())],
+        JOBS_PER_MESSAGE,
+        async |(), how| disposal.set(how),
+    )
+    .await;
+    disposal.get()
+}
+
+/// Takes a batch of messages, in their order. At most `connections` attempts run at a time: each has one
+/// that may wait for a response, and an invocation has few of those. A message that could not be begun
+/// within [`BEGIN_WITHIN`] is handed back. `settle` tells the queue what becomes of each message.
+pub async fn run_batch<P: Back, M>(
+    ports: &P,
+    policy: &Policy,
+    messages: Vec<(M, Message)>,
+    connections: usize,
+    settle: impl AsyncFn(M, Disposal),
+) {
+    let begun = ports.now();
+    let run = Run {
+        ports,
+        policy,
+        begun,
+    };
+    let mut batch = Batch {
+        run,
+        connections,
+        settle: &settle,
+        unsettled: messages.len(),
+        waiting: messages.into(),
+        taken: Vec::new(),
+        free: connections,
+        attempts: 0,
+        reports: Vec::new(),
+        gathering: 0,
+        events: FuturesUnordered::new(),
+    };
+    batch.begin();
+    if !batch.waiting.is_empty() {
+        let late = async {
+            ports.sleep(BEGIN_WITHIN).await;
+            Event::TooLate
+        };
+        batch.events.push(late.boxed_local());
+    }
+    // What is left of the events when all messages are settled are timers.
+    while batch.unsettled > 0 {
+        let Some(event) = batch.events.next().await else {
+            break;
+        };
+        batch.on(event);
+        batch.begin();
+    }
+}
+
+/// A message that was begun.
+struct Taken<M> {
+    /// What `settle` gets; `None` once it did.
+    handle: Option<M>,
+    shard: u16,
+    /// Connections kept for its jobs until its claims are answered.
+    kept: usize,
+    /// Attempts that run, and reports that were not sent yet.
+    open: usize,
+}
+
+/// A job that was granted: its work and its body.
+type Granted = (Work, Vec<u8>);
+
+enum Event {
+    /// The claims of a message were answered, or not.
+    Claimed(usize, Result<Vec<Granted>, Unavailable>),
+    /// An attempt of a message ended. There is no report of a job that was taken away.
+    Attempted(usize, Option<Report>),
+    /// The reports of this gathering have waited long enough.
+    Gathered(u32),
+    /// Reports of these messages were sent.
+    Reported(Vec<usize>),
+    /// The queue was told what becomes of a message.
+    Settled,
+    /// What was not begun by now might not end in time.
+    TooLate,
+}
+
+struct Batch<'a, P, M, S> {
+    run: Run<'a, P>,
+    connections: usize,
+    settle: &'a S,
+    /// Messages that the queue was not told about.
+    unsettled: usize,
+    /// Messages that were not begun.
+    waiting: VecDeque<(M, Message)>,
+    taken: Vec<Taken<M>>,
+    /// Connections that no attempt has or is about to have.
+    free: usize,
+    /// Attempts that run.
+    attempts: usize,
+    /// Reports that wait for others, each with its message.
+    reports: Vec<(usize, Report)>,
+    /// The number of the gathering.
+    gathering: u32,
+    events: FuturesUnordered<LocalBoxFuture<'a, Event>>,
+}
+
+impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
+    /// Begins messages while there are connections for their jobs. A message with more jobs than there
+    /// are connections begins when all are free.
+    fn begin(&mut self) {
+        while let Some((_, message)) = self.waiting.front() {
+            let kept = message.jobs.len().min(self.connections);
+            let Some(free) = self.free.checked_sub(kept) else {
+                return;
+            };
+            let Some((handle, message)) = self.waiting.pop_front() else {
+                return;
+            };
+            self.free = free;
+            let (index, run) = (self.taken.len(), self.run);
+            self.taken.push(Taken {
+                handle: Some(handle),
+                shard: message.shard,
+                kept,
+                open: 0,
+            });
+            self.await_event(async move { Event::Claimed(index, claim(run, &message).await) });
+        }
+    }
+
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Claimed(index, claimed) => self.claimed(index, claimed),
+            Event::Attempted(index, report) => {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.release(1);
+                match report {
+                    Some(report) => self.reports.push((index, report)),
+                    None => self.done(&[index]),
+                }
+                self.gather();
+            }
+            Event::Gathered(gathering) => {
+                if gathering == self.gathering {
+                    self.report();
+                }
+            }
+            Event::Reported(messages) => self.done(&messages),
+            Event::Settled => self.unsettled = self.unsettled.saturating_sub(1),
+            Event::TooLate => {
+                for (handle, _) in std::mem::take(&mut self.waiting) {
+                    self.settle(handle, Disposal::Retry);
+                }
+            }
+        }
+    }
+
+    /// Starts the attempts of the jobs that were granted.
+    fn claimed(&mut self, index: usize, claimed: Result<Vec<Granted>, Unavailable>) {
+        let granted = claimed.as_ref().map_or(0, Vec::len);
+        let Some(taken) = self.taken.get_mut(index) else {
+            return;
+        };
+        taken.open = granted;
+        let (shard, kept) = (taken.shard, taken.kept);
+        self.release(kept.saturating_sub(granted));
+        match claimed {
+            Ok(granted) if granted.is_empty() => self.close(index, Disposal::Acknowledge),
+            Ok(granted) => {
+                self.attempts = self.attempts.saturating_add(granted.len());
+                for (work, body) in granted {
+                    let run = self.run;
+                    self.await_event(async move {
+                        Event::Attempted(index, run_attempt(run, shard, work, body).await)
+                    });
+                }
+            }
+            Err(Unavailable) => self.close(index, Disposal::Retry),
+        }
+    }
+
+    /// Sends the reports that wait, or sees to it that they are sent soon.
+    fn gather(&mut self) {
+        if self.attempts == 0 {
+            self.report();
+        } else if self.reports.len() == 1 {
+            let (ports, gathering) = (self.run.ports, self.gathering);
+            self.await_event(async move {
+                ports.sleep(GATHER).await;
+                Event::Gathered(gathering)
+            });
+        }
+    }
+
+    /// Sends the reports that wait, those of a shard together.
+    fn report(&mut self) {
+        self.gathering = self.gathering.wrapping_add(1);
+        let mut groups: Vec<(u16, Vec<usize>, Vec<Report>)> = Vec::new();
+        for (index, report) in std::mem::take(&mut self.reports) {
+            let Some(taken) = self.taken.get(index) else {
+                continue;
+            };
+            let open = groups.iter_mut().find(|(shard, messages, _)| {
+                *shard == taken.shard && messages.len() < REPORTS_PER_CALL
+            });
+            match open {
+                Some((_, messages, reports)) => {
+                    messages.push(index);
+                    reports.push(report);
+                }
+                None => groups.push((taken.shard, vec![index], vec![report])),
+            }
+        }
+        for (shard, messages, reports) in groups {
+            let ports = self.run.ports;
+            self.await_event(async move {
+                send_reports(ports, shard, reports).await;
+                Event::Reported(messages)
+            });
+        }
+    }
+
+    /// One job of each of these messages is done.
+    fn done(&mut self, messages: &[usize]) {
+        for index in messages {
+            let Some(taken) = self.taken.get_mut(*index) else {
+                continue;
+            };
+            taken.open = taken.open.saturating_sub(1);
+            if taken.open == 0 {
+                self.close(*index, Disposal::Acknowledge);
+            }
+        }
+    }
+
+    fn close(&mut self, index: usize, how: Disposal) {
+        let handle = self.taken.get_mut(index).and_then(|it| it.handle.take());
+        if let Some(handle) = handle {
+            self.settle(handle, how);
+        }
+    }
+
+    fn settle(&mut self, handle: M, how: Disposal) {
+        let settle = self.settle;
+        self.await_event(async move {
+            settle(handle, how).await;
+            Event::Settled
+        });
+    }
+
+    fn release(&mut self, connections: usize) {
+        self.free = self.free.saturating_add(connections).min(self.connections);
+    }
+
+    fn await_event(&self, event: impl Future<Output = Event> + 'a) {
+        self.events.push(event.boxed_local());
+    }
+}

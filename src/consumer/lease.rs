@@ -1,0 +1,180 @@
+//! An attempt under its lease: what may end it before the origin answers.
+//!
+//! All spans are measured by timers. The clock may jump, and then ends nothing early or late.
+
+use std::cell::Cell;
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
+
+use crate::job::{JobId, Millis, Outcome, RowKey};
+use crate::rpc::call::{Call, ClaimCall, Envelope, JobCall, RenewAnswer, Work};
+use crate::rpc::client::{SHARD_TIMEOUT, ask_shard};
+use crate::rpc::message::BEGIN_WITHIN;
+use crate::rpc::ports::{CallBody, Unavailable};
+
+use super::attempt::attempt;
+use super::report::Report;
+use super::{Back, Run};
+
+/// A lease grows with each renewal up to this many times its first length: renewals of a long attempt
+/// become rare (each is a row written), and a lost consumer is noticed within about the time that it had
+/// already been working.
+const LEASE_GROWTH_MAX: u64 = 8;
+
+/// Shortest lease after renewals that failed: half of it is the pause before the next.
+const LEASE_MIN: Millis = Millis::from_secs(1);
+
+/// An attempt that has run for so long watches its job, so that a cancel aborts its request at once.
+/// Most attempts are shorter, and then cost no call for it.
+const WATCH_AFTER: Millis = Millis::from_secs(2);
+
+/// The wait before a broken watch is opened again; it doubles up to [`WATCH_AGAIN_MAX`].
+const WATCH_AGAIN: Millis = Millis::from_secs(1);
+
+/// Longest wait before a watch is opened again: about as long as a renewal takes to notice a cancel.
+const WATCH_AGAIN_MAX: Millis = Millis::from_secs(30);
+
+/// A consumer invocation has 15 minutes
+/// (<https://developers.cloudflare.com/queues/platform/limits/>). After this no report is begun: one that
+/// hangs for [`SHARD_TIMEOUT`] and telling the queue take the rest.
+const REPORTED_WITHIN: Millis = Millis::from_secs(14 * 60 + 35);
+
+/// Runs one attempt under its lease. `None` when the job was canceled, is past its deadline, or belongs
+/// to another consumer: a report would be refused.
+pub(super) async fn run_attempt<P: Back>(
+    run: Run<'_, P>,
+    shard: u16,
+    work: Work,
+    body: Vec<u8>,
+) -> Option<Report> {
+    let (key, token, timeout) = (work.key, work.token, work.timeout);
+    let lease = Lease {
+        run,
+        shard,
+        key,
+        token,
+        length: Cell::new(run.policy.lease),
+        watch: watch(shard, &work.id),
+    };
+    // Whichever side ends first drops the other, here and not after the report: dropping the attempt
+    // aborts its request.
+    let (outcome, response) = {
+        let attempt = pin!(attempt(run.ports, run.policy, shard, work, body));
+        match select(attempt, pin!(lease.until_over(timeout))).await {
+            Either::Left((done, _)) => done,
+            Either::Right((Over::TimedOut, _)) => (Outcome::Unknown, None),
+            Either::Right((Over::LeaseLost, _)) => return None,
+        }
+    };
+    Some(Report {
+        key,
+        token,
+        outcome,
+        response,
+        within: lease.report_within(timeout),
+    })
+}
+
+/// The call that watches a job.
+fn watch(shard: u16, id: &str) -> Option<String> {
+    let watch = Call::Watch(JobCall { id: id.to_owned() });
+    JobId::parse(id).and_then(|_| Envelope::header_of(shard, &watch).ok())
+}
+
+/// Why an attempt ends without an answer of the origin.
+enum Over {
+    TimedOut,
+    LeaseLost,
+}
+
+struct Lease<'a, P> {
+    run: Run<'a, P>,
+    shard: u16,
+    key: RowKey,
+    token: u64,
+    /// How long the lease was when it was last granted.
+    length: Cell<Millis>,
+    /// The call that watches the job.
+    watch: Option<String>,
+}
+
+impl<P: Back> Lease<'_, P> {
+    /// Renews the lease and watches the job until the attempt's time is over or the job is taken away.
+    async fn until_over(&self, timeout: Millis) -> Over {
+        let ports = self.run.ports;
+        let lease = self.run.policy.lease;
+        // Most attempts end in this time, and so need one timer.
+        let first = WATCH_AFTER.min(Millis(lease.0 / 2)).min(timeout);
+        ports.sleep(first).await;
+        let timed_out = pin!(ports.sleep(Millis(timeout.0.saturating_sub(first.0))));
+        let lost = pin!(self.until_lost(first));
+        let canceled = pin!(self.until_ended());
+        match select(timed_out, select(lost, canceled)).await {
+            Either::Left(_) => Over::TimedOut,
+            Either::Right(_) => Over::LeaseLost,
+        }
+    }
+
+    /// How long a report is repeated while no answer comes: as long as the lease may last, and as the
+    /// invocation does. After the lease has lapsed a report does no harm; it is refused.
+    fn report_within(&self, timeout: Millis) -> Millis {
+        let run = self.run;
+        // The clock may have jumped; the timers have not.
+        let longest = Millis(timeout.0.saturating_add(BEGIN_WITHIN.0));
+        let gone = run.ports.now().since(run.begun).min(longest);
+        let left = Millis(REPORTED_WITHIN.0.saturating_sub(gone.0));
+        self.length.get().min(left)
+    }
+
+    /// Renews the lease, which is so old, until that is refused.
+    async fn until_lost(&self, age: Millis) {
+        let ports = self.run.ports;
+        let first = self.run.policy.lease;
+        let longest = Millis(first.0.saturating_mul(LEASE_GROWTH_MAX));
+        let mut lease = first;
+        // Half-way through, so that one lost renewal can still be made up for.
+        let mut pause = Millis((lease.0 / 2).saturating_sub(age.0));
+        loop {
+            ports.sleep(pause).await;
+            let longer = Millis(lease.0.saturating_mul(2)).min(longest);
+            match self.renew(longer).await {
+                Ok(true) => {
+                    lease = longer;
+                    self.length.set(longer);
+                }
+                Ok(false) => return,
+                Err(Unavailable) => lease = Millis(lease.0 / 2).max(LEASE_MIN),
+            }
+            pause = Millis(lease.0 / 2);
+        }
+    }
+
+    async fn renew(&self, lease: Millis) -> Result<bool, Unavailable> {
+        let call = Call::Renew(ClaimCall {
+            key: self.key,
+            token: self.token,
+            lease,
+            unsent: None,
+        });
+        let ports = self.run.ports;
+        // A renewal that hangs must leave time for another.
+        let longest = Millis(self.run.policy.lease.0 / 4).min(SHARD_TIMEOUT);
+        let bytes = ask_shard(ports, self.shard, &call, CallBody::Empty, longest).await?;
+        let answer: RenewAnswer = serde_json::from_slice(&bytes).map_err(|_| Unavailable)?;
+        Ok(answer.renewed)
+    }
+
+    /// Waits until the shard says that the job has ended.
+    async fn until_ended(&self) {
+        let ports = self.run.ports;
+        let Some(watch) = &self.watch else {
+            return std::future::pending().await;
+        };
+        let mut again = WATCH_AGAIN;
+        while !ports.until_ended(self.shard, watch.clone()).await {
+            ports.sleep(again).await;
+            again = Millis(again.0.saturating_mul(2)).min(WATCH_AGAIN_MAX);
+        }
+    }
+}
