@@ -1,6 +1,6 @@
 //! Times as documents and fields write them.
 
-use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 
 use crate::job::{Millis, UnixMillis};
 
@@ -20,16 +20,7 @@ const HTTP_DATE_FORMS: [&str; 3] = [
 pub fn rfc3339(at: UnixMillis) -> String {
     let millis = i64::try_from(at.0.min(RFC3339_MAX)).unwrap_or(0);
     let date = DateTime::<Utc>::from_timestamp_millis(millis).unwrap_or_default();
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        date.year(),
-        date.month(),
-        date.day(),
-        date.hour(),
-        date.minute(),
-        date.second(),
-        date.timestamp_subsec_millis(),
-    )
+    date.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Reads an RFC 3339 time with any offset; parts of a millisecond are cut off. `None` also for times

@@ -5,10 +5,12 @@ pub mod conditional;
 pub mod date;
 pub mod forwarded;
 mod headers;
+pub mod hex;
 pub mod hop;
 pub mod list;
 pub mod media;
 pub mod range;
+pub(crate) mod segments;
 pub mod target;
 
 pub use headers::Headers;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::segments;
+
 /// Longest target in bytes. Cloudflare takes URLs of up to 16 KB; the same bound holds on every
 /// host, and keeps what a record stores of it small.
 pub const TARGET_MAX: usize = 16 * 1024;
@@ -56,21 +58,6 @@ impl Target {
         Ok(Self(target.to_owned()))
     }
 
-    /// Takes the target out of an absolute URL, as the platform gives it: all that follows scheme
-    /// and authority. A missing path is `/`.
-    pub fn of_url(url: &str) -> Result<Self, TargetError> {
-        let after_scheme = url.split_once("://").ok_or(TargetError::NotAPath)?.1;
-        let authority = after_scheme
-            .split(['/', '?', '#', '\\'])
-            .next()
-            .unwrap_or_default();
-        let target = after_scheme.strip_prefix(authority).unwrap_or_default();
-        if target.starts_with('/') {
-            return Self::parse(target);
-        }
-        Self::parse(&format!("/{target}"))
-    }
-
     /// Path and query.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -115,7 +102,7 @@ pub fn join(origin_base: &str, target: &Target) -> String {
     let path = target.path();
     let mut url = String::with_capacity(base.len().saturating_add(target.0.len()));
     url.push_str(base);
-    if has_path && path.split(['/', '\\']).any(is_parent) {
+    if has_path && path.split(['/', '\\']).any(segments::is_parent) {
         url.push_str(&resolve_dots(path));
     } else {
         url.push_str(path);
@@ -127,32 +114,14 @@ pub fn join(origin_base: &str, target: &Target) -> String {
     url
 }
 
-/// Removes dot segments as a URL parser for `https` does (both slashes separate, `%2e` is a dot).
+/// Removes dot segments as a URL parser for `https` does, for which both slashes separate.
 fn resolve_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut ends_in_dots = false;
-    for segment in path.split(['/', '\\']).skip(1) {
-        ends_in_dots = is_parent(segment) || is_current(segment);
-        if is_parent(segment) {
-            kept.pop();
-        } else if !ends_in_dots {
-            kept.push(segment);
-        }
-    }
-    if ends_in_dots {
+    let (mut kept, is_directory) = segments::resolve(path.split(['/', '\\']).skip(1));
+    // The slash at the end, where no empty segment makes it.
+    if is_directory && kept.last().is_none_or(|last| !last.is_empty()) {
         kept.push("");
     }
     format!("/{}", kept.join("/"))
-}
-
-fn is_parent(segment: &str) -> bool {
-    ["..", ".%2e", "%2e.", "%2e%2e"]
-        .iter()
-        .any(|dots| segment.eq_ignore_ascii_case(dots))
-}
-
-fn is_current(segment: &str) -> bool {
-    segment == "." || segment.eq_ignore_ascii_case("%2e")
 }
 
 #[cfg(test)]
@@ -234,7 +203,6 @@ mod tests {
         fn a_target_without_dot_segments_is_joined_byte_for_byte(text in "/[a-z/%@:?&=]{0,40}") {
             let target = Target::parse(&text).unwrap();
             prop_assert_eq!(join("https://h", &target), format!("https://h{text}"));
-            prop_assert_eq!(Target::of_url(&format!("https://h:1{text}")), Ok(target));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use crate::http::Headers;
 use crate::http::date::{parse_http_date, parse_rfc3339};
 use crate::http::target::Target;
+use crate::http::{Headers, hex};
 use crate::job::{JobSpec, Millis, Priority, UnixMillis};
 use crate::policy::{Idempotency, Policy, Rule, duration_text};
 use crate::protocol::forwarding::request_to_store;
@@ -17,7 +17,7 @@ use super::head::{NO_CODING, base, forwarding, held};
 use super::placement::{self, Isolate};
 use super::{AcceptPlan, Announced, Head};
 use crate::rpc::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
-use crate::rpc::hash::{hex, of_parts};
+use crate::rpc::hash::of_parts;
 use crate::rpc::head::HEADERS_MAX;
 
 /// The client's wish that the first attempt begins later.
@@ -97,7 +97,7 @@ pub(super) fn plan(
             owner,
         },
         key: key_hash.map(|hash| KeyCall {
-            hash: hex(&hash),
+            hash: hex::encode(&hash),
             window,
         }),
         lookup: false,
@@ -231,7 +231,7 @@ fn owner(policy: &Policy, headers: &Headers) -> String {
     for (name, value) in &shown {
         parts.extend([name.as_bytes(), value.as_bytes()]);
     }
-    hex(&of_parts(&parts))
+    hex::encode(&of_parts(&parts))
 }
 
 fn priority(rule: &Rule, headers: &Headers) -> Priority {

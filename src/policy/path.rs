@@ -19,6 +19,8 @@ use std::fmt;
 
 use matchit::Router;
 
+use crate::http::{hex, segments};
+
 /// The canonical form of a request's path, borrowed when it is canonical already; `None` when it
 /// does not start with a slash (the `*` of OPTIONS, a CONNECT authority).
 #[must_use]
@@ -65,7 +67,10 @@ fn normalize_octets(path: &str) -> String {
             b'/' | b'\\' => out.push('/'),
             b'%' => {
                 let mut ahead = bytes.clone();
-                let digits = ahead.next().and_then(hex).zip(ahead.next().and_then(hex));
+                let digits = ahead
+                    .next()
+                    .and_then(hex::value)
+                    .zip(ahead.next().and_then(hex::value));
                 if let Some((high, low)) = digits {
                     bytes = ahead;
                     push_octet(&mut out, (high << 4) | low);
@@ -80,50 +85,26 @@ fn normalize_octets(path: &str) -> String {
 }
 
 fn push_octet(out: &mut String, byte: u8) {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-    ];
     if stays_literal(byte) {
         out.push(char::from(byte));
         return;
     }
     out.push('%');
     for nibble in [byte >> 4, byte & 15] {
-        out.push(DIGITS.get(usize::from(nibble)).copied().unwrap_or('0'));
-    }
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
-        b'A'..=b'F' => Some(digit.wrapping_sub(b'A').wrapping_add(10)),
-        _ => None,
+        out.push(hex::digit(nibble).to_ascii_uppercase());
     }
 }
 
 /// Rules 4 and 5.
 fn resolve_segments(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut ends_open = false;
-    for segment in path.split('/').skip(1) {
-        // A path that ends in `.`, `..` or nothing names a directory.
-        ends_open = matches!(segment, "" | "." | "..");
-        match segment {
-            "." => {}
-            ".." => {
-                kept.pop();
-            }
-            // Empty segments count while `..` is resolved: `/a//../b` is `/a/b`.
-            _ => kept.push(segment),
-        }
-    }
+    // A path that ends in `.`, `..` or nothing names a directory.
+    let (kept, is_directory) = segments::resolve(path.split('/').skip(1));
     let mut out = String::with_capacity(path.len());
     for segment in kept.iter().filter(|segment| !segment.is_empty()) {
         out.push('/');
         out.push_str(segment);
     }
-    if ends_open || out.is_empty() {
+    if is_directory || out.is_empty() {
         out.push('/');
     }
     out

@@ -1,6 +1,7 @@
 //! One rule: which requests, and how they are treated.
 
 use super::path::PathPattern;
+use crate::http::media;
 use crate::job::{Backoff, Millis, Plan, Priority};
 
 /// Whether a matching request becomes a job.
@@ -161,9 +162,7 @@ impl Rule {
     }
 
     fn takes_content_type(&self, value: &str) -> bool {
-        let essence = value.split(';').next().unwrap_or("");
-        let essence = essence.trim_matches([' ', '\t']);
-        let Some((kind, subtype)) = essence.split_once('/') else {
+        let Some((kind, subtype)) = media::essence(value).split_once('/') else {
             return false;
         };
         self.content_types.iter().any(|own| {

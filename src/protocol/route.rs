@@ -108,16 +108,6 @@ pub fn parse<'a>(mount: &str, path: &'a str) -> Option<JobPath<'a>> {
     })
 }
 
-/// The path of a job's resource: what [`parse`] reads.
-#[must_use]
-pub fn path(mount: &str, id: &str, endpoint: Endpoint) -> String {
-    let mount = mount.trim_end_matches('/');
-    match endpoint.segment() {
-        "" => format!("{mount}/{id}"),
-        segment => format!("{mount}/{id}/{segment}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -131,7 +121,11 @@ mod tests {
             id in "j[A-Za-z0-9_-]{1,40}",
         ) {
             for endpoint in Endpoint::ALL {
-                let path = path(&mount, &id, endpoint);
+                let end = match endpoint.segment() {
+                    "" => String::new(),
+                    segment => format!("/{segment}"),
+                };
+                let path = format!("{}/{id}{end}", mount.trim_end_matches('/'));
                 prop_assert_eq!(parse(&mount, &path), Some(JobPath::Job { id: &id, endpoint }));
             }
         }

@@ -1,5 +1,7 @@
 //! The `traceparent` field (W3C Trace Context, level 1): an attempt continues its client's trace.
 
+use crate::http::hex;
+
 /// Length of a version 00 field.
 const LENGTH: usize = 55;
 
@@ -25,12 +27,12 @@ impl<'a> TraceParent<'a> {
         let (version, trace_id) = (parts.next()?, parts.next()?);
         let (parent_id, flags) = (parts.next()?, parts.next()?);
         let more = parts.next().is_some();
-        let is_valid = is_hex(version, 2)
+        let is_valid = hex::is_lower(version, 2)
             && version != "ff"
             && !(version == "00" && more)
-            && is_hex(trace_id, 32)
-            && is_hex(parent_id, 16)
-            && is_hex(flags, 2)
+            && hex::is_lower(trace_id, 32)
+            && hex::is_lower(parent_id, 16)
+            && hex::is_lower(flags, 2)
             && trace_id.bytes().any(|digit| digit != b'0')
             && parent_id.bytes().any(|digit| digit != b'0');
         if !is_valid {
@@ -62,7 +64,7 @@ pub fn start(trace: [u8; 16], span: [u8; 8]) -> Option<String> {
     if trace == [0; 16] {
         return None;
     }
-    render(&hex(&trace), span, 0)
+    render(&hex::encode(&trace), span, 0)
 }
 
 fn render(trace_id: &str, span: [u8; 8], flags: u8) -> Option<String> {
@@ -73,22 +75,10 @@ fn render(trace_id: &str, span: [u8; 8], flags: u8) -> Option<String> {
     field.push_str("00-");
     field.push_str(trace_id);
     field.push('-');
-    field.push_str(&hex(&span));
+    field.push_str(&hex::encode(&span));
     field.push('-');
-    field.push_str(&hex(&[flags]));
+    field.push_str(&hex::encode(&[flags]));
     Some(field)
-}
-
-fn is_hex(text: &str, len: usize) -> bool {
-    text.len() == len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
 }
 
 #[cfg(test)]
@@ -107,13 +97,13 @@ mod tests {
         #[test]
         fn a_child_keeps_trace_and_flags_and_has_the_new_parent(trace: [u8; 16], flags: u8, span: [u8; 8]) {
             prop_assume!(trace != [0; 16] && span != [0; 8]);
-            let client = format!("00-{}-00f067aa0ba902b7-{flags:02x}", hex(&trace));
+            let client = format!("00-{}-00f067aa0ba902b7-{flags:02x}", hex::encode(&trace));
             let parent = TraceParent::parse(&client).unwrap();
             let child = parent.child(span).unwrap();
             prop_assert_eq!(child.len(), LENGTH);
             let child = TraceParent::parse(&child).unwrap();
             prop_assert_eq!((child.trace_id, child.flags), (parent.trace_id, flags));
-            prop_assert_eq!(child.parent_id, hex(&span));
+            prop_assert_eq!(child.parent_id, hex::encode(&span));
         }
 
         #[test]

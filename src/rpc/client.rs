@@ -2,10 +2,10 @@
 
 use futures_util::future::{Either, select};
 
+use crate::http::hex;
 use crate::job::{BodyRef, Millis, RowKey};
 
 use super::call::{Call, Envelope};
-use super::hash::hex;
 use super::ports::{Bucket, CallBody, Host, PutError, Shards, Unavailable};
 
 /// Longest wait for a shard's answer. A shard answers within milliseconds, and within seconds when its
@@ -96,5 +96,5 @@ pub async fn store<P: Shards + Bucket + Host>(
 pub fn object_key<P: Host>(ports: &P, kind: &str, shard: u16) -> String {
     let mut bytes = [0; 16];
     ports.random(&mut bytes);
-    format!("{kind}/{shard}/{}", hex(&bytes))
+    format!("{kind}/{shard}/{}", hex::encode(&bytes))
 }

@@ -7,11 +7,12 @@ use crate::shard::{Accepted, Found, KeyClaim, NewJob, Shard, ShardError, Sql, ca
 
 use super::view::has_changed;
 use super::{Handled, Random, STORAGE_RETRY_AFTER, expired, not_found};
+use crate::http::hex;
 use crate::rpc::Reply;
 use crate::rpc::call::{
     AcceptCall, HELD_HEADER, OBJECT_HEADER, PayloadCall, REPEATS_HEADER, RedriveCall,
 };
-use crate::rpc::hash::{hex, of_parts, sha256_hex};
+use crate::rpc::hash::{of_parts, sha256_hex};
 
 /// Takes a group of requests in, in one commit. The replies come in the order of the calls.
 pub fn accept_group<S: Sql>(
@@ -254,7 +255,7 @@ fn prepare(
         ];
         KeyClaim {
             hash: key.hash,
-            fingerprint: hex(&of_parts(&parts)),
+            fingerprint: hex::encode(&of_parts(&parts)),
             window: key.window,
         }
     });

@@ -2,10 +2,11 @@
 //! request would become a second job.
 
 use raincheck::http::Headers;
+use raincheck::http::hex;
 use raincheck::ingress::{AcceptPlan, Action, Head, Isolate, decide};
 use raincheck::job::{Millis, UnixMillis};
 use raincheck::rpc::call::{AcceptCall, Call};
-use raincheck::rpc::hash::{hex, of_parts, sha256_hex};
+use raincheck::rpc::hash::{of_parts, sha256_hex};
 use raincheck::shard::{Settings, Shard, Sql as _};
 use raincheck::shard_service::handle;
 
@@ -43,7 +44,7 @@ fn plan(config: &str) -> AcceptPlan {
 #[test]
 fn hashes_are_sha_256_in_lower_case_hexadecimal() {
     assert_eq!(sha256_hex(b""), EMPTY_SHA256);
-    assert_eq!(hex(&[0, 0x0f, 0xf0, 0xff]), "000ff0ff");
+    assert_eq!(hex::encode(&[0, 0x0f, 0xf0, 0xff]), "000ff0ff");
 }
 
 #[test]
