@@ -1,6 +1,6 @@
-//! The status document, the receipt that carries it, and what goes with them.
+//! The status document, and the header fields of the responses that carry it.
 //!
-//! Names and spellings are those that clients of long-running operations look for: `status` with
+//! Members have the names that clients of long-running operations look for: `status` with
 //! one-l `canceled`, `resourceLocation`, `error.code`, `Operation-Location`.
 
 use serde::Serialize;
@@ -13,11 +13,12 @@ use crate::http::Headers;
 use crate::http::conditional::etag;
 use crate::http::date::rfc3339;
 
-/// Longest advice to wait between two reads of a job, in seconds. Longer would make a finished job
-/// look slow; the advice grows towards it with the age of the job.
+/// Longest `Retry-After`, in seconds. It grows with the job's age; a longer one would make finished jobs
+/// look slow.
 const RETRY_AFTER_MAX: u64 = 30;
 
-/// The advice is an eighth of the job's age, so that a poller is at most that much late.
+/// `Retry-After` is the job's age divided by this, so that a client learns of the end at most an eighth
+/// later.
 const RETRY_AFTER_SHARE: u64 = 8;
 
 /// What a document is made from.
@@ -29,9 +30,9 @@ pub struct Document<'a> {
     pub record: &'a Record,
     /// Scheme, host and mount: every URL in the document begins with it.
     pub base: &'a str,
-    /// A small JSON result, shown as it is.
+    /// The result, if it is small JSON.
     pub output: Option<&'a RawValue>,
-    /// Show what became of the attempts.
+    /// Whether to include the history of attempts.
     pub attempts: bool,
 }
 
@@ -136,7 +137,7 @@ impl Document<'_> {
             error: error_body(record, self.base),
             history: self.attempts.then(|| history(record)),
         };
-        // Plain strings and numbers: there is nothing in it that could fail.
+        // Strings and numbers always serialize.
         serde_json::to_string(&body).unwrap_or_default()
     }
 
@@ -149,7 +150,7 @@ impl Document<'_> {
         )
     }
 
-    /// Header fields of every answer with this document.
+    /// Header fields of every response with this document.
     #[must_use]
     pub fn headers(&self, now: UnixMillis) -> Headers {
         let mut headers = Headers::new();
@@ -185,7 +186,7 @@ impl Document<'_> {
     }
 }
 
-/// Seconds until it is worth reading an unfinished job again; `None` for a finished one.
+/// Seconds after which a client should read the job again; `None` once it has ended.
 #[must_use]
 pub fn retry_after(record: &Record, now: UnixMillis) -> Option<u64> {
     if record.is_terminal() {
@@ -196,7 +197,7 @@ pub fn retry_after(record: &Record, now: UnixMillis) -> Option<u64> {
     Some(of_age.max(until_due).clamp(1, RETRY_AFTER_MAX))
 }
 
-/// The problem that stands for a failure without a response of the origin.
+/// The problem at the result URL of a job that failed without a response of the origin.
 #[must_use]
 pub const fn failure_problem(code: FailureCode) -> ProblemCode {
     match code {

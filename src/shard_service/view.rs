@@ -13,10 +13,11 @@ use super::{Handled, Random, document, expired, not_found, permille, preconditio
 use crate::rpc::Reply;
 use crate::rpc::call::{HELD_HEADER, JobCall, ResponseHead, View, ViewCall};
 
-/// Largest JSON result that the status document shows as `output`. It is read and sent with every
-/// poll of a finished job, so it stays small.
+/// Largest JSON result that the status document shows as `output`, in bytes. It is read and sent with every
+/// poll of a job that has ended, so it stays small.
 pub const OUTPUT_MAX: u64 = 16 * 1024;
 
+/// Responds with the status document or the result.
 pub(super) fn view<S: Sql>(
     shard: &Shard<S>,
     call: &ViewCall,
@@ -45,7 +46,7 @@ pub(super) fn view<S: Sql>(
     Ok(reply.into())
 }
 
-/// Responds with 101 when there is something to wait for; the object then opens a WebSocket.
+/// Responds with 101 when the job has not ended, and the object then opens a WebSocket; else with 204.
 pub(super) fn watch<S: Sql>(
     shard: &Shard<S>,
     call: &JobCall,
@@ -61,6 +62,7 @@ pub(super) fn watch<S: Sql>(
     Ok(Reply::new(if waits { 101 } else { 204 }).into())
 }
 
+/// Cancels a job, and responds with its document. A job that has ended stays as it is.
 pub(super) fn cancel<S: Sql>(
     shard: &mut Shard<S>,
     call: &ViewCall,
@@ -70,8 +72,8 @@ pub(super) fn cancel<S: Sql>(
     let Some(id) = call.job_id(shard.number()) else {
         return Ok(not_found());
     };
-    if let Some(refusal) = has_changed(shard, call, &id, now)? {
-        return Ok(refusal.into());
+    if let Some(problem) = has_changed(shard, call, &id, now)? {
+        return Ok(problem.into());
     }
     let canceled = match shard.cancel(&id, now, permille(random))? {
         Found::Nothing => return Ok(not_found()),
@@ -89,6 +91,7 @@ pub(super) fn cancel<S: Sql>(
     })
 }
 
+/// Erases a job that has ended.
 pub(super) fn purge<S: Sql>(
     shard: &mut Shard<S>,
     call: &ViewCall,
@@ -97,8 +100,8 @@ pub(super) fn purge<S: Sql>(
     let Some(id) = call.job_id(shard.number()) else {
         return Ok(not_found());
     };
-    if let Some(refusal) = has_changed(shard, call, &id, now)? {
-        return Ok(refusal.into());
+    if let Some(problem) = has_changed(shard, call, &id, now)? {
+        return Ok(problem.into());
     }
     Ok(match shard.purge(&id, now)? {
         Found::Nothing => not_found(),
