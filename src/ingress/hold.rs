@@ -4,7 +4,9 @@
 
 use crate::ingress::AcceptPlan;
 use crate::job::{JobId, Millis, UnixMillis};
-use crate::rpc::call::{Call, Envelope, HELD_HEADER, JobCall, REPEATS_HEADER, View, ViewCall};
+use crate::rpc::call::{
+    Call, Envelope, HELD_HEADER, Held, JobCall, REPEATS_HEADER, View, ViewCall,
+};
 use crate::rpc::client::{call_shard, within};
 use crate::rpc::ports::{CallBody, Host, Watching};
 
@@ -75,8 +77,10 @@ pub async fn accept_and_hold<P: Front + Watching>(
     until_ended(ports, &id, end).await;
     let view = ViewCall {
         head: is_head,
-        held: true,
-        repeats: ports.field(&receipt, REPEATS_HEADER).is_some(),
+        held: Some(match ports.field(&receipt, REPEATS_HEADER) {
+            None => Held::Created,
+            Some(_) => Held::Repeated,
+        }),
         ..ViewCall::of(&id, base, View::Result)
     };
     let response = within(ports, READ_MAX, held_response(ports, &id, view))

@@ -86,14 +86,14 @@ fn decide(
             let wait = (wait.0 > 0).then_some((id, wait));
             return Ok(Action::Ask {
                 shard: id.shard,
-                call: Call::View(view),
+                call: Box::new(Call::View(view)),
                 wait,
             });
         }
     };
     Ok(Action::Ask {
         shard: id.shard,
-        call,
+        call: Box::new(call),
         wait: None,
     })
 }
@@ -123,8 +123,7 @@ fn view_call(
         // It means something with GET only (RFC 9110 section 14.2).
         range: field("range").filter(|_| head.method == "GET"),
         if_range: field("if-range"),
-        held: false,
-        repeats: false,
+        held: None,
         include_attempts: has_parameter(query, "include", "attempts"),
     }
 }

@@ -55,7 +55,7 @@ pub enum Action {
         /// The shard.
         shard: u16,
         /// The question.
-        call: Call,
+        call: Box<Call>,
         /// Wait this long for the job to end before asking.
         wait: Option<(JobId, Millis)>,
     },

@@ -163,7 +163,7 @@ pub fn held(headers: &mut Headers, repeats: bool) {
         .collect();
     caching.push("private".to_owned());
     headers.retain(|name, _| {
-        !FOR_SHARED_CACHES.contains(&name) && !(repeats && FOR_ONE_PERSON.contains(&name))
+        !FOR_SHARED_CACHES.contains(&name) && (!repeats || !FOR_ONE_PERSON.contains(&name))
     });
     headers.set("cache-control", caching.join(", "));
 }

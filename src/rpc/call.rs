@@ -146,6 +146,16 @@ pub enum View {
     Result,
 }
 
+/// What a request that is held for the result has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// It made the job.
+    Created,
+    /// It repeats an earlier request with the same key.
+    Repeated,
+}
+
 /// A call about one job, by somebody who holds its id.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ViewCall {
@@ -176,13 +186,10 @@ pub struct ViewCall {
     /// `If-Range` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_range: Option<String>,
-    /// For a caller that holds a receipt: name the job in [`HELD_HEADER`] where the answer is the job's own,
-    /// and not that of a storage that cannot be read now.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub held: bool,
-    /// With `held`: the job was there already, made by an earlier request with the same key.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub repeats: bool,
+    /// The caller holds a request with a receipt: name the job in [`HELD_HEADER`] where the response is about
+    /// the job, and not about a storage that cannot be read now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Show the history of attempts in the document.
     #[serde(default, skip_serializing_if = "is_false")]
     pub include_attempts: bool,
@@ -341,8 +348,7 @@ impl ViewCall {
             if_unmodified_since: None,
             range: None,
             if_range: None,
-            held: false,
-            repeats: false,
+            held: None,
             include_attempts: false,
         }
     }

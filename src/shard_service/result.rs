@@ -7,7 +7,7 @@ use crate::job::{FailureCode, JobId, Record, Status, UnixMillis};
 use crate::protocol::document::failure_problem;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::result::{self, Source};
-use crate::rpc::call::{OBJECT_HEADER, ResponseHead, SLICE_HEADER, ViewCall};
+use crate::rpc::call::{Held, OBJECT_HEADER, ResponseHead, SLICE_HEADER, ViewCall};
 use crate::rpc::{Content, Reply};
 use crate::shard::{Shard, ShardError, Sql};
 
@@ -100,10 +100,9 @@ fn replay(
     len: u64,
 ) -> Result<Reply, Problem> {
     let mut headers = head.headers;
-    if call.held {
-        result::held(&mut headers, call.repeats);
-    } else {
-        result::replayed(&mut headers);
+    match call.held {
+        Some(request) => result::held(&mut headers, request == Held::Repeated),
+        None => result::replayed(&mut headers),
     }
     headers.remove("accept-ranges");
     let mut status = head.status;

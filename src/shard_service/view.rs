@@ -35,7 +35,7 @@ pub(super) fn view<S: Sql>(
         View::Status => status(shard, call, &id, &record, now)?,
         View::Result => result::result(shard, call, &id, &record, now)?,
     };
-    if call.held {
+    if call.held.is_some() {
         reply.headers.push(HELD_HEADER, id.to_string());
     }
     let reply = if call.head {

@@ -170,8 +170,7 @@ fn view(view: View) -> ViewCall {
         if_unmodified_since: None,
         range: None,
         if_range: None,
-        held: false,
-        repeats: false,
+        held: None,
         include_attempts: false,
     }
 }

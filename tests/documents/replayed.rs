@@ -1,7 +1,7 @@
 //! What a result URL adds to the origin's response, and what it leaves out.
 
 use raincheck::job::Outcome;
-use raincheck::rpc::call::{Call, View, ViewCall};
+use raincheck::rpc::call::{Call, Held, View, ViewCall};
 use raincheck::rpc::{Content, Reply};
 
 use super::support::jobs::{LIFE, object_body};
@@ -28,7 +28,7 @@ fn replayed(fields: &[(&str, &str)]) -> Reply {
 fn held(fields: &[(&str, &str)]) -> Reply {
     let mut desk = Desk::new();
     desk.answered(200, fields, b"<p>");
-    read(&mut desk, |call| call.held = true)
+    read(&mut desk, |call| call.held = Some(Held::Created))
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_response_of_the_origin_says_that_it_is_one() {
             (Some(job_status), Some("origin"), Some(link.as_str())),
             "{status}"
         );
-        let held = read(&mut desk, |call| call.held = true);
+        let held = read(&mut desk, |call| call.held = Some(Held::Created));
         assert_eq!(marks(&held), marks(&reply), "held, {status}");
     }
 }
@@ -273,7 +273,7 @@ fn a_problem_about_a_job_says_that_it_comes_from_the_gateway() {
         (412, of_gateway("succeeded"))
     );
     let same = read(&mut desk, |call| {
-        call.if_none_match = Some("\"e\"".to_owned())
+        call.if_none_match = Some("\"e\"".to_owned());
     });
     assert_eq!(
         (same.status, marks(&same)),

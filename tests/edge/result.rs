@@ -383,3 +383,15 @@ async fn the_length_that_the_origin_tells_a_head_is_kept() {
     assert_eq!((get.status, get.body.len()), (200, 0), "{get}");
     assert_eq!(get.must("raincheck-origin-content-length"), "1234", "{get}");
 }
+
+#[tokio::test]
+async fn a_stored_script_is_no_service_worker() {
+    let job = Job::accepted(Case::new().post("/always/echo?type=text/javascript&bytes=9")).await;
+    let reply = job.succeeded().await;
+    assert!(
+        reply.must("content-security-policy").starts_with("sandbox"),
+        "{reply}"
+    );
+    let script = Request::get(&job.result_path()).field("Service-Worker", "script");
+    assert_problem(&job.send(script).await, 403, "service_worker_refused");
+}

@@ -4,7 +4,7 @@ use raincheck::http::Headers;
 use raincheck::job::{JobSpec, Millis, Outcome, Priority, RowKey};
 use raincheck::rpc::call::{
     AcceptCall, CALL_VERSION, Call, ClaimCall, Envelope, FinishAnswer, FinishCall, HEAD_VERSION,
-    JobCall, KeyCall, PayloadCall, RedriveCall, RenewAnswer, RequestHead, ResponseHead, View,
+    Held, JobCall, KeyCall, PayloadCall, RedriveCall, RenewAnswer, RequestHead, ResponseHead, View,
     ViewCall, Work,
 };
 use raincheck::rpc::frame::{Frame, decode, encode};
@@ -57,8 +57,7 @@ fn view(view: View) -> ViewCall {
         if_unmodified_since: None,
         range: None,
         if_range: None,
-        held: false,
-        repeats: false,
+        held: None,
         include_attempts: false,
     }
 }
@@ -72,8 +71,7 @@ fn full_view() -> ViewCall {
         if_unmodified_since: Some("Sun, 06 Nov 1994 08:49:38 GMT".to_owned()),
         range: Some("bytes=0-1".to_owned()),
         if_range: Some("\"2\"".to_owned()),
-        held: true,
-        repeats: true,
+        held: Some(Held::Repeated),
         include_attempts: true,
         ..view(View::Result)
     }
@@ -160,7 +158,7 @@ fn accept_calls() -> Vec<(Call, String)> {
 
 fn job_calls() -> Vec<(Call, String)> {
     let status = r#"{"id":"jid","base":"https://h/jobs","view":"status"}"#;
-    let full = r#"{"id":"jid","base":"https://h/jobs","view":"result","head":true,"if_match":"\"0\"","if_none_match":"\"1\"","if_modified_since":"Sun, 06 Nov 1994 08:49:37 GMT","if_unmodified_since":"Sun, 06 Nov 1994 08:49:38 GMT","range":"bytes=0-1","if_range":"\"2\"","held":true,"repeats":true,"include_attempts":true}"#;
+    let full = r#"{"id":"jid","base":"https://h/jobs","view":"result","head":true,"if_match":"\"0\"","if_none_match":"\"1\"","if_modified_since":"Sun, 06 Nov 1994 08:49:37 GMT","if_unmodified_since":"Sun, 06 Nov 1994 08:49:38 GMT","range":"bytes=0-1","if_range":"\"2\"","held":"repeated","include_attempts":true}"#;
     let copied = RedriveCall {
         view: view(View::Status),
         object: Some(object_body("requests/3/y", 9)),

@@ -275,8 +275,8 @@ fn a_held_head_has_the_length_that_the_origin_told() {
         .trim_start_matches("https://gate.example")
         .to_owned();
     world.run();
-    let head = world.request("HEAD", &path).send();
-    assert_eq!((head.status, head.field("content-length")), (200, "1234"));
+    let read = world.request("HEAD", &path).send();
+    assert_eq!((read.status, read.field("content-length")), (200, "1234"));
     let get = world.request("GET", &path).send();
     assert_eq!(
         (
