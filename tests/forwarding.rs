@@ -49,7 +49,7 @@ fn assert_head(actual: &Headers, expected: &str) {
 }
 
 const JOB: JobFields<'static> = JobFields {
-    id: "jID",
+    name: "jID",
     attempt: 2,
     idempotency_key: "\"key-1\"",
     span: [1, 2, 3, 4, 5, 6, 7, 8],

@@ -11,6 +11,7 @@ use super::report::{Received, Response};
 use crate::rpc::call::INLINE_MAX;
 use crate::rpc::call::{HEAD_VERSION, ResponseHead, Work};
 use crate::rpc::client::{object_key, store};
+use crate::rpc::hash::name_at_origin;
 use crate::rpc::head::HEADERS_MAX;
 use crate::rpc::ports::{
     Collected, OriginError, OriginRequest, OriginResponse, PutError, Unavailable,
@@ -52,12 +53,13 @@ async fn request<P: Back>(
     bytes: Vec<u8>,
 ) -> Result<OriginRequest<P::Body>, Outcome> {
     let head = work.request;
-    let own_key = IdempotencyKey::of_job(&work.id);
+    let name = name_at_origin(&work.id);
+    let own_key = IdempotencyKey::of_job(&name);
     let (mut span, mut trace) = ([0; 8], [0; 16]);
     ports.random(&mut span);
     ports.random(&mut trace);
     let fields = JobFields {
-        id: &work.id,
+        name: &name,
         attempt: work.attempt,
         idempotency_key: head.key.as_deref().unwrap_or_else(|| own_key.to_header()),
         span,

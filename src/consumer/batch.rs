@@ -9,7 +9,6 @@ use crate::job::Millis;
 use crate::policy::Policy;
 use crate::rpc::call::Work;
 use crate::rpc::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
-use crate::rpc::ports::Unavailable;
 
 use super::claim::claim;
 use super::lease::run_attempt;
@@ -26,16 +25,18 @@ const REPORTS_PER_CALL: usize = 32;
 
 /// Takes one message: claims its jobs and runs those that were granted, all at the same time.
 pub async fn run_message<P: Back>(ports: &P, policy: &Policy, message: &Message) -> Disposal {
-    let disposal = std::cell::Cell::new(Disposal::Retry);
+    let disposal = std::cell::RefCell::new(Disposal::Retry);
     run_batch(
         ports,
         policy,
         vec![((), message.clone())],
         JOBS_PER_MESSAGE,
-        async |(), how| disposal.set(how),
+        async |(), how| {
+            disposal.replace(how);
+        },
     )
     .await;
-    disposal.get()
+    disposal.into_inner()
 }
 
 /// Takes a batch of messages, in their order. At most `connections` attempts run at a time: each has one
@@ -101,7 +102,7 @@ type Granted = (Work, Vec<u8>);
 
 enum Event {
     /// The claims of a message were answered, or not.
-    Claimed(usize, Result<Vec<Granted>, Unavailable>),
+    Claimed(usize, Result<Vec<Granted>, Message>),
     /// An attempt of a message ended. There is no report of a job that was taken away.
     Attempted(usize, Option<Report>),
     /// The reports of this gathering have waited long enough.
@@ -186,7 +187,7 @@ impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
     }
 
     /// Starts the attempts of the jobs that were granted.
-    fn claimed(&mut self, index: usize, claimed: Result<Vec<Granted>, Unavailable>) {
+    fn claimed(&mut self, index: usize, claimed: Result<Vec<Granted>, Message>) {
         let granted = claimed.as_ref().map_or(0, Vec::len);
         let Some(taken) = self.taken.get_mut(index) else {
             return;
@@ -205,7 +206,7 @@ impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
                     });
                 }
             }
-            Err(Unavailable) => self.close(index, Disposal::Retry),
+            Err(message) => self.close(index, Disposal::Replace(message)),
         }
     }
 

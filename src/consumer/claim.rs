@@ -20,18 +20,25 @@ const CLAIM_PART_OF_LEASE: u64 = 4;
 /// attempts still fit into the invocation.
 const CLAIM_WITHIN: Millis = Millis::from_secs(15);
 
-/// Claims the jobs of a message. While no answer comes the claim is repeated with the same tokens.
+/// Claims the jobs of a message. While no answer comes the claim is repeated with the same tokens. If
+/// none comes at all, the error is the message to send in place of this one.
 pub(super) async fn claim<P: Back>(
     run: Run<'_, P>,
     message: &Message,
-) -> Result<Vec<(Work, Vec<u8>)>, Unavailable> {
+) -> Result<Vec<(Work, Vec<u8>)>, Message> {
     let Run { ports, policy, .. } = run;
-    let claims = message.jobs.iter().map(|key| ClaimCall {
-        key: *key,
-        token: random_token(ports),
-        lease: policy.lease,
-        unsent: None,
-    });
+    let tokens: Vec<u64> = message.jobs.iter().map(|_| random_token(ports)).collect();
+    let mut unsent = message.unsent.iter().copied();
+    let claims = message
+        .jobs
+        .iter()
+        .zip(&tokens)
+        .map(|(key, token)| ClaimCall {
+            key: *key,
+            token: *token,
+            lease: policy.lease,
+            unsent: unsent.next(),
+        });
     let call = Call::Claim(claims.collect());
     let longest = Millis(policy.lease.0 / CLAIM_PART_OF_LEASE).min(CLAIM_WITHIN);
     // Two tries fit into the time, also where the first one hangs.
@@ -49,7 +56,11 @@ pub(super) async fn claim<P: Back>(
             }
         }
     };
-    within(ports, longest, repeated).await
+    let granted = within(ports, longest, repeated).await;
+    granted.map_err(|Unavailable| Message {
+        unsent: tokens,
+        ..message.clone()
+    })
 }
 
 async fn claim_once<P: Back>(

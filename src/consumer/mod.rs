@@ -2,8 +2,8 @@
 //!
 //! Every step may run twice or stop half-way, and that is safe:
 //!
-//! 1. *claim*: repeated with the same tokens while no answer comes; a grant that is lost lapses with its
-//!    lease.
+//! 1. *claim*: repeated with the same tokens while no answer comes. After that a fresh message carries the
+//!    tokens, so that the next claim takes over what was granted: nothing was sent under it.
 //! 2. *send*: at least once; `job::classify` decides what an ambiguous outcome means.
 //! 3. *store*: under a new key, noted at the shard before; an unused object is deleted.
 //! 4. *finish*: counts once, by its token; repeated while no answer comes and the lease lasts.
@@ -32,12 +32,15 @@ pub trait Back: Host + Shards + Bucket + OriginPort + Watching {}
 impl<P: Host + Shards + Bucket + OriginPort + Watching> Back for P {}
 
 /// What to do with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposal {
     /// It has served its purpose.
     Acknowledge,
     /// It was not begun, or its shard did not answer: deliver it again.
     Retry,
+    /// Its claims were not answered, but may have been granted: send this one in its place, which says
+    /// under which tokens nothing was sent. Where that fails, deliver the old one again.
+    Replace(Message),
 }
 
 /// Reports messages that a queue gave up on.

@@ -12,6 +12,7 @@ use crate::http::Headers;
 use crate::http::hop::HOP_BY_HOP;
 use crate::ingress::{Action, Announced, Head, Isolate, PassThrough, decide};
 use crate::ingress::{execute, hold};
+use crate::job::Priority;
 use crate::policy::bindings::SHARDS;
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
 use crate::policy::{ConfigErrors, Policy};
@@ -20,7 +21,7 @@ use crate::protocol::forwarding::Edits;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::rpc::Reply;
 use crate::rpc::call::Envelope;
-use crate::rpc::message::{JOBS_PER_MESSAGE, Message};
+use crate::rpc::message::{JOBS_PER_MESSAGE, Message, Unread};
 
 use super::bindings::Bindings;
 use super::glue;
@@ -284,45 +285,71 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
         join_all(buried).await;
         return Ok(());
     }
+    let priority = priority_of(&batch.queue());
+    let run = async move |connections| {
+        let settle = async |raw: RawMessage, done| settle(&platform, priority, &raw, done).await;
+        consumer::run_batch(&platform, &platform.policy, messages, connections, settle).await;
+    };
     if detached {
         // Such a batch is acknowledged when the handler returns.
-        context.wait_until(async move {
-            let policy = &platform.policy;
-            consumer::run_batch(&platform, policy, messages, usize::MAX, async |_, _| {}).await;
-        });
-        return Ok(());
+        context.wait_until(run(usize::MAX));
+    } else {
+        run(JOBS_PER_MESSAGE).await;
     }
-    let policy = &platform.policy;
-    let settle = async |raw: RawMessage, done| settle(&raw, done);
-    consumer::run_batch(&platform, policy, messages, JOBS_PER_MESSAGE, settle).await;
     Ok(())
+}
+
+/// The priority of a queue, by the end of its name. Where names say nothing it is the normal one.
+fn priority_of(queue: &str) -> Priority {
+    match queue.rsplit('-').next() {
+        Some("high") => Priority::High,
+        Some("low") => Priority::Low,
+        _ => Priority::Normal,
+    }
 }
 
 /// Tells the queue. What could not be done now is left to the message, which comes again, or to the
 /// shard.
-fn settle(raw: &RawMessage, done: Disposal) {
+async fn settle(platform: &Platform, priority: Priority, raw: &RawMessage, done: Disposal) {
     match done {
         Disposal::Acknowledge => raw.ack(),
         Disposal::Retry => raw.retry(),
+        Disposal::Replace(message) => {
+            let queue = platform.bindings.queue(priority);
+            let sent = match serde_json::to_string(&message) {
+                Ok(text) => match glue::send_message(&queue, &text) {
+                    Ok(sending) => JsFuture::from(sending).await.is_ok(),
+                    Err(_) => false,
+                },
+                Err(_) => false,
+            };
+            if sent { raw.ack() } else { raw.retry() }
+        }
     }
 }
 
 async fn bury(platform: &Platform, raw: &RawMessage, message: &Message) {
     let shard = message.shard;
     worker::console_warn!("a queue gave up on a message of shard {shard}");
-    settle(raw, consumer::dead_letter(platform, message).await);
+    let done = consumer::dead_letter(platform, message).await;
+    settle(platform, Priority::Normal, raw, done).await;
 }
 
-/// A message with what it says. One that is none is acknowledged: nobody could ever do anything with it.
+/// A message with what it says. Unparsable messages are acknowledged; redelivery cannot help. Those of a
+/// later build come again, for that build.
 fn parsed(raw: RawMessage) -> Option<(RawMessage, Message)> {
-    let message = raw
-        .body()
-        .as_string()
-        .and_then(|text| Message::parse(&text));
-    let Some(message) = message else {
-        worker::console_error!("a queue message that is not Raincheck's was dropped");
-        raw.ack();
-        return None;
-    };
-    Some((raw, message))
+    let text = raw.body().as_string();
+    match text.map_or(Err(Unread::Foreign), |text| Message::read(&text)) {
+        Ok(message) => Some((raw, message)),
+        Err(Unread::LaterBuild) => {
+            worker::console_warn!("a queue message of a later build was handed back");
+            raw.retry();
+            None
+        }
+        Err(Unread::Foreign) => {
+            worker::console_error!("a queue message that is not Raincheck's was dropped");
+            raw.ack();
+            None
+        }
+    }
 }

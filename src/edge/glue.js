@@ -249,6 +249,11 @@ function send(fetcher, request, init) {
   return fetcher === undefined ? fetch(request, init) : fetcher.fetch(request, init);
 }
 
+/** Sends one message, and tells whether the queue has it. */
+export function sendMessage(queue, text) {
+  return queue.send(text, { contentType: "text" });
+}
+
 /** Sends messages, of each the delay and the text in a line. Those that are lost are sent again by the shard's alarm. */
 export function enqueue(queue, packed) {
   const lines = packed.split("\n");

@@ -82,6 +82,9 @@ extern "C" {
         signal: &AbortSignal,
     ) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(js_name = sendMessage, catch)]
+    pub(super) fn send_message(queue: &JsValue, text: &str) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(catch)]
     pub(super) fn enqueue(queue: &JsValue, packed: &str) -> Result<(), JsValue>;
 

@@ -86,11 +86,12 @@ pub(super) fn now() -> UnixMillis {
     UnixMillis(js_sys::Date::now() as u64)
 }
 
-/// Random bytes from the runtime. Without them no id could be made, so an error leaves zeros only
-/// where the runtime itself is broken.
+/// Random bytes from the runtime. Where it has none the instance ends: a request fails, and no id or
+/// token is ever made that somebody could guess.
 pub(super) fn random(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         worker::console_error!("no randomness");
+        std::process::abort();
     }
 }
 

@@ -91,8 +91,8 @@ pub const PLATFORM_RESPONSE_FIELDS: [&str; 5] = [
 /// The fields of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobFields<'a> {
-    /// The job's id.
-    pub id: &'a str,
+    /// The job's name at the origin: never its id, which opens the job.
+    pub name: &'a str,
     /// The number of the attempt, from 1.
     pub attempt: u32,
     /// The `Idempotency-Key` in the spelling of its field, the same in every attempt.
@@ -344,7 +344,7 @@ fn token_or_quoted(text: &str) -> Cow<'_, str> {
 
 /// Adds the fields by which an origin recognises a job and its attempts.
 pub fn add_job(headers: &mut Headers, job: &JobFields<'_>) {
-    headers.set(JOB, job.id);
+    headers.set(JOB, job.name);
     headers.set(ATTEMPT, job.attempt.to_string());
     headers.set("idempotency-key", job.idempotency_key);
     let continued = headers

@@ -84,13 +84,13 @@ impl IdempotencyKey {
         }
     }
 
-    /// The key that the origin gets for a job whose client sent none. `id` is the job's id, which
-    /// is visible ASCII without quotes.
+    /// The key that the origin gets for a job whose client sent none. `name` is the job's name at the
+    /// origin, which is visible ASCII without quotes.
     #[must_use]
-    pub fn of_job(id: &str) -> Self {
+    pub fn of_job(name: &str) -> Self {
         Self {
-            key: id.to_owned(),
-            header: format!("\"{id}\""),
+            key: name.to_owned(),
+            header: format!("\"{name}\""),
         }
     }
 

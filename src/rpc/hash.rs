@@ -21,3 +21,25 @@ pub fn of_parts(parts: &[&[u8]]) -> [u8; 32] {
     }
     hasher.finalize().into()
 }
+
+/// The name by which an origin knows a job, from the job's id: the first half of SHA-256 over
+/// `raincheck-origin:` and the id, in hexadecimal. It is the same in every attempt, whoever holds the id
+/// can compute it, and it opens nothing: the id is the right to read and cancel the job, and does not
+/// belong into an origin's logs.
+#[must_use]
+pub fn name_at_origin(id: &str) -> String {
+    let mut name = sha256_hex(format!("raincheck-origin:{id}").as_bytes());
+    name.truncate(32);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_job_at_its_origin_is_computed_like_this() {
+        // printf raincheck-origin:jID | sha256sum | cut -c1-32
+        assert_eq!(name_at_origin("jID"), "a40cd7289ace24aed4b05fa7506536c6");
+    }
+}

@@ -36,6 +36,10 @@ pub struct Message {
     pub shard: u16,
     /// Their rows.
     pub jobs: Vec<RowKey>,
+    /// The tokens under which a consumer claimed these jobs, in their order, without ever hearing of a
+    /// grant; it has sent nothing under them. The next claim takes such leases over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsent: Vec<u64>,
 }
 
 /// A message with where and when to send it.
@@ -49,13 +53,34 @@ pub struct Outgoing {
     pub text: String,
 }
 
+/// Why a message cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// A later build wrote it. It is to be delivered again: that build is being deployed, or was rolled back.
+    LaterBuild,
+    /// It is no message of ours. Redelivery cannot help.
+    Foreign,
+}
+
 impl Message {
-    /// Reads a message. `None` when it is none, or of a later build.
+    /// Reads a message.
+    pub fn read(text: &str) -> Result<Self, Unread> {
+        /// All that messages of every build have in common.
+        #[derive(Deserialize)]
+        struct Version {
+            v: u8,
+        }
+        let version: Version = serde_json::from_str(text).map_err(|_| Unread::Foreign)?;
+        if version.v > MESSAGE_VERSION {
+            return Err(Unread::LaterBuild);
+        }
+        serde_json::from_str(text).map_err(|_| Unread::Foreign)
+    }
+
+    /// Reads a message of this build or an older one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text)
-            .ok()
-            .filter(|message: &Self| message.v <= MESSAGE_VERSION)
+        Self::read(text).ok()
     }
 }
 
@@ -82,6 +107,7 @@ pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
                 v: MESSAGE_VERSION,
                 shard,
                 jobs,
+                unsent: Vec::new(),
             };
             let text = serde_json::to_string(&message).ok()?;
             Some(Outgoing {

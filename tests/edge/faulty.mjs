@@ -33,13 +33,13 @@ function unreliable(queue) {
   };
 }
 
-/** Messages that are none, or another build's: the Worker drops each. */
+/** What is no message of ours: the Worker drops each. */
 const BAD = [
   { body: "", contentType: "text" },
   { body: "not JSON", contentType: "text" },
   { body: "{}", contentType: "text" },
   { body: "null", contentType: "text" },
-  { body: '{"v":2,"shard":0,"jobs":[1]}', contentType: "text" },
+  { body: '{"v":"2","shard":0,"jobs":[1]}', contentType: "text" },
   { body: '{"v":1,"shard":65536,"jobs":[1]}', contentType: "text" },
   { body: '{"v":1,"shard":0,"jobs":["1"]}', contentType: "text" },
   { body: "[".repeat(100_000), contentType: "text" },
@@ -49,8 +49,9 @@ const BAD = [
   { body: new Date(0), contentType: "v8" },
 ];
 
-/** Messages about no job, or about none that there is: nothing comes of them. */
+/** Messages about no job, about none that there is, or of a later build: nothing comes of them. */
 const IDLE = [
+  { body: '{"v":2,"shard":0,"jobs":[1]}', contentType: "text" },
   { body: '{"v":1,"shard":0,"jobs":[]}', contentType: "text" },
   { body: '{"v":1,"shard":0,"jobs":[0,1,18446744073709551615]}', contentType: "text" },
   { body: '{"v":1,"shard":65535,"jobs":[1]}', contentType: "text" },

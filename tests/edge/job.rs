@@ -69,6 +69,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// What the origin knows it by.
+    pub fn name_at_origin(&self) -> String {
+        raincheck::rpc::hash::name_at_origin(&self.id)
+    }
+
     /// Sends a request to the shared gateway, which must defer it.
     pub async fn accepted(request: Request) -> Self {
         Self::accepted_by(Gateway::shared().address, request).await

@@ -2,8 +2,8 @@
 
 use raincheck::job::{Millis, Priority, RowKey};
 use raincheck::rpc::message::{
-    DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, MESSAGES_PER_BATCH, Message, Outgoing, batches,
-    pack,
+    DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, MESSAGES_PER_BATCH, Message, Outgoing, Unread,
+    batches, pack,
 };
 use raincheck::shard::Send;
 
@@ -32,9 +32,38 @@ fn a_message_is_written_like_this_and_read_back() {
         v: MESSAGE_VERSION,
         shard: 65_535,
         jobs,
+        unsent: Vec::new(),
     };
     assert_eq!(serde_json::to_string(&message).unwrap(), text);
-    assert_eq!(Message::parse(text), Some(message));
+    assert_eq!(Message::parse(text).as_ref(), Some(&message));
+    let text =
+        r#"{"v":1,"shard":65535,"jobs":[1,281474976710655],"unsent":[3,18446744073709551615]}"#;
+    let replacement = Message {
+        unsent: vec![3, u64::MAX],
+        ..message
+    };
+    assert_eq!(serde_json::to_string(&replacement).unwrap(), text);
+    assert_eq!(Message::parse(text), Some(replacement));
+}
+
+#[test]
+fn a_message_of_a_later_build_is_told_from_one_that_is_none() {
+    for text in [
+        r#"{"v":2,"shard":0,"jobs":[1]}"#,
+        r#"{"v":255,"work":{"shard":"a"}}"#,
+    ] {
+        assert_eq!(Message::read(text), Err(Unread::LaterBuild), "{text}");
+    }
+    for text in [
+        "",
+        "{}",
+        "null",
+        "[1]",
+        r#"{"v":1,"shard":0}"#,
+        r#"{"v":"2"}"#,
+    ] {
+        assert_eq!(Message::read(text), Err(Unread::Foreign), "{text}");
+    }
 }
 
 #[test]

@@ -133,10 +133,12 @@ fn a_claim_that_is_not_answered_for_long_brings_the_message_back() {
     let id = world.post("x").job();
     let (_, outgoing) = world.queue.borrow_mut().remove(0);
     let message = Message::parse(&outgoing.text).unwrap();
-    let run = || world.consume(&message);
-    assert_eq!(run(), Disposal::Retry);
+    let Disposal::Replace(replacement) = world.consume(&message) else {
+        panic!("the message is gone");
+    };
+    assert_eq!(replacement.jobs, message.jobs);
     world.heal("claim");
-    assert_eq!(run(), Disposal::Acknowledge);
+    assert_eq!(world.consume(&replacement), Disposal::Acknowledge);
     assert_eq!(world.status_of(&id), "succeeded");
 }
 
@@ -147,6 +149,24 @@ fn a_claim_that_was_lost_on_its_way_is_repeated_at_once() {
     world.run();
     assert_eq!(world.status_of(&id), "succeeded");
     assert!(world.clock.get().since(super::world::START) < Millis(1_000));
+}
+
+#[test]
+fn a_job_of_which_nothing_was_sent_never_ends_as_outcome_unknown() {
+    // Every answer to its claims is lost for so long that the consumer gives up, more than once.
+    for losses in [1, 2, 5, 20, 60] {
+        let world = World::new()
+            .rule("")
+            .failing_times(losses, "claim", Fault::After);
+        let id = world.post("x").job();
+        world.run();
+        assert_eq!(
+            (world.status_of(&id).as_str(), world.times_sent()),
+            ("succeeded", 1),
+            "{losses} lost answers"
+        );
+        assert_eq!(world.document(&id)["attempt"], 1, "{losses} lost answers");
+    }
 }
 
 #[test]
@@ -260,7 +280,8 @@ fn a_claim_that_the_database_refuses_takes_no_job_from_a_consumer_that_has_it() 
 #[test]
 fn a_message_comes_again_when_the_database_refuses_its_first_claim() {
     let (world, ids, disposal) = half_refused(0);
-    assert_eq!((disposal, world.times_sent()), (Disposal::Retry, 0));
+    assert!(matches!(disposal, Disposal::Replace(_)));
+    assert_eq!(world.times_sent(), 0);
     world.run();
     assert!(ids.iter().all(|id| world.status_of(id) == "succeeded"));
     assert_eq!(world.times_sent(), 2);

@@ -346,9 +346,15 @@ impl World {
         let messages: Vec<_> = self.queue.borrow_mut().extract_if(.., due).collect();
         for (_, outgoing) in messages {
             let message = Message::parse(&outgoing.text).unwrap();
-            if self.consume(&message) == Disposal::Retry {
-                let again = self.clock.get().plus(Millis::from_secs(10));
-                self.queue.borrow_mut().push((again, outgoing));
+            let again = self.clock.get().plus(Millis::from_secs(10));
+            match self.consume(&message) {
+                Disposal::Acknowledge => {}
+                Disposal::Retry => self.queue.borrow_mut().push((again, outgoing)),
+                Disposal::Replace(message) => {
+                    let text = serde_json::to_string(&message).unwrap();
+                    let outgoing = Outgoing { text, ..outgoing };
+                    self.queue.borrow_mut().push((again, outgoing));
+                }
             }
         }
     }

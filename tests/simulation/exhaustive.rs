@@ -238,6 +238,7 @@ fn one(script: &Rc<Script>, repeatable: bool, done: &mut Search) {
         v: MESSAGE_VERSION,
         shard: 0,
         jobs: vec![RowKey::first_of(1)],
+        unsent: Vec::new(),
     };
     let text = serde_json::to_string(&message).expect("JSON");
     queue::deliver(&world, text.clone(), 0);

@@ -10,10 +10,13 @@ use std::rc::{Rc, Weak};
 use futures_channel::oneshot;
 use raincheck::job::{IdKey, JobId, Millis, Record, RowKey, UnixMillis};
 use raincheck::protocol::problem::{Problem, ProblemCode};
-use raincheck::rpc::Reply;
-use raincheck::rpc::call::{CALL_VERSION, Call, ClaimCall, Envelope, FinishCall, PayloadCall};
+use raincheck::rpc::call::{
+    CALL_VERSION, Call, ClaimCall, Envelope, FinishCall, PayloadCall, Work,
+};
 use raincheck::rpc::frame;
+use raincheck::rpc::hash::name_at_origin;
 use raincheck::rpc::ports::CallBody;
+use raincheck::rpc::{Content, Reply};
 use raincheck::shard::{Found, Settings, Shard, ShardError, Sql as _};
 use raincheck::shard_service::{GroupedCall, Handled, handle, handle_group};
 
@@ -365,6 +368,7 @@ impl ShardHost {
                     world.log(asked);
                 }
                 self.note(&world);
+                name_jobs(&world, &handled);
                 let _ = caller.answer.send(handled);
             });
         });
@@ -391,6 +395,21 @@ impl ShardHost {
         let table = RowKey(key).partition();
         let sql = format!("UPDATE jobs_{table} SET state = ? WHERE key = ?");
         let _ = self.sql.inner.run(&sql, &params);
+    }
+}
+
+/// Notes the names at the origin of jobs that a claim hands out.
+fn name_jobs(world: &World, handled: &Handled) {
+    let Content::Bytes(bytes) = &handled.reply.content else {
+        return;
+    };
+    for frame in frame::decode(bytes).unwrap_or_default() {
+        if let Ok(work) = serde_json::from_str::<Work>(&frame.json)
+            && let Some(id) = JobId::parse(&work.id)
+        {
+            let name = name_at_origin(&work.id);
+            world.named.borrow_mut().insert(name, id);
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use raincheck::http::Headers;
-use raincheck::job::JobId;
 use raincheck::protocol::forwarding::{ATTEMPT, JOB};
 use raincheck::rpc::ports::{OriginError, OriginRequest, OriginResponse};
 
@@ -149,7 +148,7 @@ fn frame(world: &World, answer: &mut Answer) {
 
 fn note(world: &World, request: &OriginRequest<Body>, answer: &Answer) {
     let field = |name: &str| request.headers.get(name).unwrap_or_default().to_owned();
-    let Some(id) = JobId::parse(&field(JOB)) else {
+    let Some(id) = world.named.borrow().get(&field(JOB)).copied() else {
         return;
     };
     let body = request.body.as_ref().map(|(body, _)| body);

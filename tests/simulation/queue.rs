@@ -71,8 +71,20 @@ pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
             if try_number == TRIES {
                 within.count("dead-letter");
             }
-            if consume_once(&within, &text, dead, name).await {
-                acknowledged = within.strike(&[Fault::AckLost]).is_none();
+            match consume_once(&within, &text, dead, name).await {
+                Some(Disposal::Acknowledge) => {
+                    acknowledged = within.strike(&[Fault::AckLost]).is_none();
+                }
+                // Sent first, then acknowledged; either may fail.
+                Some(Disposal::Replace(message))
+                    if within.strike(&[Fault::QueueBefore]).is_none() =>
+                {
+                    within.count("message-replaced");
+                    let fresh = serde_json::to_string(&message).expect("a message is JSON");
+                    deliver(&within, fresh, 0);
+                    acknowledged = within.strike(&[Fault::AckLost]).is_none();
+                }
+                Some(Disposal::Retry | Disposal::Replace(_)) | None => {}
             }
             if acknowledged {
                 break;
@@ -86,10 +98,11 @@ pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
     });
 }
 
-/// One delivery to a consumer, in a process of its own. True when it was acknowledged.
-async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> bool {
+/// One delivery to a consumer, in a process of its own: what the consumer wants done with the message,
+/// unless it died.
+async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> Option<Disposal> {
     let Some(message) = Message::parse(text) else {
-        return true;
+        return Some(Disposal::Acknowledge);
     };
     let pid = world.process(Fault::ConsumerCrash, Some(Fault::ConsumerFrozen));
     world.crossing.consumed(name, pid);
@@ -106,10 +119,10 @@ async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> b
     });
     let limit = std::pin::pin!(world.sleep(WALL_TIME));
     match select(disposal, limit).await {
-        Either::Left((disposal, _)) => disposal == Ok(Disposal::Acknowledge),
+        Either::Left((disposal, _)) => disposal.ok(),
         Either::Right(_) => {
             world.executor.kill(pid);
-            false
+            None
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The world of one history: time, randomness, faults, and everything that the ports reach.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use raincheck::job::{JobId, UnixMillis};
@@ -69,6 +69,8 @@ pub struct World {
     pub history: RefCell<Vec<Entry>>,
     /// Ids that clients know from receipts.
     pub known: RefCell<Vec<JobId>>,
+    /// The jobs that were handed to a consumer, by their names at the origin.
+    pub named: RefCell<HashMap<String, JobId>>,
     /// Rows, by shard and key, that no build could read for a while.
     pub unread: RefCell<BTreeSet<(u16, u64)>>,
     /// Random bytes for the code under test.
@@ -108,6 +110,7 @@ impl World {
             objects: RefCell::default(),
             history: RefCell::default(),
             known: RefCell::default(),
+            named: RefCell::default(),
             unread: RefCell::default(),
             secrets: draws(1),
             dice: draws(2),

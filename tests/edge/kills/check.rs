@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use raincheck::rpc::hash::name_at_origin;
 use serde_json::Value;
 
 use crate::client::{Reply, Request};
@@ -223,7 +224,8 @@ fn fault_in(wanted: &Wanted, id: Option<&str>, seen: &[Seen]) -> Option<String> 
     let body = pattern::hash(wanted.seed, wanted.sends);
     let first = seen.first()?;
     let job = first.field("raincheck-job");
-    if id.is_some() && job != id {
+    let name = id.map(name_at_origin);
+    if id.is_some() && job != name.as_deref() {
         return Some(format!("job {id:?} reached the origin as {job:?}"));
     }
     let key = first.field("idempotency-key").map(str::to_owned);
