@@ -96,7 +96,9 @@ impl<S: Sql> Shard<S> {
             lease: claim.lease,
             unsent: claim.unsent,
         };
-        let step = apply(read_record(&state)?, &event, now, random_permille);
+        let record = read_record(&state)?;
+        let due = record.due();
+        let step = apply(record, &event, now, random_permille);
         let Committed {
             record,
             refused,
@@ -116,6 +118,10 @@ impl<S: Sql> Shard<S> {
                 });
             }
             return Ok((Claimed::Refused(Some(refusal)), sends));
+        }
+        if let Some(due) = due {
+            let priority = record.spec.priority;
+            self.schedule.claimed(claim.key, priority, due, now);
         }
         let grant = Grant {
             id: self.id(claim.key, read_secret(&secret)?),

@@ -11,6 +11,7 @@
 //! 3. Whatever becomes due is found from the rows alone: the memory is a cache of them.
 //! 4. What must be sent is returned; sending it is the caller's, after the commit.
 
+mod backlog;
 mod commit;
 mod expire;
 mod insert;

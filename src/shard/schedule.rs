@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::job::{Millis, RowKey, SEQUENCE_MAX, UnixMillis};
+use crate::job::{Millis, Priority, RowKey, SEQUENCE_MAX, UnixMillis};
+
+use super::backlog::Backlog;
 
 /// After this many re-sends of one message the wait stops growing: patience × 2⁷, about an hour
 /// with the default patience. It bounds the wake-ups that one stuck job can cause.
@@ -13,6 +15,7 @@ const DOUBLINGS_MAX: u8 = 7;
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     by_time: BTreeSet<(UnixMillis, RowKey)>,
+    backlog: Backlog,
     by_key: BTreeMap<RowKey, Entry>,
 }
 
@@ -20,6 +23,8 @@ pub(super) struct Schedule {
 struct Entry {
     at: UnixMillis,
     resends: u8,
+    /// While it is part of the backlog: its queue, and when it was due.
+    waits: Option<(Priority, UnixMillis)>,
 }
 
 impl Schedule {
@@ -27,11 +32,12 @@ impl Schedule {
     pub fn set(&mut self, key: RowKey, at: Option<UnixMillis>) {
         self.remove(key);
         if let Some(at) = at {
-            self.insert(key, Entry { at, resends: 0 });
+            let (resends, waits) = (0, None);
+            self.insert(key, Entry { at, resends, waits });
         }
     }
 
-    /// Moves a job's wake-up after its message was sent again: each time the wait doubles. `waited` is
+    /// Moves a job's wake-up after it was looked at in vain: each time the wait doubles. `waited` is
     /// how long the job has been due: the wait is at least as long, so that an object that forgets
     /// the count with each start does not send a stuck job's message any oftener.
     pub fn resent(
@@ -57,14 +63,48 @@ impl Schedule {
             Entry {
                 at: now.plus(wait).min(latest),
                 resends,
+                waits: None,
             },
         );
+    }
+
+    /// Whether the message of a job that has waited for longer than the patience is lost. If nothing says
+    /// so, the job is part of the backlog from now on.
+    pub fn has_lost_message(&mut self, key: RowKey, priority: Priority, due: UnixMillis) -> bool {
+        if self.backlog.is_passed(priority, (due, key)) {
+            return true;
+        }
+        if let Some(entry) = self.by_key.get_mut(&key) {
+            entry.waits = Some((priority, due));
+            self.backlog.wait(priority, (due, key));
+        }
+        false
+    }
+
+    /// A job was claimed. Those that it has passed over are looked at now.
+    pub fn claimed(&mut self, key: RowKey, priority: Priority, due: UnixMillis, now: UnixMillis) {
+        for passed in self.backlog.claimed(priority, (due, key)) {
+            if let Some(entry) = self.remove(passed) {
+                let (at, waits) = (now, None);
+                self.insert(passed, Entry { at, waits, ..entry });
+            }
+        }
+    }
+
+    /// The jobs of the backlog to send again now, to see whether their queues move.
+    pub fn probes(&mut self, now: UnixMillis, patience: Millis) -> Vec<(Priority, RowKey)> {
+        if self.by_time.first().is_some_and(|(at, _)| *at <= now) {
+            // Not before the whole backlog is known.
+            return Vec::new();
+        }
+        self.backlog.probes(now, patience)
     }
 
     /// The earliest wake-up.
     #[must_use]
     pub fn next(&self) -> Option<UnixMillis> {
-        self.by_time.first().map(|(at, _)| *at)
+        let first = self.by_time.first().map(|(at, _)| *at);
+        [first, self.backlog.next()].into_iter().flatten().min()
     }
 
     /// Up to `most` jobs whose time has come, earliest first.
@@ -108,6 +148,9 @@ impl Schedule {
     fn remove(&mut self, key: RowKey) -> Option<Entry> {
         let entry = self.by_key.remove(&key)?;
         self.by_time.remove(&(entry.at, key));
+        if let Some((priority, due)) = entry.waits {
+            self.backlog.forget(priority, (due, key));
+        }
         Some(entry)
     }
 }

@@ -74,6 +74,15 @@ impl<S: Sql> Shard<S> {
                 }
             }
         }
+        if self.is_loaded() {
+            let probes = self.schedule.probes(now, self.settings.patience);
+            tick.sends
+                .extend(probes.into_iter().map(|(priority, key)| Send {
+                    priority,
+                    delay: Millis(0),
+                    key,
+                }));
+        }
         match self.due_sweeps(now) {
             Ok(sweeps) => tick.sweeps = sweeps,
             Err(error) => {
@@ -127,13 +136,15 @@ impl<S: Sql> Shard<S> {
             && done.sends.is_empty()
         {
             let (priority, delay) = (done.record.spec.priority, Millis(0));
-            done.sends.push(Send {
-                priority,
-                delay,
-                key,
-            });
             let (waited, deadline) = (now.since(due), done.record.deadline());
             self.schedule.resent(key, now, waited, patience, deadline);
+            if self.schedule.has_lost_message(key, priority, due) {
+                done.sends.push(Send {
+                    priority,
+                    delay,
+                    key,
+                });
+            }
         }
         Ok(done.sends)
     }

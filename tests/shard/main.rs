@@ -12,6 +12,7 @@
 mod support;
 
 mod accepting;
+mod backlog;
 mod cost;
 mod expiring;
 mod faults;
