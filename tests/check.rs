@@ -185,16 +185,16 @@ fn the_dead_letter_queue_may_have_any_name_with_that_end() {
 
 #[test]
 fn a_service_origin_needs_its_binding() {
-    let service = SMALL.replace("'https://h'", "{ service = true }");
+    let service = SMALL.replace("'https://h'", "{ service = 'ORIGIN' }");
     let mut file = with_configuration(&service);
     assert_eq!(
         mistakes(&file, ALL),
-        "services: found none bound as \"ORIGIN\"; allowed: one with binding = \"ORIGIN\", because the origin is a service",
+        "services: found none bound as \"ORIGIN\"; allowed: one with binding = \"ORIGIN\", because an origin is that service",
     );
     file["services"] = json!([{ "binding": "ORIGIN", "service": "api" }]);
     let report = report(&file, ALL);
     assert_eq!(report.mistakes, []);
-    assert!(report.lines[0].starts_with("2 rules, to the service binding"));
+    assert!(report.lines[0].starts_with("2 rules, to the service binding ORIGIN"));
 }
 
 #[test]

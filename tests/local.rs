@@ -11,21 +11,25 @@ mod configuration;
 mod deployment;
 
 use raincheck::policy::deployment::local;
-use raincheck::policy::{Origin, Policy, Variable};
+use raincheck::policy::{Origin, OriginAt, Policy, Variable};
 use serde_json::{Value, json};
 
 use deployment::{read, table};
 
 const URL: &str = "http://127.0.0.1:9";
 
+fn url(text: &str) -> Origin {
+    OriginAt::Url(text.to_owned()).into()
+}
+
 /// Every way to write an origin, each with what must stand before the rules around it.
 const FORMS: [&str; 6] = [
     "origin = \"https://h\"",
     "origin = { url = \"https://h\" }",
-    "origin = { service = true }",
+    "origin = { service = 'ORIGIN' }",
     "origin.url = 'https://h'",
-    "origin.service = true",
-    "[origin]\nservice = true",
+    "origin.service = 'ORIGIN'",
+    "[origin]\nservice = 'ORIGIN'",
 ];
 
 const RULES: &str = "\n[[rules]]\nname = 'r'\npath = '/r'\nheaders = [{ name = 'x', value = 'origin = \"y\"' }]\n\
@@ -55,7 +59,7 @@ fn every_form_of_an_origin_can_be_replaced_and_nothing_else_changes() {
         assert_eq!(answer["origin"], URL, "{form}");
         let own = configuration::parse(&lines).unwrap();
         let expected = Policy {
-            origin: Origin::Url(URL.to_owned()),
+            origin: url(URL),
             ..own
         };
         assert_eq!(policy(&answer), expected, "{form}");
@@ -66,12 +70,15 @@ fn every_form_of_an_origin_can_be_replaced_and_nothing_else_changes() {
 fn without_another_origin_the_files_own_is_kept() {
     let answer = asked("origin = 'https://h/base'", None).unwrap();
     assert_eq!(answer["origin"], "https://h/base");
-    assert_eq!(
-        policy(&answer).origin,
-        Origin::Url("https://h/base".to_owned())
-    );
-    let answer = asked("origin = { service = true }", None).unwrap();
+    assert_eq!(policy(&answer).origin, url("https://h/base"));
+    let answer = asked("origin = { service = 'ORIGIN' }", None).unwrap();
     assert_eq!(answer["origin"], Value::Null);
+    let answer = asked(
+        "origin = 'https://h'\n[origins]\na = 'https://a'\nb = { service = 'B' }",
+        None,
+    )
+    .unwrap();
+    assert_eq!(answer["origins"], json!({ "a": "https://a", "b": null }));
 }
 
 #[test]
@@ -85,7 +92,7 @@ fn an_origin_in_a_further_variable_is_replaced_too() {
     let more = json!({ "origin": "https://h", "rules": [{ "name": "r", "path": "/r" }] });
     let file = json!({ "vars": { "RAINCHECK": { "shards": 2 }, "RAINCHECK_MORE": more } });
     let policy = policy(&local(&table(&file), "", Some(URL)).unwrap());
-    assert_eq!(policy.origin, Origin::Url(URL.to_owned()));
+    assert_eq!(policy.origin, url(URL));
     assert_eq!(policy.rules.len(), 1);
 }
 

@@ -25,7 +25,7 @@ fn service(name: &str) -> Value {
 
 #[test]
 fn a_service_that_is_this_worker_is_refused() {
-    let origin = "{ service = true }";
+    let origin = "{ service = 'ORIGIN' }";
     assert_eq!(said(origin, "services", service("api")), "");
     assert_eq!(
         said(origin, "services", service("raincheck")),
@@ -37,7 +37,7 @@ fn a_service_that_is_this_worker_is_refused() {
 #[test]
 fn an_environment_is_deployed_under_a_name_of_its_own() {
     let of = |name: &str| {
-        let mut file = with_production("origin = { service = true }");
+        let mut file = with_production("origin = { service = 'ORIGIN' }");
         file["env"]["production"]["services"] = service(name);
         mistakes(&file, ALL)
     };

@@ -69,7 +69,8 @@ export async function resources(file = CONFIG_FILE) {
  * What a run on this machine needs, of one environment ("" is the top level):
  *
  * - `mount`: the path below which the Worker answers itself;
- * - `origin`: the URL of the default origin, `null` where that is a service binding;
+ * - `origin`: the URL of the default origin, `null` where that is a service binding; `origins`: an object with those
+ *   of the others, by name;
  * - `wrangler`: the content of a configuration file for this run, to be written as JSON anywhere; its paths are
  *   absolute. wrangler reads `.dev.vars` beside the file that it is given, so copy that along.
  *
@@ -77,8 +78,8 @@ export async function resources(file = CONFIG_FILE) {
  */
 export async function localConfiguration({ file = CONFIG_FILE, environment = "", origin } = {}) {
   const { source, answer } = await asked(file, { ask: "local", environment, origin });
-  const { mount, vars } = answer;
-  return { mount, origin: answer.origin, wrangler: relocated(source, environment, vars) };
+  const { mount, vars, origins } = answer;
+  return { mount, origin: answer.origin, origins, wrangler: relocated(source, environment, vars) };
 }
 
 /** The file's content with these variables in an environment, as it must be in another directory. */

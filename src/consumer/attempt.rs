@@ -88,6 +88,7 @@ async fn request<P: Back>(
         }
     };
     Ok(OriginRequest {
+        origin: work.origin,
         method: head.method,
         target: head.target,
         headers,

@@ -7,8 +7,8 @@ use js_sys::{JSON, Object, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::job::{Millis, Priority};
-use crate::policy::bindings::{self, CONSUMER, ORIGIN};
-use crate::policy::{ConfigError, ConfigErrors, Origin, Place, Policy, Variable, limits};
+use crate::policy::bindings::{self, CONSUMER};
+use crate::policy::{ConfigError, ConfigErrors, OriginAt, Place, Policy, Variable, limits};
 use crate::shard::Settings;
 
 /// An object in the bucket that no record names counts as an orphan after this long: longer than any
@@ -38,14 +38,6 @@ impl Bindings {
         self.get(bindings::queue(priority))
     }
 
-    /// What answers the origin's requests: undefined stands for the global `fetch`.
-    pub(super) fn fetcher(&self, policy: &Policy) -> JsValue {
-        match policy.origin {
-            Origin::Url(_) => JsValue::UNDEFINED,
-            Origin::Service => self.get(ORIGIN),
-        }
-    }
-
     pub(super) fn is_detached(&self) -> bool {
         self.get(CONSUMER)
             .as_string()
@@ -57,12 +49,31 @@ impl Bindings {
         POLICY.with(|cell| {
             cell.get_or_init(|| {
                 let policy = Policy::read(self.variables())?;
-                if matches!(policy.origin, Origin::Service) && self.get(ORIGIN).is_undefined() {
-                    return Err(unbound_origin().into());
+                match self.unbound(&policy) {
+                    Some(error) => Err(error.into()),
+                    None => Ok(Rc::new(policy)),
                 }
-                Ok(Rc::new(policy))
             })
             .clone()
+        })
+    }
+
+    /// A service binding that an origin needs and that is not there. Without it the requests, with their
+    /// credentials, would go to whoever answers on the Internet.
+    fn unbound(&self, policy: &Policy) -> Option<ConfigError> {
+        let named = policy.origins.iter();
+        let named = named.map(|(name, origin)| (format!("origins.{name}"), origin));
+        let mut all = std::iter::once(("origin".to_owned(), &policy.origin)).chain(named);
+        all.find_map(|(field, origin)| match &origin.at {
+            OriginAt::Service(binding) if self.get(binding).is_undefined() => {
+                Some(ConfigError::new(
+                    &Place::variable(bindings::CONFIGURATION),
+                    &field,
+                    format!("the service {binding:?}, but none bound by that name"),
+                    "a URL, or a service binding of wrangler.toml",
+                ))
+            }
+            _ => None,
         })
     }
 
@@ -109,16 +120,6 @@ pub(super) fn with_mount<T>(call: impl FnOnce(&str) -> T) -> T {
         Some(Ok(policy)) => call(&policy.mount),
         _ => call(limits::DEFAULT_MOUNT),
     })
-}
-
-/// Without the binding the requests would go to whoever answers on the Internet.
-fn unbound_origin() -> ConfigError {
-    ConfigError::new(
-        &Place::variable(bindings::CONFIGURATION),
-        "origin",
-        "{ service = true }, but no service bound as ORIGIN",
-        "a URL, or a service with binding = \"ORIGIN\" in wrangler.toml",
-    )
 }
 
 impl From<worker::Env> for Bindings {

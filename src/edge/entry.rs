@@ -1,5 +1,7 @@
 //! The events: requests and queue batches.
 
+use std::borrow::Cow;
+
 use futures_util::future::join_all;
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
@@ -13,9 +15,9 @@ use crate::http::hop::HOP_BY_HOP;
 use crate::ingress::{Action, Announced, Head, Isolate, PassThrough, decide};
 use crate::ingress::{execute, hold};
 use crate::job::Priority;
+use crate::policy::Policy;
 use crate::policy::bindings::SHARDS;
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
-use crate::policy::{ConfigErrors, Policy};
 use crate::protocol::cors;
 use crate::protocol::forwarding::Edits;
 use crate::protocol::problem::{Problem, ProblemCode};
@@ -25,7 +27,8 @@ use crate::rpc::message::{JOBS_PER_MESSAGE, Message, Unread};
 
 use super::bindings::Bindings;
 use super::glue;
-use super::ports::{Body, Platform, now, random, response, url};
+use super::origin::Reach;
+use super::ports::{Body, Platform, now, random, response};
 
 /// Called by the Worker's entry for each request: a promise of the response, or [`Pending`]. What passes
 /// through, and what one shard answers alone, never becomes a future here: it is one call to the
@@ -186,8 +189,8 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
 }
 
 /// What is wrong goes to the log: clients have no business with the configuration.
-fn misconfigured(errors: &ConfigErrors) -> Reply {
-    worker::console_error!("misconfigured: {errors}");
+fn misconfigured(what: &dyn std::fmt::Display) -> Reply {
+    worker::console_error!("misconfigured: {what}");
     let detail = "The operator of this gateway finds in its log what is wrong.";
     Problem::new(ProblemCode::Misconfigured)
         .detail(detail)
@@ -217,11 +220,18 @@ fn read_head(request: &Request) -> Option<Head> {
 }
 
 fn pass_through(platform: &Platform, request: &Request, pass: &PassThrough) -> Promise {
-    let url = url(&platform.policy, &pass.target);
-    let fetcher = platform.bindings.fetcher(&platform.policy);
+    let reach = match Reach::of(&platform.policy, &platform.bindings, &pass.origin) {
+        Ok(reach) => reach,
+        Err(why) => return refused(Clone::clone(request), misconfigured(&why)),
+    };
+    let url = reach.url(&pass.target);
     let Edits { removed, set } = &pass.edits;
+    let mut set = Cow::Borrowed(set);
+    for (name, value) in &reach.headers {
+        set.to_mut().set(name, value);
+    }
     let plan = format!("{url}\n{}\n{}", removed.join(","), set.as_packed());
-    ENDS_HERE.with(|names| glue::pass_through(&fetcher, request, &plan, names, pass.varies))
+    ENDS_HERE.with(|names| glue::pass_through(&reach.fetcher, request, &plan, names, pass.varies))
 }
 
 thread_local! {

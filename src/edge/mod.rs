@@ -6,6 +6,7 @@ mod deployment;
 mod entry;
 mod glue;
 mod object;
+mod origin;
 mod ports;
 mod sql;
 mod watching;

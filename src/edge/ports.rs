@@ -10,10 +10,10 @@ use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortController, Response};
 
 use crate::http::Headers;
-use crate::http::target::{Target, join};
+use crate::http::target::Target;
 use crate::job::{BodyRef, Millis, UnixMillis};
+use crate::policy::Policy;
 use crate::policy::bindings::{BUCKET, SHARDS};
-use crate::policy::{Origin, Policy, is_loopback};
 use crate::rpc::ports::{
     Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
     PutError, Shards, Streams, Unavailable,
@@ -22,6 +22,7 @@ use crate::rpc::{Content, Reply};
 
 use super::bindings::{Bindings, with_mount};
 use super::glue;
+use super::origin::Reach;
 
 /// The ports of one event.
 #[derive(Clone, Debug)]
@@ -283,8 +284,8 @@ fn bucket_failed(error: &JsValue) -> Unavailable {
 const LISTENING_FOR: Millis = Millis(250);
 
 thread_local! {
-    /// When the origin last answered in this isolate.
-    static ANSWERED: Cell<UnixMillis> = const { Cell::new(UnixMillis(0)) };
+    /// The port on this machine, 0 elsewhere, of the origin that last answered in this isolate, and when.
+    static ANSWERED: Cell<(u16, UnixMillis)> = const { Cell::new((0, UnixMillis(0))) };
 }
 
 impl OriginPort for Platform {
@@ -296,16 +297,32 @@ impl OriginPort for Platform {
         let signal = controller.signal();
         let guard = AbortGuard(Some(controller));
         let target = Target::parse(&request.target).map_err(|_| OriginError::Unreachable)?;
-        let url = url(&self.policy, &target);
+        let reach = Reach::of(&self.policy, &self.bindings, &request.origin);
+        let reach = reach.map_err(|why| {
+            // Nothing was sent: the job is tried again until its deadline, and the next deploy may help.
+            worker::console_error!("misconfigured: {why}");
+            OriginError::Unreachable
+        })?;
+        let mut headers = request.headers;
+        for (name, value) in &reach.headers {
+            headers.set(name, value);
+        }
+        let url = reach.url(&target);
         let body = request
             .body
             .map_or(JsValue::UNDEFINED, |(body, _)| body.stream);
-        if !self.is_listening().await {
+        if !is_listening(&reach).await {
             return Err(OriginError::Unreachable);
         }
-        let target = self.bindings.fetcher(&self.policy);
-        let packed = request.headers.as_packed();
-        let sent = glue::replay(&target, &url, &request.method, packed, &body, &signal);
+        let packed = headers.as_packed();
+        let sent = glue::replay(
+            &reach.fetcher,
+            &url,
+            &request.method,
+            packed,
+            &body,
+            &signal,
+        );
         let fetched = match sent {
             Ok(promise) => JsFuture::from(promise).await,
             // Thrown before anything was sent: the runtime refuses to send such a request.
@@ -314,12 +331,12 @@ impl OriginPort for Platform {
         let response: Response = match fetched {
             Ok(response) => response.unchecked_into(),
             Err(error) => {
-                ANSWERED.set(UnixMillis(0));
+                ANSWERED.set((0, UnixMillis(0)));
                 worker::console_warn!("origin: {}", glue::message_of(&error));
                 return Err(OriginError::Lost);
             }
         };
-        ANSWERED.set(now());
+        ANSWERED.set((reach.loopback().map_or(0, |(_, port)| port), now()));
         let (status, headers) = read_head(&response);
         let body = if let Some(stream) = response.body() {
             Some(Body {
@@ -339,40 +356,22 @@ impl OriginPort for Platform {
     }
 }
 
-impl Platform {
-    /// Whether an origin on this machine accepts connections.
-    ///
-    /// The local runtime says "Network connection lost" for a refused connection and for one lost
-    /// half-way alike, so it is asked before anything is sent. The platform needs no asking: there a
-    /// refused connection comes as a status of its own (521 and the like).
-    async fn is_listening(&self) -> bool {
-        let Some((host, port)) = loopback(&self.policy) else {
-            return true;
-        };
-        if now().since(ANSWERED.get()) < LISTENING_FOR {
-            return true;
-        }
-        JsFuture::from(glue::accepts(&host, port))
-            .await
-            .is_ok_and(|accepts| accepts.is_truthy())
-    }
-}
-
-/// Host and port of an origin on this machine.
-fn loopback(policy: &Policy) -> Option<(String, u16)> {
-    let Origin::Url(base) = &policy.origin else {
-        return None;
+/// Whether an origin on this machine accepts connections.
+///
+/// The local runtime says "Network connection lost" for a refused connection and for one lost
+/// half-way alike, so it is asked before anything is sent. The platform needs no asking: there a
+/// refused connection comes as a status of its own (521 and the like).
+async fn is_listening(reach: &Reach<'_>) -> bool {
+    let Some((host, port)) = reach.loopback() else {
+        return true;
     };
-    let url = ::url::Url::parse(base).ok().filter(is_loopback)?;
-    Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
-}
-
-/// The URL at the origin. A service binding needs one too; its host means nothing.
-pub(super) fn url(policy: &Policy, target: &Target) -> String {
-    match &policy.origin {
-        Origin::Url(base) => join(base, target),
-        Origin::Service => join("http://origin", target),
+    let (last, at) = ANSWERED.get();
+    if last == port && now().since(at) < LISTENING_FOR {
+        return true;
     }
+    JsFuture::from(glue::accepts(&host, port))
+        .await
+        .is_ok_and(|accepts| accepts.is_truthy())
 }
 
 /// Lengths and limits are far below 2⁵³.

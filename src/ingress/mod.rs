@@ -73,6 +73,8 @@ pub enum Action {
 /// A request on its way to the origin.
 #[derive(Debug)]
 pub struct PassThrough {
+    /// The name of the origin; empty for the default one.
+    pub origin: String,
     /// The target.
     pub target: Target,
     /// What changes in the header fields.

@@ -88,7 +88,7 @@ pub(super) fn plan(
         base,
         spec: JobSpec {
             rule: rule.name.clone(),
-            origin: String::new(),
+            origin: rule.origin.clone(),
             priority: priority(rule, &head.headers),
             plan: rule.plan(&head.method),
             deadline,

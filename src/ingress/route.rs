@@ -2,7 +2,7 @@
 
 use crate::http::target::Target;
 use crate::job::UnixMillis;
-use crate::policy::{Defer, Policy, canonical_path};
+use crate::policy::{Defer, Policy, Rule, canonical_path};
 use crate::protocol::cors;
 use crate::protocol::forwarding::{edits_to_origin, is_loop};
 use crate::protocol::prefer::Prefer;
@@ -61,27 +61,51 @@ fn try_decide(
         // Other pages may do what the origin lets them.
         return Ok(match allowed {
             Some(headers) => Action::Reply(Reply::new(204).headers(headers)),
-            None => pass_through(policy, &head, target, false),
+            None => {
+                let origin = origin_of_preflight(policy, &head, &target);
+                pass_through(policy, &head, target, origin, false)
+            }
         });
     }
-    let mut field = |name: &str| head.headers.joined(name).map(std::borrow::Cow::into_owned);
-    let rule = policy
-        .decide(&head.method, target.path(), &mut field)
-        .filter(|rule| rule.defer != Defer::Never);
-    let Some(rule) = rule else {
-        return Ok(pass_through(policy, &head, target, false));
+    let Some(rule) = rule_of(policy, &head, &head.method, &target) else {
+        let origin = origin_of_preflight(policy, &head, &target);
+        return Ok(pass_through(policy, &head, target, origin, false));
     };
+    if rule.defer == Defer::Never {
+        return Ok(pass_through(policy, &head, target, &rule.origin, false));
+    }
     let prefer = Prefer::parse(head.headers.get_all("prefer"));
     let defers = rule.defer == Defer::Always || prefer.respond_async;
     if !defers || is_websocket(&head) {
-        return Ok(pass_through(policy, &head, target, true));
+        return Ok(pass_through(policy, &head, target, &rule.origin, true));
     }
     let plan =
         plan::plan(policy, rule, head, &target, prefer, now, isolate).map_err(Problem::on_route)?;
     Ok(Action::Accept(Box::new(plan)))
 }
 
-pub(super) fn pass_through(policy: &Policy, head: &Head, target: Target, varies: bool) -> Action {
+/// The rule of a request with this head, but perhaps another method.
+fn rule_of<'a>(policy: &'a Policy, head: &Head, method: &str, target: &Target) -> Option<&'a Rule> {
+    let mut field = |name: &str| head.headers.joined(name).map(std::borrow::Cow::into_owned);
+    policy.decide(method, target.path(), &mut field)
+}
+
+/// A preflight goes to the origin of the request that it asks about. What is no preflight and has no rule goes
+/// to the default origin.
+fn origin_of_preflight<'a>(policy: &'a Policy, head: &Head, target: &Target) -> &'a str {
+    let asked = head.headers.get("access-control-request-method");
+    let asked = asked.filter(|_| head.method == "OPTIONS");
+    let rule = asked.and_then(|method| rule_of(policy, head, method, target));
+    rule.map_or("", |rule| rule.origin.as_str())
+}
+
+fn pass_through(
+    policy: &Policy,
+    head: &Head,
+    target: Target,
+    origin: &str,
+    varies: bool,
+) -> Action {
     let websocket = is_websocket(head);
     let mut edits = edits_to_origin(&head.headers, &forwarding(policy, head, websocket));
     // `Host` follows from the URL.
@@ -90,6 +114,7 @@ pub(super) fn pass_through(policy: &Policy, head: &Head, target: Target, varies:
         edits.set("accept-encoding", NO_CODING);
     }
     Action::PassThrough(PassThrough {
+        origin: origin.to_owned(),
         target,
         edits,
         varies,

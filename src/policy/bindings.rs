@@ -11,8 +11,6 @@ pub const MORE_CONFIGURATION: &str = "RAINCHECK_";
 pub const SHARDS: &str = "SHARDS";
 /// The bucket for large bodies.
 pub const BUCKET: &str = "BUCKET";
-/// The service binding to the origin, where the configuration says that there is one.
-pub const ORIGIN: &str = "ORIGIN";
 /// The queue of urgent jobs.
 pub const QUEUE_HIGH: &str = "QUEUE_HIGH";
 /// The queue of most jobs.

@@ -16,6 +16,10 @@ pub const MAX_VARIABLE_BYTES: usize = 5 * 1024;
 pub const MAX_RULES: usize = 256;
 /// Longest rule name: it is copied into every record and status document.
 pub const MAX_NAME_BYTES: usize = 64;
+/// Most origins beside the default one.
+pub const MAX_ORIGINS: usize = 64;
+/// Most headers that an origin adds to each of its requests.
+pub const MAX_ORIGIN_HEADERS: usize = 32;
 /// Longest mount, so that a job's URL stays far below every client's limit.
 pub const MAX_MOUNT_BYTES: usize = 128;
 

@@ -20,6 +20,7 @@ mod fields;
 pub mod limits;
 mod loops;
 mod names;
+mod origin;
 mod parse;
 mod path;
 mod place;
@@ -30,22 +31,16 @@ mod units;
 pub use error::{ConfigError, ConfigErrors};
 pub use loops::{is_loopback, is_same_place};
 pub use names::FIELDS;
+pub use origin::{Origin, OriginAt, OriginHeader, Template};
 pub use path::{PathPattern, canonical_path};
 pub use place::{Key, Place};
 pub use rule::{Defer, HeaderCondition, Idempotency, Rule};
 pub use units::{duration_text, parse_duration, parse_size, size_text};
 
 pub use crate::http::forwarded::Forwarding;
-use crate::job::Millis;
+use std::collections::BTreeMap;
 
-/// Where requests go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// `scheme://host[:port][/base]`, without a trailing slash.
-    Url(String),
-    /// The Worker behind the service binding.
-    Service,
-}
+use crate::job::Millis;
 
 /// A variable of the Worker that holds configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,8 +54,10 @@ pub struct Variable {
 /// A checked configuration. See `docs/configuration.md` for defaults and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Where requests go.
+    /// Where requests go for which no rule names another origin.
     pub origin: Origin,
+    /// The origins that rules name.
+    pub origins: BTreeMap<String, Origin>,
     /// The path under which jobs live, such as `/jobs`; without a trailing slash, never `/`.
     pub mount: String,
     /// `scheme://host[:port]` that clients reach this gateway by, without a trailing slash. `None`:
@@ -101,6 +98,16 @@ impl Policy {
     /// Reads and checks the configuration. Fails with everything that is wrong with it.
     pub fn read(variables: Vec<Variable>) -> Result<Self, ConfigErrors> {
         parse::policy(variables)
+    }
+
+    /// An origin by the name that a rule or a job has for it; the empty name is the default origin. `None`
+    /// where a job's origin is no longer configured.
+    #[must_use]
+    pub fn origin(&self, name: &str) -> Option<&Origin> {
+        if name.is_empty() {
+            return Some(&self.origin);
+        }
+        self.origins.get(name)
     }
 
     /// The first rule that a request matches, also one that never defers.

@@ -11,6 +11,7 @@ pub const FIELDS: [(&str, &[&str]); 5] = [
 
 pub(super) const TOP_FIELDS: &[&str] = &[
     "origin",
+    "origins",
     "allow_http",
     "mount",
     "public_origin",
@@ -31,8 +32,8 @@ pub(super) const TOP_FIELDS: &[&str] = &[
     "rules",
 ];
 
-/// The fields of the table form of `origin`.
-pub(super) const ORIGIN_FIELDS: &[&str] = &["url", "service"];
+/// The fields of the table form of an origin.
+pub(super) const ORIGIN_FIELDS: &[&str] = &["url", "service", "headers", "allow_http"];
 
 /// The fields of a rule.
 pub(super) const RULE_FIELDS: &[&str] = &[
@@ -41,6 +42,7 @@ pub(super) const RULE_FIELDS: &[&str] = &[
     "path",
     "headers",
     "content_types",
+    "origin",
     "defer",
     "hold",
     "priority",

@@ -77,6 +77,8 @@ pub struct Rule {
     /// Media types in lower case without parameters, `type/*` or `*/*`; the request's
     /// `Content-Type` must be one of them. Empty: any, or none.
     pub content_types: Vec<String>,
+    /// The name of the origin that gets its requests; empty for the default one.
+    pub origin: String,
     /// Whether a matching request becomes a job.
     pub defer: Defer,
     /// How long a request is held for its final response before the receipt is sent; zero: not.

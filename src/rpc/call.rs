@@ -274,6 +274,9 @@ pub struct Work {
     pub attempt: u32,
     /// How long the attempt may take.
     pub timeout: Millis,
+    /// The name of the origin; empty for the default one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
     /// The request, as [`RequestHead`].
     pub request: RequestHead,
     /// The request's body, if there is one: in the bucket, or else in the frame.

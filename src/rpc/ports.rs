@@ -150,7 +150,10 @@ pub trait OriginPort: Streams {
 pub struct OriginRequest<B> {
     /// The method.
     pub method: String,
-    /// The target; the platform puts the configured origin before it.
+    /// The name of the origin; empty for the default one. The platform adds the header fields that the
+    /// configuration has for it, and fails as [`OriginError::Unreachable`] where there is none by that name.
+    pub origin: String,
+    /// The target; the platform puts the address of the origin before it.
     pub target: String,
     /// The header fields.
     pub headers: Headers,

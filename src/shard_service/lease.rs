@@ -64,6 +64,7 @@ fn frame(grant: Grant<RequestHead>, token: u64, now: UnixMillis) -> Option<Frame
             .plan
             .attempt_timeout
             .min(record.deadline().since(now)),
+        origin: record.spec.origin,
         request: grant.request,
         payload: record.payload,
     };

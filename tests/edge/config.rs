@@ -79,9 +79,9 @@ async fn further_variables_add_rules_and_fields() {
 /// Else the requests, with their credentials, would go to whoever answers by that name.
 #[tokio::test]
 async fn a_service_that_is_not_bound_is_a_problem_and_nothing_is_sent() {
-    let text = rules::plain("x").replace("origin = \"x\"", "origin = { service = true }");
+    let text = rules::plain("x").replace("origin = \"x\"", "origin = { service = \"ORIGIN\" }");
     let gateway = Gateway::start(&text);
     let reply = gateway.send(Request::get("/pass/echo")).await;
     assert_problem(&reply, 503, "misconfigured");
-    logged(&gateway, "no service bound as ORIGIN").await;
+    logged(&gateway, "but none bound by that name").await;
 }

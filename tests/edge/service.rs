@@ -15,7 +15,7 @@ const BODIES: [u64; 2] = [1_000, 200_000];
 
 /// A gateway in front of `service.mjs`.
 async fn start() -> Gateway {
-    let text = rules::plain("x").replace("origin = \"x\"", "origin = { service = true }");
+    let text = rules::plain("x").replace("origin = \"x\"", "origin = { service = \"ORIGIN\" }");
     let setup = Setup {
         change: Some(|wrangler| {
             wrangler["services"] = json!([{ "binding": "ORIGIN", "service": BESIDE }]);

@@ -339,6 +339,7 @@ fn work_is_written_like_this() {
         token: u64::MAX,
         attempt: 2,
         timeout: Millis(8_000),
+        origin: String::new(),
         request: request_head(),
         payload: Some(object_body("requests/3/x", 9)),
     };

@@ -14,6 +14,7 @@ const DOCUMENT: &str = include_str!("../../docs/configuration.md");
 /// Every field with a value that is not its default. The place is written as in the document.
 const SAMPLES: &[(&str, &str, &str)] = &[
     ("", "origin", "'https://other.example.com'"),
+    ("", "origins", "{ other = 'https://other.example.com' }"),
     ("", "allow_http", "true"),
     ("", "mount", "'/later'"),
     ("", "public_origin", "'https://h'"),
@@ -37,12 +38,15 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("", "result_limit", "9"),
     ("", "rules", "[]"),
     ("origin", "url", "'https://other.example.com'"),
-    ("origin", "service", "true"),
+    ("origin", "service", "'OTHER'"),
+    ("origin", "headers", "{ x-a = 'a' }"),
+    ("origin", "allow_http", "true"),
     ("rules", "name", "'other'"),
     ("rules", "methods", "['PUT']"),
     ("rules", "path", "'/other'"),
     ("rules", "headers", "[{ name = 'x' }]"),
     ("rules", "content_types", "['text/csv']"),
+    ("rules", "origin", "'other'"),
     ("rules", "defer", "'never'"),
     ("rules", "hold", "'9s'"),
     ("rules", "priority", "'low'"),
@@ -67,6 +71,9 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("rules.backoff", "jitter", "0.9"),
 ];
 
+/// An origin for a rule to name.
+const OTHER: &str = "{ other = 'https://other.example.com' }";
+
 /// A good configuration in which one field is set, or replaced, or nothing is changed.
 fn configuration(place: &str, field: &str, value: &str) -> String {
     let mut tables = BTreeMap::from([
@@ -85,6 +92,22 @@ fn configuration(place: &str, field: &str, value: &str) -> String {
         ),
         ("rules.backoff", BTreeMap::new()),
     ]);
+    match (place, field) {
+        ("origin", "url" | "service") => {}
+        ("origin", _) => drop(
+            tables
+                .get_mut("origin")
+                .unwrap()
+                .insert("url", "'https://api.example.com'".to_owned()),
+        ),
+        ("rules", "origin") => drop(
+            tables
+                .get_mut("")
+                .unwrap()
+                .insert("origins", OTHER.to_owned()),
+        ),
+        _ => {}
+    }
     let table = tables.get_mut(place).expect(place);
     table.insert(field, value.to_owned());
     let inline = |fields: &BTreeMap<&str, String>| {
@@ -177,12 +200,13 @@ fn every_field_is_read_and_makes_a_difference() {
         let policy = read(&text);
         let base = match (*place, *field) {
             // It lets values in and leaves no trace of its own.
-            ("", "allow_http") => {
+            ("" | "origin", "allow_http") => {
                 let text = text.replace("https:", "http:");
                 read(&text);
                 assert!(configuration::parse(&text.replace("true", "false")).is_err());
                 continue;
             }
+            ("rules", "origin") => configuration("", "origins", OTHER),
             ("rules.headers", "value") => configuration("rules", "headers", "[{ name = 'x' }]"),
             _ => configuration("", "allow_http", "false"),
         };
@@ -205,11 +229,6 @@ fn documented_defaults_are_the_defaults() {
             );
             continue;
         };
-        if (place.as_str(), field.as_str()) == ("origin", "service") {
-            // Its default alone is no origin.
-            assert_eq!(value, "false");
-            continue;
-        }
         let text = configuration(&place, &field, value);
         let mut policy = read(&text);
         if field == "rules" {

@@ -1,5 +1,6 @@
 //! What holds for every text, every path and every configuration.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use proptest::collection::vec;
@@ -9,8 +10,8 @@ use serde_json::Value;
 
 use raincheck::job::{Backoff, Millis, Priority};
 use raincheck::policy::{
-    Defer, FIELDS, Forwarding, HeaderCondition, Idempotency, Origin, PathPattern, Policy, Rule,
-    Variable, canonical_path, duration_text, parse_duration, parse_size, size_text,
+    Defer, FIELDS, Forwarding, HeaderCondition, Idempotency, Origin, OriginAt, PathPattern, Policy,
+    Rule, Variable, canonical_path, duration_text, parse_duration, parse_size, size_text,
 };
 
 use super::configuration;
@@ -144,6 +145,7 @@ fn rule() -> impl Strategy<Value = Rule> {
             path,
             headers,
             content_types,
+            origin: String::new(),
             defer,
             hold,
             priority,
@@ -166,8 +168,9 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 fn policy() -> impl Strategy<Value = Policy> {
     let origin = prop_oneof![
-        Just(Origin::Service),
-        "https://[a-z]{1,8}\\.example(:8[0-9]{3})?(/[a-z]{1,5}){0,2}".prop_map(Origin::Url),
+        "[A-Z_]{1,8}".prop_map(|name| Origin::from(OriginAt::Service(name))),
+        "https://[a-z]{1,8}\\.example(:8[0-9]{3})?(/[a-z]{1,5}){0,2}"
+            .prop_map(|url| Origin::from(OriginAt::Url(url))),
     ];
     let site = || "https://[a-z]{1,8}\\.test(:8[0-9]{3})?";
     let outside = (
@@ -212,6 +215,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         ) = outside;
         Policy {
             origin,
+            origins: BTreeMap::new(),
             mount,
             public_origin,
             shards: shards.0,

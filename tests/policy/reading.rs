@@ -1,9 +1,11 @@
 //! What is read, with which defaults, up to which limits.
 
+use std::collections::BTreeMap;
+
 use raincheck::job::{Backoff, Millis, Priority};
 use raincheck::policy::limits::DEFAULT_OWNER_HEADERS;
 use raincheck::policy::{
-    Defer, Forwarding, HeaderCondition, Idempotency, Origin, PathPattern, Policy, Rule,
+    Defer, Forwarding, HeaderCondition, Idempotency, OriginAt, PathPattern, Policy, Rule, Template,
     duration_text, parse_duration, parse_size, size_text,
 };
 
@@ -23,7 +25,8 @@ fn a_minimal_configuration_gets_every_default() {
     assert_eq!(
         policy,
         Policy {
-            origin: Origin::Url("https://api.example.com".to_owned()),
+            origin: OriginAt::Url("https://api.example.com".to_owned()).into(),
+            origins: BTreeMap::new(),
             mount: "/jobs".to_owned(),
             public_origin: None,
             shards: 8,
@@ -45,6 +48,7 @@ fn a_minimal_configuration_gets_every_default() {
                 path: PathPattern::parse("/r").unwrap(),
                 headers: vec![],
                 content_types: vec![],
+                origin: String::new(),
                 defer: Defer::Always,
                 hold: Millis(0),
                 priority: Priority::Normal,
@@ -152,9 +156,54 @@ fn values_at_their_limits_are_taken() {
 }
 
 #[test]
+fn rules_name_one_of_several_origins() {
+    let policy = read(
+        "origin = 'https://h'\n[origins]\nplain = 'https://plain/base/'\n\
+         [origins.ml]\nservice = 'ML'\nheaders = { Authorization = 'Bearer ${ML_TOKEN}', x-fixed = 'a' }\n\
+         [origins.old]\nurl = 'http://old'\nallow_http = true\n\
+         [[rules]]\nname = 'r'\npath = '/r'\norigin = 'ml'\n",
+    );
+    assert_eq!(policy.rules[0].origin, "ml");
+    assert_eq!(policy.origin("").unwrap(), &policy.origin);
+    assert_eq!(policy.origin("gone"), None);
+    let plain = policy.origin("plain").unwrap();
+    assert_eq!(plain.at, OriginAt::Url("https://plain/base".to_owned()));
+    let ml = policy.origin("ml").unwrap();
+    assert_eq!(ml.at, OriginAt::Service("ML".to_owned()));
+    let filled = ml.filled_headers(|name| (name == "ML_TOKEN").then(|| "t0ken".to_owned()));
+    let expected = [
+        ("authorization", "Bearer t0ken".to_owned()),
+        ("x-fixed", "a".to_owned()),
+    ];
+    assert_eq!(filled.unwrap(), expected);
+    let shown = format!("{policy:?}");
+    assert!(!shown.contains("Bearer"), "{shown}");
+}
+
+#[test]
+fn a_secret_that_is_absent_or_cannot_stand_in_a_header_is_named() {
+    let template = Template::parse("Bearer ${A}-${B}").unwrap();
+    assert_eq!(template.names().collect::<Vec<_>>(), ["A", "B"]);
+    for value in [None, Some(""), Some("a\nx-evil: 1"), Some("é")] {
+        let of_b = |name: &str| match name {
+            "B" => value.map(str::to_owned),
+            _ => Some("a".to_owned()),
+        };
+        assert_eq!(template.fill(of_b), Err("B".to_owned()), "{value:?}");
+    }
+    for text in ["${", "${}", "${a-b}", "${1}", "x${A"] {
+        assert_eq!(Template::parse(text), None, "{text}");
+    }
+    assert_eq!(
+        Template::parse("$A $ {A}").unwrap().fill(|_| None).unwrap(),
+        "$A $ {A}"
+    );
+}
+
+#[test]
 fn origins_come_in_three_forms() {
-    let origin = |line: &str| read(line).origin;
-    let url = |text: &str| Origin::Url(text.to_owned());
+    let origin = |line: &str| read(line).origin.at;
+    let url = |text: &str| OriginAt::Url(text.to_owned());
     assert_eq!(
         origin("origin = \"https://API.example.com/\""),
         url("https://api.example.com")
@@ -164,11 +213,11 @@ fn origins_come_in_three_forms() {
         url("https://h:8443/base")
     );
     assert_eq!(origin("origin = { url = \"https://h\" }"), url("https://h"));
-    assert_eq!(origin("origin = { service = true }"), Origin::Service);
     assert_eq!(
-        origin("[origin]\nservice = false\nurl = \"https://h\""),
-        url("https://h")
+        origin("origin = { service = \"API\" }"),
+        OriginAt::Service("API".to_owned())
     );
+    assert_eq!(origin("[origin]\nurl = \"https://h\""), url("https://h"));
     for loopback in ["localhost:1", "x.localhost", "127.9.0.1", "[::1]:80"] {
         read(&format!("origin = \"http://{loopback}\""));
     }

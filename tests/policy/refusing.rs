@@ -26,7 +26,7 @@ const WORDS: &[(&str, &str)] = &[
     ),
     (
         "<FORMS>",
-        "a URL such as \"https://api.example.com\", or { service = true }",
+        "a URL such as \"https://api.example.com\", or a table with url or service",
     ),
     (
         "<URL>",
@@ -60,6 +60,22 @@ const WORDS: &[(&str, &str)] = &[
     (
         "<OUTSIDE>",
         "a path outside the mount \"/jobs\", where jobs live",
+    ),
+    (
+        "<SERVICE>",
+        "the name of a service binding, such as \"ORIGIN\"",
+    ),
+    (
+        "<ADDED>",
+        "a table such as { Authorization = \"Bearer ${TOKEN}\" }",
+    ),
+    (
+        "<VALUE>",
+        "a header value in which ${NAME} stands for a secret or a variable",
+    ),
+    (
+        "<SETTABLE>",
+        "headers that are not of the connection, the body or Raincheck's own",
     ),
     (
         "<OWNERS>",
@@ -122,7 +138,7 @@ rules = 1 => rules: found 1; allowed: an array of tables, each under [[vars.RAIN
 rules = ["r"] => rules: found "r"; allowed: an array of tables, each under [[vars.RAINCHECK.rules]]
 [rule] => rule: found an unknown field; did you mean "rules"?
 raincheck = 1 => raincheck: found an unknown field; allowed: the fields in docs/configuration.md
-origins_ = 1 => origins_: found an unknown field; did you mean "origin"?
+origins_ = 1 => origins_: found an unknown field; did you mean "origins"?
 attempts = 3 => attempts: found an unknown field; allowed: in a rule, under [[vars.RAINCHECK.rules]]
 mout = "/x" => mout: found an unknown field; did you mean "mount"?
 wait-limit = "1s" => wait-limit: found an unknown field; did you mean "wait_limit"?
@@ -132,10 +148,26 @@ wait-limit = "1s" => wait-limit: found an unknown field; did you mean "wait_limi
 const ORIGINS: &str = r#"
  => origin: found nothing; allowed: <FORMS>
 origin = 1 => origin: found neither text nor table; allowed: <FORMS>
-origin = {} => origin: found neither url nor service = true; allowed: <FORMS>
-origin = { service = false } => origin: found neither url nor service = true; allowed: <FORMS>
-origin = { service = true, url = "https://h" } => origin.service: found true beside a url; allowed: either url or service = true
-origin = { service = "api" } => origin.service: found "api"; allowed: <BOOL>
+origin = {} => origin: found neither url nor service; allowed: <FORMS>
+origin = { service = true } => origin.service: found true; allowed: <SERVICE>
+origin = { service = "A", url = "https://h" } => origin.service: found a service beside a url; allowed: either url or service
+origin = { service = "a-b" } => origin.service: found "a-b"; allowed: <SERVICE>
+origin = { url = "https://h", headers = "x" } => origin.headers: found no table; allowed: <ADDED>
+origin = { url = "https://h", headers = { a = 1 } } => origin.headers.a: found something else (not shown); allowed: <VALUE>
+origin = { url = "https://h", headers = { a = "${" } } => origin.headers.a: found something else (not shown); allowed: <VALUE>
+origin = { url = "https://h", headers = { "a b" = "x" } } => origin.headers: found "a b"; allowed: names of headers, each once
+origin = { url = "https://h", headers = { a = "x", A = "y" } } => origin.headers: found "a"; allowed: names of headers, each once
+origin = { url = "https://h", headers = { Host = "x" } } => origin.headers: found "Host"; allowed: <SETTABLE>
+origin = { url = "https://h", headers = { TE = "x" } } => origin.headers: found "TE"; allowed: <SETTABLE>
+origin = { url = "https://h", headers = { Raincheck-Job = "x" } } => origin.headers: found "Raincheck-Job"; allowed: <SETTABLE>
+origin = "https://h" & origins = [] => origins: found an empty array; allowed: a table for each, such as [vars.RAINCHECK.origins.reports]
+origin = "https://h" & origins = { A = "https://a" } => origins: found "A"; allowed: a name of 1 to 64 characters out of a-z, 0-9 and "-"
+origin = "https://h" & origins = { a = "http://a" } => origins.a: found "http://a/"; allowed: <HTTP>
+origin = "https://h" & origins = { a = { url = "x" } } => origins.a.url: found "x"; allowed: <URL>
+origin = "https://h" & origins = { a = { } } => origins.a: found neither url nor service; allowed: <FORMS>
+origin = "https://h" & public_origin = "https://g" & origins = { a = "https://g/x" } => origins.a: found "https://g/x", which is the public_origin; allowed: the address of the API behind, not of this gateway
+origin = "https://h" & [[rules]] & name = "r" & path = "/r" & origin = "ml" => rules[r].origin: found "ml"; allowed: one of the origins, of which there are none: [vars.RAINCHECK.origins.NAME]
+origin = "https://h" & origins = { ml = "https://ml" } & [[rules]] & name = "r" & path = "/r" & origin = "mll" => rules[r].origin: found "mll"; allowed: "ml"
 origin = { uri = "https://h" } => origin.uri: found an unknown field; did you mean "url"?
 origin = "api.example.com" => origin: found "api.example.com"; allowed: <URL>
 origin = "/api" => origin: found "/api"; allowed: <URL>

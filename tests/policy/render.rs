@@ -1,16 +1,16 @@
 //! From a policy back to text, for the properties.
 
-use raincheck::policy::{Origin, Policy, Rule, duration_text, size_text};
+use raincheck::policy::{OriginAt, Policy, Rule, duration_text, size_text};
 
 /// A policy as configuration text with every field written out.
 pub fn render(policy: &Policy) -> String {
     let mut top = toml::Table::new();
     let mut set = |key: &str, value: toml::Value| top.insert(key.to_owned(), value);
-    match &policy.origin {
-        Origin::Url(url) => set("origin", url.as_str().into()),
-        Origin::Service => set(
+    match &policy.origin.at {
+        OriginAt::Url(url) => set("origin", url.as_str().into()),
+        OriginAt::Service(name) => set(
             "origin",
-            toml::Table::from_iter([("service".to_owned(), true.into())]).into(),
+            toml::Table::from_iter([("service".to_owned(), name.as_str().into())]).into(),
         ),
     };
     set("mount", policy.mount.as_str().into());

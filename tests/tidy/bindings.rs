@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use super::source::{below, read};
 
 /// Names that a deployment may do without, and where they are explained.
-const OPTIONAL: [(&str, &str); 3] = [
+const OPTIONAL: [(&str, &str); 2] = [
     ("RAINCHECK_", "docs/configuration.md"),
-    ("ORIGIN", "docs/configuration.md"),
     ("LOCAL_CONSUMER", ".dev.vars"),
 ];
 

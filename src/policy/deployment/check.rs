@@ -7,7 +7,7 @@ use crate::policy::error::ConfigError;
 use crate::policy::fields::{Table, shown};
 use crate::policy::limits::MAX_VARIABLE_BYTES;
 use crate::policy::place::{Key, Place};
-use crate::policy::{Defer, Origin, Policy, Rule, Variable, duration_text};
+use crate::policy::{Defer, OriginAt, Policy, Rule, Variable, duration_text};
 
 /// What to look at.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ impl Report {
             for rule in &policy.rules {
                 self.lines.push(format!("{place}{}", line(rule)));
             }
-            self.behind(environment, &policy.origin);
+            self.behind(environment, &policy);
         }
         self.consumer(environment);
         self.shards(environment);
@@ -160,9 +160,9 @@ pub(super) fn within(vars: &Place, error: &ConfigError) -> ConfigError {
 }
 
 fn headline(policy: &Policy) -> String {
-    let origin = match &policy.origin {
-        Origin::Url(url) => url.as_str(),
-        Origin::Service => "the service binding",
+    let origin = match &policy.origin.at {
+        OriginAt::Url(url) => url.clone(),
+        OriginAt::Service(binding) => format!("the service binding {binding}"),
     };
     let count = match policy.rules.len() {
         0 => "no rules, everything passes through".to_owned(),
@@ -173,7 +173,16 @@ fn headline(policy: &Policy) -> String {
 }
 
 fn line(rule: &Rule) -> String {
-    let what = format!("{}: {} {}", rule.name, rule.methods.join("|"), rule.path);
+    let to = match rule.origin.as_str() {
+        "" => String::new(),
+        name => format!(" to {name}"),
+    };
+    let what = format!(
+        "{}: {} {}{to}",
+        rule.name,
+        rule.methods.join("|"),
+        rule.path
+    );
     if rule.defer == Defer::Never {
         return format!("{what}: passed through");
     }

@@ -1,17 +1,20 @@
 //! What a run on this machine needs to know of the file.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::check::Report;
 use crate::policy::bindings::CONFIGURATION;
 use crate::policy::fields::Table;
-use crate::policy::{Origin, Variable};
+use crate::policy::{Origin, OriginAt, Variable};
 
 /// What `npm start` needs of an environment (`""` is the top level), in front of its own origins or of
 /// another default origin:
 ///
 /// - `mount`: the path below which the Worker answers itself;
-/// - `origin`: the URL of the default origin, `null` for a service binding;
+/// - `origin`: the URL of the default origin, `null` for a service binding; `origins`: those of the others,
+///   by name;
 /// - `vars`: the variables of the configuration for this run.
 ///
 /// Fails with everything that is wrong with the configuration, or with this origin in it.
@@ -31,11 +34,21 @@ pub fn local(file: &Table, environment: &str, origin: Option<&str>) -> Result<Va
     let Some(policy) = report.policy(&environment, variables) else {
         return Err(report);
     };
-    let url = match &policy.origin {
-        Origin::Url(url) => Some(url),
-        Origin::Service => None,
+    let url = |origin: &Origin| match &origin.at {
+        OriginAt::Url(url) => Some(url.clone()),
+        OriginAt::Service(_) => None,
     };
-    Ok(json!({ "mount": policy.mount, "origin": url, "vars": vars }))
+    let origins: BTreeMap<_, _> = policy
+        .origins
+        .iter()
+        .map(|(name, it)| (name, url(it)))
+        .collect();
+    Ok(json!({
+        "mount": policy.mount,
+        "origin": url(&policy.origin),
+        "origins": origins,
+        "vars": vars,
+    }))
 }
 
 fn for_this_machine(variable: &mut Variable, origin: Option<&str>) {

@@ -23,7 +23,7 @@ use super::limits::{
 use super::names::TOP_FIELDS;
 use super::place::Place;
 use super::rule::Rule;
-use super::{Forwarding, Policy, Variable, duration_text, size_text};
+use super::{Forwarding, Origin, OriginAt, Policy, Variable, duration_text, size_text};
 use crate::job::Millis;
 
 const FORWARDING: [(&str, Forwarding); 4] = [
@@ -41,6 +41,7 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
     let (mut fields, entries) = merged(variables);
     let allow_http = fields.flag("allow_http").unwrap_or(false);
     let origin = origin::origin(&mut fields, allow_http);
+    let origins = origin::origins(&mut fields, allow_http);
     let mount = mount(&mut fields);
     let public_origin = origin::public_origin(&mut fields, allow_http);
     let trusted_forwarded_host = fields.flag("trusted_forwarded_host").unwrap_or(false);
@@ -69,16 +70,25 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
     let result_limit = fields
         .size("result_limit", MAX_RESULT_LIMIT)
         .unwrap_or(MAX_RESULT_LIMIT);
-    origin::refuse_loop(&mut fields, origin.as_ref(), public_origin.as_ref());
+    origin::refuse_loops(
+        &mut fields,
+        origin.as_ref(),
+        &origins,
+        public_origin.as_ref(),
+    );
     let inherited = Inherited {
         mount: &mount,
+        origins: &origins,
         retention: retention.unwrap_or(DEFAULT_RETENTION),
         body_limit,
         wait_limit,
     };
     let rules = rules(&mut fields, entries, &inherited);
+    // Without an origin there is an error, and nobody sees this one.
+    let nowhere = || Origin::from(OriginAt::Url(String::new()));
     let policy = Policy {
-        origin: origin.unwrap_or(super::Origin::Service),
+        origin: origin.unwrap_or_else(nowhere),
+        origins,
         mount,
         public_origin,
         shards,

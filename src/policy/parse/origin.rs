@@ -1,75 +1,192 @@
 //! URLs: where requests go, how clients reach the gateway, which web origins may call it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use url::Url;
 
-use crate::policy::fields::{Fields, shown_text};
+use super::words::{is_field_value, is_token};
+use crate::http::hop::HOP_BY_HOP;
+use crate::policy::error::ConfigError;
+use crate::policy::fields::{Fields, Table, shown_text};
+use crate::policy::limits::{MAX_NAME_BYTES, MAX_ORIGIN_HEADERS, MAX_ORIGINS};
 use crate::policy::names::ORIGIN_FIELDS;
-use crate::policy::{Origin, is_loopback, is_same_place};
+use crate::policy::origin::{Origin, OriginAt, OriginHeader, Template};
+use crate::policy::parse::rule::is_rule_name;
+use crate::policy::{is_loopback, is_same_place};
 
-const ORIGIN_FORMS: &str = "a URL such as \"https://api.example.com\", or { service = true }";
+const ORIGIN_FORMS: &str =
+    "a URL such as \"https://api.example.com\", or a table with url or service";
 const ORIGIN_URL: &str = "an absolute http or https URL such as \"https://api.example.com/base\", \
     without credentials, query or fragment";
 const NO_HTTP: &str =
     "https, or http to a loopback address, or http anywhere with allow_http = true";
 const SITE: &str = "scheme and host such as \"https://api.example.com\", nothing after them";
+const SERVICE: &str = "the name of a service binding, such as \"ORIGIN\"";
+
+/// Fields of a request that are not an origin's to set: those of the connection and of the body, and by which
+/// Raincheck itself speaks to origins.
+const NOT_TO_SET: [&str; 7] = [
+    "content-length",
+    "content-encoding",
+    "host",
+    "idempotency-key",
+    "raincheck-",
+    "traceparent",
+    "via",
+];
 
 /// `origin`, which alone has no default.
 pub(super) fn origin(fields: &mut Fields, allow_http: bool) -> Option<Origin> {
-    match fields.take("origin") {
-        None => {
-            fields.refuse("origin", "nothing", ORIGIN_FORMS);
-            None
+    let Some(value) = fields.take("origin") else {
+        fields.refuse("origin", "nothing", ORIGIN_FORMS);
+        return None;
+    };
+    any_form(fields, "origin", value, allow_http)
+}
+
+/// `origins`: more of them, by name.
+pub(super) fn origins(fields: &mut Fields, allow_http: bool) -> BTreeMap<String, Origin> {
+    const ALLOWED: &str = "a table for each, such as [vars.RAINCHECK.origins.reports]";
+    let mut origins = BTreeMap::new();
+    let Some(value) = fields.take("origins") else {
+        return origins;
+    };
+    let Value::Object(table) = value else {
+        fields.wrong::<()>("origins", &value, ALLOWED);
+        return origins;
+    };
+    if table.len() > MAX_ORIGINS {
+        let found = format!("{} origins", table.len());
+        fields.refuse("origins", found, format!("at most {MAX_ORIGINS} origins"));
+        return origins;
+    }
+    let place = fields.home_of("origins").table("origins");
+    let mut inner = Fields::new(Table::new(), place, &[]);
+    for (name, value) in table {
+        if !is_rule_name(&name) {
+            let allowed =
+                format!("a name of 1 to {MAX_NAME_BYTES} characters out of a-z, 0-9 and \"-\"");
+            fields.refuse("origins", shown_text(&name), allowed);
+            continue;
         }
-        Some(Value::String(text)) => origin_url(fields, "origin", &text, allow_http),
-        Some(Value::Object(table)) => {
-            let mut inner = Fields::new(
-                table,
-                fields.home_of("origin").table("origin"),
-                ORIGIN_FIELDS,
-            );
+        let origin = any_form(&mut inner, &name, value, allow_http);
+        origins.extend(origin.map(|origin| (name, origin)));
+    }
+    fields.absorb(inner.finish());
+    origins
+}
+
+/// An origin as text or as table, under `key`.
+fn any_form(fields: &mut Fields, key: &str, value: Value, allow_http: bool) -> Option<Origin> {
+    match value {
+        Value::String(text) => Some(url(fields, key, &text, allow_http)?.into()),
+        Value::Object(table) => {
+            let mut inner = Fields::new(table, fields.home_of(key).table(key), ORIGIN_FIELDS);
             let origin = origin_table(&mut inner, allow_http);
             let errors = inner.finish();
             // One complaint is enough: an unknown or wrong field explains what is missing.
             if errors.is_empty() && origin.is_none() {
-                let found = "neither url nor service = true";
-                fields.refuse("origin", found, ORIGIN_FORMS);
+                fields.refuse(key, "neither url nor service", ORIGIN_FORMS);
             }
             fields.absorb(errors);
             origin
         }
-        Some(_) => {
-            fields.refuse("origin", "neither text nor table", ORIGIN_FORMS);
+        _ => {
+            fields.refuse(key, "neither text nor table", ORIGIN_FORMS);
             None
         }
     }
 }
 
 fn origin_table(inner: &mut Fields, allow_http: bool) -> Option<Origin> {
-    let service = inner.flag("service").unwrap_or(false);
-    let url = inner.text("url", ORIGIN_URL);
-    match url {
-        Some(_) if service => {
-            inner.refuse(
-                "service",
-                "true beside a url",
-                "either url or service = true",
-            );
+    let allow_http = inner.flag("allow_http").unwrap_or(allow_http);
+    let service = inner.text("service", SERVICE);
+    let text = inner.text("url", ORIGIN_URL);
+    let headers = headers(inner);
+    let at = match (text, service) {
+        (Some(_), Some(_)) => {
+            inner.refuse("service", "a service beside a url", "either url or service");
             None
         }
-        Some(text) => origin_url(inner, "url", &text, allow_http),
-        None => service.then_some(Origin::Service),
-    }
+        (Some(text), None) => url(inner, "url", &text, allow_http),
+        (None, Some(name)) if is_binding(&name) => Some(OriginAt::Service(name)),
+        (None, Some(name)) => {
+            inner.refuse("service", shown_text(&name), SERVICE);
+            None
+        }
+        (None, None) => None,
+    };
+    at.map(|at| Origin { at, headers })
 }
 
-fn origin_url(fields: &mut Fields, key: &str, text: &str, allow_http: bool) -> Option<Origin> {
+/// `headers` of an origin. No value is shown in an error: it may be a credential.
+fn headers(inner: &mut Fields) -> Vec<OriginHeader> {
+    const ALLOWED: &str = "a table such as { Authorization = \"Bearer ${TOKEN}\" }";
+    const VALUE: &str = "a header value in which ${NAME} stands for a secret or a variable";
+    let mut headers = Vec::new();
+    let Some(value) = inner.take("headers") else {
+        return headers;
+    };
+    let Value::Object(table) = value else {
+        inner.refuse("headers", "no table", ALLOWED);
+        return headers;
+    };
+    if table.len() > MAX_ORIGIN_HEADERS {
+        let found = format!("{} headers", table.len());
+        inner.refuse(
+            "headers",
+            found,
+            format!("at most {MAX_ORIGIN_HEADERS} headers"),
+        );
+        return headers;
+    }
+    let place = inner.home_of("headers").table("headers");
+    let mut below = Fields::new(Table::new(), place, &[]);
+    for (name, value) in table {
+        let lower = name.to_ascii_lowercase();
+        let is_ours = |own: &str| lower == own || (own.ends_with('-') && lower.starts_with(own));
+        if !is_token(&name) || headers.iter().any(|it: &OriginHeader| it.name == lower) {
+            inner.refuse("headers", shown_text(&name), "names of headers, each once");
+        } else if HOP_BY_HOP.contains(&lower.as_str()) || NOT_TO_SET.iter().any(|own| is_ours(own))
+        {
+            let allowed = "headers that are not of the connection, the body or Raincheck's own";
+            inner.refuse("headers", shown_text(&name), allowed);
+        } else if let Some(template) = value
+            .as_str()
+            .filter(|text| is_field_value(text))
+            .and_then(Template::parse)
+        {
+            headers.push(OriginHeader {
+                name: lower,
+                value: template,
+            });
+        } else {
+            below.refuse(&name, "something else (not shown)", VALUE);
+        }
+    }
+    inner.absorb(below.finish());
+    headers
+}
+
+/// The name of a binding: an identifier of JavaScript, as wrangler asks for.
+fn is_binding(name: &str) -> bool {
+    let proper = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
+    name.bytes().all(proper)
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|first| !first.is_ascii_digit())
+}
+
+fn url(fields: &mut Fields, key: &str, text: &str, allow_http: bool) -> Option<OriginAt> {
     let url = web_url(fields, key, text, ORIGIN_URL)?;
     if url.query().is_some() || url.fragment().is_some() {
         fields.refuse(key, shown_text(text), ORIGIN_URL);
         return None;
     }
     refuse_plain_http(fields, key, &url, allow_http)?;
-    Some(Origin::Url(url.as_str().trim_end_matches('/').to_owned()))
+    Some(OriginAt::Url(url.as_str().trim_end_matches('/').to_owned()))
 }
 
 /// `public_origin`, in serialized form.
@@ -101,22 +218,29 @@ pub(super) fn cors_origins(fields: &mut Fields) -> Vec<String> {
 }
 
 /// Refuses to forward to the place where this gateway itself is reached.
-pub(super) fn refuse_loop(
+pub(super) fn refuse_loops(
     fields: &mut Fields,
     origin: Option<&Origin>,
+    origins: &BTreeMap<String, Origin>,
     public_origin: Option<&String>,
 ) {
-    let (Some(Origin::Url(origin)), Some(public)) = (origin, public_origin) else {
+    let Some(public) = public_origin.and_then(|public| Url::parse(public).ok()) else {
         return;
     };
-    let urls = Url::parse(origin).ok().zip(Url::parse(public).ok());
-    if urls.is_some_and(|(origin, public)| is_same_place(&origin, &public)) {
-        let found = format!("{}, which is the public_origin", shown_text(origin));
-        fields.refuse(
-            "origin",
-            found,
-            "the address of the API behind, not of this gateway",
-        );
+    let named = origins.iter().map(|(name, origin)| (Some(name), origin));
+    for (name, origin) in origin.map(|origin| (None, origin)).into_iter().chain(named) {
+        let OriginAt::Url(text) = &origin.at else {
+            continue;
+        };
+        if Url::parse(text).is_ok_and(|url| is_same_place(&url, &public)) {
+            let (place, key) = match name {
+                None => (fields.home_of("origin").clone(), "origin"),
+                Some(name) => (fields.home_of("origins").table("origins"), name.as_str()),
+            };
+            let found = format!("{}, which is the public_origin", shown_text(text));
+            let allowed = "the address of the API behind, not of this gateway";
+            fields.absorb(vec![ConfigError::new(&place, key, found, allowed)]);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a table under `[[rules]]` to a rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::policy::limits::{
     DEFAULT_ATTEMPTS, MAX_ATTEMPTS, MAX_BODY_LIMIT, MAX_NAME_BYTES, MAX_WAIT_LIMIT,
 };
 use crate::policy::names::{HEADER_FIELDS, RULE_FIELDS};
+use crate::policy::origin::Origin;
 use crate::policy::path::PathPattern;
 use crate::policy::place::Place;
 use crate::policy::rule::{Defer, HeaderCondition, Idempotency, Rule};
@@ -42,6 +43,7 @@ const USUAL_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE
 /// What a rule takes from the fields outside it.
 pub(super) struct Inherited<'a> {
     pub(super) mount: &'a str,
+    pub(super) origins: &'a BTreeMap<String, Origin>,
     pub(super) retention: Millis,
     pub(super) body_limit: u64,
     pub(super) wait_limit: Millis,
@@ -76,6 +78,7 @@ pub(super) fn rule(
     let path = path(&mut fields, inherited.mount);
     let headers = headers(&mut fields);
     let content_types = content_types(&mut fields);
+    let origin = origin(&mut fields, inherited.origins);
     let defer = fields.choice("defer", &DEFER).unwrap_or(Defer::Always);
     let hold = hold(&mut fields, inherited.wait_limit);
     let priority = fields.choice("priority", &PRIORITY).unwrap_or_default();
@@ -99,6 +102,7 @@ pub(super) fn rule(
         path,
         headers,
         content_types,
+        origin,
         defer,
         hold,
         priority,
@@ -119,7 +123,7 @@ pub(super) fn rule(
     (rule, fields.finish())
 }
 
-fn is_rule_name(text: &str) -> bool {
+pub(super) fn is_rule_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES && is_name(text)
 }
 
@@ -141,6 +145,23 @@ fn name(fields: &mut Fields, names: &mut BTreeSet<String>) -> Option<String> {
         fields.refuse("name", found, "a name that no other rule has");
     }
     Some(name)
+}
+
+/// The name of one of the origins; empty for the default one.
+fn origin(fields: &mut Fields, origins: &BTreeMap<String, Origin>) -> String {
+    let names: Vec<String> = origins.keys().map(|name| format!("{name:?}")).collect();
+    let allowed = if names.is_empty() {
+        "one of the origins, of which there are none: [vars.RAINCHECK.origins.NAME]".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let Some(name) = fields.text("origin", &allowed) else {
+        return String::new();
+    };
+    if !origins.contains_key(&name) {
+        fields.refuse("origin", shown_text(&name), allowed);
+    }
+    name
 }
 
 fn methods(fields: &mut Fields) -> Vec<String> {
