@@ -43,6 +43,7 @@ mod kills;
 mod large;
 mod origin_faults;
 mod origin_itself;
+mod origins;
 mod passthrough;
 mod prefer;
 mod readme;

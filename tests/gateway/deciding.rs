@@ -428,3 +428,15 @@ fn targets_that_could_mislead_are_refused_or_passed_on_as_they_are() {
         "and goes on as it came"
     );
 }
+
+#[test]
+fn jobs_and_what_passes_through_go_to_the_origin_of_their_rule() {
+    let world = World::new()
+        .config("origins = { reports = \"https://reports.example\" }")
+        .rule("origin = \"reports\"");
+    let job = world.request("POST", "/slow").send().job();
+    assert_eq!(world.record(&job).unwrap().spec.origin, "reports");
+    world.run();
+    let sent = world.sent.borrow();
+    assert_eq!(sent[0].origin, "reports");
+}

@@ -38,6 +38,7 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub at: UnixMillis,
+    pub origin: String,
     pub method: String,
     pub target: String,
     pub headers: Headers,
@@ -341,6 +342,7 @@ impl OriginPort for World {
         if !matches!(reaction, Reaction::Refuse) {
             self.sent.borrow_mut().push(Sent {
                 at: self.clock.get(),
+                origin: request.origin,
                 method: request.method,
                 target: request.target,
                 headers: request.headers,
