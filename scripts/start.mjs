@@ -12,7 +12,7 @@ import { modernNode } from "./lib/node.mjs";
 import { inRoot, project } from "./lib/paths.mjs";
 import { HOST, holdPort } from "./lib/ports.mjs";
 import { setUp } from "./lib/setup.mjs";
-import { shownPath } from "./lib/source.mjs";
+import { readFile, shownPath } from "./lib/source.mjs";
 import { Problem, elapsed, main, readArguments, readPort, step, typed } from "./lib/ui.mjs";
 import { wrangler } from "./lib/wrangler.mjs";
 
@@ -67,6 +67,8 @@ function readOptions() {
     );
   }
   const file = resolve(values.config);
+  // Before anything is made beside it.
+  readFile(file);
   const state = values.state === undefined ? join(dirname(file), DEFAULT_STATE) : resolve(project, values.state);
   return { port, origin, file, environment: values.env, state };
 }
@@ -166,7 +168,7 @@ Location names, the result, once there is one:
 }
 
 /** Runs everything until it fails; `stopOnSignals` ends it otherwise. */
-async function run(options, url, releasePort, begun) {
+async function run(options, url, { releasePort, noteChildren, begun }) {
   const secret = `/${randomBytes(16).toString("hex")}`;
   const demo = demoOrigin();
   const local = new LocalRun({ options, directory: join(options.state, "local"), demo, secret });
@@ -177,6 +179,7 @@ async function run(options, url, releasePort, begun) {
   step("Starting the local runtime");
   await releasePort();
   const runtime = startRuntime(options, local.configuration);
+  noteChildren([runtime, ...demo.children]);
   const failed = Promise.race([runtime, ...demo.children].map((child) => child.failed));
   const answer = await Promise.race([waitUntilReady(url, mount), failed]).catch((error) => {
     runtime.printKept();
@@ -198,6 +201,7 @@ await main(async () => {
   const begun = performance.now();
   const options = readOptions();
   const url = `http://${HOST}:${options.port}`;
+  const noteChildren = lockState(options.state, url, `Stop it, or keep the jobs of this one elsewhere: ${typed("start", "--port", options.port, "--state", "DIR")}`);
   const releasePort = await holdPort(options.port);
   if (!releasePort) {
     throw new Problem(
@@ -205,10 +209,9 @@ await main(async () => {
       `Stop the program that uses it, or choose another: ${typed("start", "--port", "8800")}`,
     );
   }
-  lockState(options.state, url, `Stop it, or keep the jobs of this one elsewhere: ${typed("start", "--port", options.port, "--state", "DIR")}`);
   await setUp({ quick: true });
   try {
-    await run(options, url, releasePort, begun);
+    await run(options, url, { releasePort, noteChildren, begun });
   } finally {
     await stopAll();
   }

@@ -150,8 +150,10 @@ fn a_port_that_is_none_is_refused() {
 fn a_port_that_is_in_use_is_refused() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
+    // Another test or a developer may use the default one.
+    let state = concat!(env!("CARGO_TARGET_TMPDIR"), "/port-in-use");
     refused(
-        &run("start", &["--port", &port.to_string()]),
+        &run("start", &["--port", &port.to_string(), "--state", state]),
         &format!("Port {port} is in use."),
         "Stop the program that uses it, or choose another: npm start -- --port 8800",
     );

@@ -3,22 +3,28 @@
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 
+import { isClone } from "./paths.mjs";
 import { Problem } from "./ui.mjs";
 
 /** The key of a path in the table of places. */
 const keyOf = (path) => JSON.stringify(path);
+
+/** The text of a file; a `Problem` when it cannot be read. */
+export function readFile(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const remedy = isClone ? "Restore it, or name another file." : "Make one here: npx raincheck init";
+    throw new Problem(`${shownPath(file)}: cannot be read: ${error.message}`, remedy);
+  }
+}
 
 /**
  * Reads a file: `value`, and `place(path)`, which gives `LINE:COLUMN` of the field at a path or, where it is
  * absent, of the innermost table on the way to it. Needs the npm packages. A `Problem` when it is none.
  */
 export async function readSource(file) {
-  let text;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new Problem(`${shownPath(file)}: cannot be read: ${error.message}`);
-  }
+  const text = readFile(file);
   const { value, places } = await (/\.jsonc?$/.test(file) ? readJson(file, text) : readToml(file, text));
   const place = (path) => {
     for (let length = path.length; length > 0; length -= 1) {

@@ -1,11 +1,11 @@
 //! `npm start` and `npm run deploy -- --dry-run` as one types them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::client::{Reply, Request};
@@ -51,16 +51,12 @@ impl Started {
         command.arg("--state").arg(directory.join("state"));
         command.arg("--config").arg(configuration);
         command.current_dir(repository()).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut leader = command.spawn().unwrap();
-        let output = BufReader::new(leader.stdout.take().unwrap());
         let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                // What comes after the test has to go somewhere, too.
-                let _ = sender.send(line);
-            }
-        });
+        hand_on(leader.stdout.take().unwrap(), sender.clone());
+        hand_on(leader.stderr.take().unwrap(), sender);
         Self {
             leader,
             lines,
@@ -125,6 +121,16 @@ impl Drop for Started {
         drop(self.leader.stdin.take());
         let _ = self.leader.wait();
     }
+}
+
+/// Sends each line of an output.
+fn hand_on(output: impl Read + Send + 'static, sender: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // What comes after the test has to go somewhere, too.
+            let _ = sender.send(line);
+        }
+    });
 }
 
 /// A process as `ps` has it.
@@ -231,11 +237,11 @@ async fn npm_start_ends_with_a_command_that_works_and_ctrl_c_leaves_nothing_behi
 async fn ctrl_c_lets_running_attempts_end() {
     let mut started = Started::new("gently");
     let (group, _) = started.ready();
-    started.report(4).await;
+    started.report(7).await;
     signal(&format!("-{group}"), "INT");
     started.line(|line| line.contains("Waiting up to 10 s for 1 attempt to end"));
     // Whoever is cut off is "client gone" there.
-    started.line(|line| line.contains("/reports?seconds=4 -> 200"));
+    started.line(|line| line.contains("/reports?seconds=7 -> 200"));
     assert!(started.end().success());
     let said = started.rest();
     assert!(!said.iter().any(|line| line.contains("Cut")), "{said:?}");

@@ -1,6 +1,6 @@
 // One start at a time on a directory of state.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -72,6 +72,19 @@ test("what a killed one left is in nobody's way", async () => {
   await once(killed, "exit");
   assert.ok(existsSync(join(state, "start.lock")));
   await ends(await takes(state));
+});
+
+test("what a killed one has started is ended before the state is taken", async () => {
+  const state = join(directory, "g");
+  await ends(await takes(state));
+  const runtime = spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)"], { detached: true });
+  const began = execFileSync("ps", ["-o", "lstart=", "-p", String(runtime.pid)], { encoding: "utf8" }).trim();
+  const left = { process: 2 ** 22 + 1, began: "x", url: URL_OF_IT, children: [{ process: runtime.pid, began }] };
+  writeFileSync(join(state, "start.lock"), JSON.stringify(left));
+  const child = taker(state);
+  const [, signal] = await once(runtime, "exit");
+  assert.equal(signal, "SIGKILL");
+  await ends(child);
 });
 
 test("a process that began later than the lock does not hold it, though it has the same id", async () => {

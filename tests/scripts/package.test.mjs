@@ -20,8 +20,9 @@ const directory = mkdtempSync(join(tmpdir(), "raincheck-package-"));
 const folder = join(directory, "gateway");
 let installed;
 
-// No Rust is found: what would need it fails.
-const env = { ...process.env, PATH: process.env.PATH.split(":").filter((path) => !existsSync(join(path, "cargo"))).join(":") };
+// No Rust is found where that is possible: what would need it fails.
+const hasOnlyRust = (path) => existsSync(join(path, "cargo")) && !existsSync(join(path, "node"));
+const env = { ...process.env, PATH: process.env.PATH.split(":").filter((path) => !hasOnlyRust(path)).join(":") };
 for (const name of Object.keys(env)) if (name.startsWith("npm_") || name === "INIT_CWD") delete env[name];
 
 function run(command, args, options = {}) {
@@ -69,7 +70,7 @@ test("a receipt comes within seconds of the installation, and Ctrl-C ends it", a
   const port = await freePort();
   const child = spawn("npx", ["raincheck", "start", "--port", String(port)], { cwd: folder, env, detached: true, stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => {
-    if (child.exitCode === null) process.kill(-child.pid, "SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, "SIGKILL");
   });
   const said = [];
   for await (const line of createInterface(child.stdout)) {
@@ -91,6 +92,16 @@ test("a receipt comes within seconds of the installation, and Ctrl-C ends it", a
   await once(child, "exit");
   await assert.rejects(fetch(`http://127.0.0.1:${port}/hello`));
   assert.ok(!existsSync(join(folder, ".wrangler", "state", "start.lock")));
+});
+
+test("without a configuration each command says how to make one, and makes nothing", () => {
+  for (const name of ["wrangler.toml", ".dev.vars", ".wrangler"]) rmSync(join(folder, name), { recursive: true, force: true });
+  for (const name of ["start", "check", "provision", "deploy"]) {
+    const { status, stderr } = raincheck(name);
+    assert.equal(status, 1);
+    assert.match(stderr, /wrangler\.toml: cannot be read[^]*npx raincheck init/, name);
+  }
+  assert.ok(!existsSync(join(folder, ".wrangler")));
 });
 
 test("init writes a configuration that check accepts, before an API or before the demo", () => {
