@@ -11,7 +11,10 @@ import { download, flaky, hello, slow, stream } from "./endpoints.mjs";
 
 const HOST = "127.0.0.1";
 const HELP = `
-npm run demo [-- --port N]: an API to try Raincheck with, on ${HOST} (port 8788 unless told).
+npm run demo [-- OPTIONS]: an API to try Raincheck with, on ${HOST}.
+
+  --port N         listen there (8788; 0: any free port)
+  --or-any-port    any free port where that one is in use
 
   POST /reports?seconds=S&status=C&bytes=N  after S seconds: status C with an echo of the request, or N bytes
   POST /generate?seconds=S                  the same
@@ -65,7 +68,7 @@ function serve() {
 }
 
 const { values } = parseArgs({
-  options: { port: { type: "string", default: "8788" }, help: { type: "boolean", short: "h" } },
+  options: { port: { type: "string", default: "8788" }, "or-any-port": { type: "boolean" }, help: { type: "boolean", short: "h" } },
 });
 if (values.help) {
   console.log(HELP.trim());
@@ -74,9 +77,11 @@ if (values.help) {
   process.exitCode = 1;
 } else {
   const port = Number(values.port);
-  serve()
+  const server = serve();
+  server
     .on("error", (error) => {
       const busy = error.code === "EADDRINUSE";
+      if (busy && values["or-any-port"]) return server.listen(0, HOST);
       console.error(busy ? `Port ${port} is in use; choose another with --port.` : error.message);
       process.exit(1);
     })

@@ -73,20 +73,15 @@ function readOptions() {
   return { port, origin, file, environment: values.env, state };
 }
 
-/** The demo origin, which is started when it is first wanted: on its own port or, where that is taken, on any. */
+/** The demo origin, which is started when it is first wanted. */
 function demoOrigin() {
   const children = [];
-  const startOn = async (port) => {
-    const child = startChild("demo origin", modernNode(), [inRoot("demo", "origin.mjs"), "--port", String(port)]);
+  const start = async () => {
+    const child = startChild("demo origin", modernNode(), [inRoot("demo", "origin.mjs"), "--or-any-port"]);
     const [line] = await Promise.race([once(createInterface(child.stdout), "line"), child.failed]);
     children.push(child);
     child.show();
-    return line.match(/http:\S+/)[0];
-  };
-  const start = async () => {
-    const release = await holdPort(DEMO_PORT);
-    await release?.();
-    const url = await startOn(release ? DEMO_PORT : 0);
+    const [url] = line.match(/http:\S+/);
     step(`Started the demo origin on ${url}`);
     return url;
   };

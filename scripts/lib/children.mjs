@@ -48,13 +48,18 @@ async function leave(status) {
   process.exit(status);
 }
 
+/** npm hands us each Ctrl-C again that the terminal has sent to us: what comes so soon after the first is the same. */
+const SAME_WITHIN_MS = 400;
+
 /** Ends the wait that the first Ctrl-C began. */
 let hurryUp;
 
 /** What the first Ctrl-C does before it leaves, and each further one to end that. */
 function gently(beforeLeaving) {
+  let first;
   return async () => {
-    if (hurryUp) return hurryUp();
+    if (hurryUp) return performance.now() - first > SAME_WITHIN_MS ? hurryUp() : undefined;
+    first = performance.now();
     const hurry = new Promise((resolve) => (hurryUp = resolve));
     await beforeLeaving(hurry);
     return leave(0);

@@ -77,3 +77,12 @@ test("a WebSocket gets back what it sends, text and bytes", async () => {
   }
   socket.close();
 });
+
+test("where its port is in use it takes any, if it is told so", async () => {
+  const { port } = new URL(base);
+  const other = spawn(process.execPath, [inRoot("demo", "origin.mjs"), "--port", port, "--or-any-port"], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = await once(createInterface(other.stdout), "line");
+  assert.match(line, /^demo origin: http:\/\/127\.0\.0\.1:\d+$/);
+  assert.ok(!line.endsWith(`:${port}`));
+  other.kill();
+});

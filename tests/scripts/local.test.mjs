@@ -90,7 +90,7 @@ test("secrets of local runs are found beside the configuration, without a copy o
   assert.ok(!existsSync(link));
 });
 
-test("a save that breaks the configuration is told, and the last good one stays; the next good one is used", async (t) => {
+test("a save that breaks the configuration is told, and the last good one stays; the next good one is used", { timeout: 120_000 }, async (t) => {
   const log = [];
   t.mock.method(console, "error", (text) => log.push(text));
   t.mock.method(console, "log", (text) => log.push(text));

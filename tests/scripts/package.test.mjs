@@ -65,7 +65,7 @@ before(() => {
 
 after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
 
-test("a receipt comes within seconds of the installation, and Ctrl-C ends it", async (t) => {
+test("a receipt comes within seconds of the installation, and Ctrl-C ends it", { timeout: 300_000 }, async (t) => {
   initialized("--demo");
   const port = await freePort();
   const child = spawn("npx", ["raincheck", "start", "--port", String(port)], { cwd: folder, env, detached: true, stdio: ["ignore", "pipe", "inherit"] });
