@@ -178,8 +178,8 @@ const NAMES_NONE = new Set([null, "keep-alive", "Keep-Alive", "close"]);
 const OWN_PREFIX = "raincheck-";
 
 function fieldsNamedBy(connection) {
-  const options = connection.toLowerCase().split(/\s*,\s*/);
-  return options.filter((option) => FIELD_NAME.test(option));
+  const options = connection.toLowerCase().split(",");
+  return options.map((option) => option.trim()).filter((option) => FIELD_NAME.test(option));
 }
 
 /**

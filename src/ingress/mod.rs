@@ -1,7 +1,9 @@
-//! A client's request: routed by its head alone, planned, and carried out over ports.
+//! A client's request, in stages: `route` finds its way by the head alone, `plan` makes of it the call that
+//! makes a job, or `jobs` the question about one, and [`execute`] and [`hold`] carry that out over ports.
 //!
-//! [`decide`] is pure and says what to do; [`execute`] and [`hold`] do it.
+//! [`decide`] joins the stages that wait for nothing. It is pure, and its [`Action`] says what to do.
 
+mod decide;
 pub mod execute;
 mod head;
 pub mod hold;
@@ -18,9 +20,9 @@ use crate::protocol::forwarding::Edits;
 use crate::rpc::Reply;
 use crate::rpc::call::{AcceptCall, Call, RedriveCall};
 
+pub use decide::decide;
 pub use placement::Isolate;
 pub use plan::too_large;
-pub use route::decide;
 
 /// The head of a client's request.
 #[derive(Clone, Debug)]
@@ -44,6 +46,10 @@ pub struct Head {
 pub const FIELDS_MAX: usize = 1_024;
 
 /// What to do.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one to a request, and it is moved once; a box would be an allocation on the hot path"
+)]
 #[derive(Debug)]
 pub enum Action {
     /// Answer at once.

@@ -1,0 +1,70 @@
+//! The stages before anything is done, in their order. None of them waits for anything.
+
+use crate::http::target::Target;
+use crate::job::UnixMillis;
+use crate::policy::Policy;
+use crate::protocol::forwarding::edits_to_origin;
+use crate::protocol::problem::Problem;
+use crate::protocol::route::{self, JobPath};
+use crate::rpc::Reply;
+
+use super::head::{NO_CODING, forwarding, is_websocket};
+use super::jobs::job_resource;
+use super::placement::Isolate;
+use super::route::{Route, checked, route};
+use super::{Action, Head, PassThrough, plan};
+
+/// Decides what to do with a request that `isolate` got.
+#[must_use]
+pub fn decide(policy: &Policy, head: Head, now: UnixMillis, isolate: Isolate) -> Action {
+    match try_decide(policy, head, now, isolate) {
+        Ok(action) => action,
+        Err(problem) => Action::Reply(problem.into()),
+    }
+}
+
+fn try_decide(
+    policy: &Policy,
+    head: Head,
+    now: UnixMillis,
+    isolate: Isolate,
+) -> Result<Action, Problem> {
+    let target = checked(policy, &head)?;
+    // A stage that asks who the client is, or how much it may do, belongs between these two: the way is known,
+    // and nothing is planned yet.
+    match route(policy, &head, &target) {
+        Route::Own(path) => {
+            let path = route::parse(&policy.mount, &path).unwrap_or(JobPath::Unknown);
+            job_resource(policy, &head, path, target.query())
+        }
+        Route::Preflight(headers) => Ok(Action::Reply(Reply::new(204).headers(headers))),
+        Route::Origin { origin, varies } => Ok(pass_through(policy, &head, target, origin, varies)),
+        Route::Defer(rule, prefer) => {
+            let plan = plan::plan(policy, rule, head, &target, prefer, now, isolate);
+            Ok(Action::Accept(Box::new(plan.map_err(Problem::on_route)?)))
+        }
+    }
+}
+
+fn pass_through(
+    policy: &Policy,
+    head: &Head,
+    target: Target,
+    origin: &str,
+    varies: bool,
+) -> Action {
+    let websocket = is_websocket(head);
+    let mut edits = edits_to_origin(&head.headers, &forwarding(policy, head, websocket));
+    // `Host` follows from the URL.
+    edits.keep("host");
+    if edits.left(&head.headers, "accept-encoding").is_none() {
+        edits.set("accept-encoding", NO_CODING);
+    }
+    Action::PassThrough(PassThrough {
+        origin: origin.to_owned(),
+        target,
+        edits,
+        varies,
+        websocket,
+    })
+}
