@@ -88,6 +88,11 @@ pub enum Event {
     Stored { job: Job, record: Rc<Record> },
     /// A row was deleted.
     Erased { job: Job },
+    /// A consumer hands a request of this job to the platform, which may or may not reach the origin.
+    Tried { job: Job },
+    /// The consumer that had a message about these rows was killed or frozen, or could not hand the message
+    /// back.
+    Struck { shard: u16, keys: Vec<u64> },
     /// A request reaches the origin.
     Origin(Rc<Call>),
     /// An alarm rang.
@@ -224,6 +229,10 @@ impl Event {
                 record.failure().map(|failure| failure.code),
             ),
             Event::Erased { job } => write!(f, "{job:?} erased"),
+            Event::Tried { job } => write!(f, "{job:?} is sent"),
+            Event::Struck { shard, keys } => {
+                write!(f, "the consumer of {shard}/{keys:?} is struck")
+            }
             Event::Origin(call) => write!(
                 f,
                 "{:?} at the origin: attempt {} {} {} body={} answers {} acted={} complete={}",

@@ -54,6 +54,10 @@ pub async fn send(
         OriginHuge,
     ]);
     world.tell(pid, &(fault.map(Fault::name), world.responses.get()));
+    let name = request.headers.get(JOB).unwrap_or_default().to_owned();
+    if let Some(id) = world.named.borrow().get(&name).copied() {
+        world.log(Event::Tried { job: job_of(&id) });
+    }
     if fault == Some(OriginRefuses) {
         return Err(OriginError::Unreachable);
     }

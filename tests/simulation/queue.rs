@@ -84,7 +84,12 @@ pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
                     deliver(&within, fresh, 0);
                     acknowledged = within.strike(&[Fault::AckLost]).is_none();
                 }
-                Some(Disposal::Retry | Disposal::Replace(_)) | None => {}
+                Some(Disposal::Replace(message)) => {
+                    let keys = message.jobs.iter().map(|key| key.0).collect();
+                    let shard = message.shard;
+                    within.log(super::history::Event::Struck { shard, keys });
+                }
+                Some(Disposal::Retry) | None => {}
             }
             if acknowledged {
                 break;
@@ -106,6 +111,9 @@ async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> O
     };
     let pid = world.process(Fault::ConsumerCrash, Some(Fault::ConsumerFrozen));
     world.crossing.consumed(name, pid);
+    let keys = message.jobs.iter().map(|key| key.0).collect();
+    let shard = message.shard;
+    world.consumers.borrow_mut().insert(pid, (shard, keys));
     let ports = Ports::new(world, pid);
     let policy = Rc::clone(&world.policy);
     let (done, disposal) = oneshot::channel();

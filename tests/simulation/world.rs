@@ -87,6 +87,8 @@ pub struct World {
     pub turns: Cell<u64>,
     /// Clients that have not come to their end.
     pub clients: Cell<u32>,
+    /// The rows that the message of each consumer is about, by its process.
+    pub consumers: RefCell<BTreeMap<Pid, (u16, Vec<u64>)>>,
     /// Messages that are on their way.
     pub messages: Cell<u32>,
     pub responses: Cell<u32>,
@@ -120,6 +122,7 @@ impl World {
             next_op: Cell::new(0),
             turns: Cell::new(0),
             clients: Cell::new(0),
+            consumers: RefCell::default(),
             messages: Cell::new(0),
             responses: Cell::new(0),
             tally: RefCell::default(),
@@ -256,8 +259,12 @@ impl World {
             if self.turns.get() > TURNS_MAX {
                 return;
             }
-            for (_, what) in self.executor.ended.take() {
+            for (pid, what) in self.executor.ended.take() {
                 self.log(Event::Fault(what));
+                let struck = self.consumers.borrow().get(&pid).cloned();
+                if let Some((shard, keys)) = struck {
+                    self.log(Event::Struck { shard, keys });
+                }
             }
             if self.chance.searches() {
                 if self.cross() {

@@ -32,6 +32,10 @@ struct Known {
     /// Somebody who holds the id asked to erase it.
     purge_asked: bool,
     claim: Option<u64>,
+    /// A request was handed to the platform.
+    tried: bool,
+    /// Since its lease began, its consumer was struck, or the clock was put forward.
+    struck: bool,
     /// Status by version, as stored.
     versions: BTreeMap<u32, Status>,
     /// The latest version that anybody has been told.
@@ -104,10 +108,22 @@ impl Check {
             }
             Event::Stored { job, record } => self.stored(*job, record, entry.clock),
             Event::Erased { job } => self.erased(*job, entry.clock),
+            Event::Tried { job } => self.jobs.entry(*job).or_default().tried = true,
+            Event::Struck { shard, keys } => {
+                for (job, known) in &mut self.jobs {
+                    known.struck |= job.0 == *shard && keys.contains(&job.1);
+                }
+            }
             Event::Origin(call) => self.at_origin(call),
             Event::Object { key, stored } => self.object(key, *stored),
             Event::Calm => self.calm = true,
-            Event::Rang { .. } | Event::Clock(_) => self.report = None,
+            Event::Clock(by) => {
+                self.report = None;
+                for known in self.jobs.values_mut() {
+                    known.struck |= *by > 0;
+                }
+            }
+            Event::Rang { .. } => self.report = None,
             Event::Fault(_) => {}
         }
     }

@@ -198,6 +198,7 @@ impl Check {
             .find(|call| call.attempt == after.attempt)
             .cloned();
         let acted = call.as_ref().is_some_and(|call| call.acted);
+        let unsent = !known.tried && !known.struck;
         if let Some(object) = after.result().and_then(|body| body.object.clone())
             && !self.objects.contains(&object)
         {
@@ -224,6 +225,13 @@ impl Check {
             }
         }
         let idle = call.is_some_and(|call| !call.acted);
+        let unknown = after
+            .failure()
+            .is_some_and(|failure| failure.code == FailureCode::OutcomeUnknown);
+        if unknown && unsent {
+            let text = format!("{job:?} is said to have an unknown outcome, but nothing was sent");
+            self.fail("I16", text);
+        }
         self.failed(job, after, clock, acted, idle);
     }
 
