@@ -1,19 +1,21 @@
 // What one job costs in billed operations, counted in a run of its own, and the price of a million.
 import { acceptMany, brokerTotals, drained, expectSucceeded } from "./jobs.mjs";
 
-const JOBS = 480;
+const JOBS = 2400; // The tables of a window cost some 6 rows, which its jobs share.
 const WARM_JOBS = 64; // One by one they meet every shard, so that all have their tables, which are not a job's cost.
 const TURN_MS = 60; // Jobs that come closer together than 50 ms go to one shard.
 const LOOKED_AT = 8; // Jobs whose end and expiry are looked at, one by one.
-const RETENTION_SECS = 60; // Longer than all of them take on a busy machine. Rows that expire within a sixteenth of it share an alarm.
-const EXPIRY_SECS_MAX = 120;
+const RETENTION_SECS = 60; // Longer than all of them take on a busy machine.
+const WINDOW_SECS = 10; // Jobs that come in one window of their retention share a table. This is the shortest.
+const FORGOTTEN_SECS = 3 * WINDOW_SECS; // The window ends, the tombstone passes, and the table is forgotten a window later.
+const EXPIRY_SECS_MAX = 180;
 
 // Jobs that share nothing, one at a time in one shard: further apart than the patience, after which an alarm looks whether
-// the job was claimed, and than a sixteenth of the retention.
+// the job was claimed, and than a window.
 const LONE_JOBS = 8;
 const LONE_PATIENCE_SECS = 2;
 const LONE_RETENTION_SECS = 30;
-const LONE_PAUSE_MS = 3_000;
+const LONE_PAUSE_MS = 1_000 * (WINDOW_SECS + 1);
 const POLL_MS = 500;
 const QUIET_POLLS = 10; // Nothing changed for this long after the retention: expiry has done its work.
 
@@ -77,7 +79,7 @@ async function expired(runtime, documents, retentionSecs) {
     const now = JSON.stringify(await countsOf(runtime));
     quiet = now === last ? quiet + 1 : 0;
     last = now;
-    if (quiet >= QUIET_POLLS && waited >= retentionSecs * 1000) {
+    if (quiet >= QUIET_POLLS && waited >= (retentionSecs + FORGOTTEN_SECS) * 1000) {
       await expectGone(runtime, documents);
       return JSON.parse(now);
     }

@@ -1,7 +1,7 @@
 //! The alarm of a shard: it settles, sends again, sweeps and expires, and sees to the next one.
 
 use crate::job::{Millis, UnixMillis};
-use crate::shard::{Send, Shard, ShardError, Sql, Sweep};
+use crate::shard::{Send, Shard, ShardError, Sql, SqlError, Sweep};
 
 use super::permille;
 use crate::rpc::ports::Unavailable;
@@ -30,6 +30,9 @@ pub trait Alarmed {
 
     /// Opens the database, if it is not open.
     async fn open(&self) -> Result<(), ShardError>;
+
+    /// Lets what waits for the shard come in between two pieces of work.
+    async fn breathe(&self);
 
     /// When the shard next has something to do. `None` also when it is not open.
     fn wake_at(&self) -> Option<UnixMillis>;
@@ -74,7 +77,7 @@ pub fn sooner(wake: Option<UnixMillis>, standing: Option<UnixMillis>) -> Option<
 }
 
 /// What happens when the alarm rings: returns the messages to send. After an error, which is that the
-/// database cannot be opened, the alarm rings again.
+/// database cannot be opened or read, the alarm rings again.
 ///
 /// An alarm that does not get to its end is rung again by the platform, but not for ever
 /// ([six times](https://developers.cloudflare.com/durable-objects/api/alarms/)); with `is_retry` it is one
@@ -85,7 +88,11 @@ pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<Send>, S
     if is_retry {
         again().await;
     }
-    if let Err(error) = object.open().await {
+    let opened = match object.open().await {
+        Ok(()) => load_pages(object).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = opened {
         again().await;
         return Err(error);
     }
@@ -99,6 +106,27 @@ pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<Send>, S
     }
     set_next(object).await;
     Ok(sends)
+}
+
+/// Reads the active jobs of a shard that was opened for a call, page by page, while calls are answered.
+/// An alarm stands meanwhile: of what has not been read nobody knows yet when it is due.
+pub async fn load<A: Alarmed>(object: &A) -> Result<(), ShardError> {
+    let is_loaded = object.turn(|shard| shard.is_loaded());
+    if is_loaded == Some(false) && object.standing().is_none() {
+        object.set_alarm(object.now().plus(ALARM_AGAIN)).await;
+    }
+    load_pages(object).await
+}
+
+async fn load_pages<A: Alarmed>(object: &A) -> Result<(), ShardError> {
+    loop {
+        let page = object.turn(|shard| shard.load().map(|()| shard.is_loaded()));
+        let closed = || Err(ShardError::Sql(SqlError("the shard was closed".to_owned())));
+        if page.unwrap_or_else(closed)? {
+            return Ok(());
+        }
+        object.breathe().await;
+    }
 }
 
 /// The alarm that is wanted, in place of one that was set meanwhile.

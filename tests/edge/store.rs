@@ -23,6 +23,8 @@ pub struct Store {
 pub struct Contents {
     /// Rows of jobs.
     pub jobs: u64,
+    /// Partitions that are not forgotten.
+    pub partitions: u64,
     /// Rows of idempotency keys.
     pub keys: u64,
     /// Notes about objects that are to be deleted.
@@ -52,8 +54,14 @@ impl Store {
             ..Contents::default()
         };
         for file in databases(&self.shards) {
-            contents.jobs += count(&file, "jobs");
-            contents.keys += count(&file, "keys");
+            let all = |begin| {
+                tables(&file, begin)
+                    .into_iter()
+                    .map(|table| count(&file, &table))
+            };
+            contents.jobs += all("jobs_").sum::<u64>();
+            contents.keys += all("keys_").sum::<u64>();
+            contents.partitions += count(&file, "partitions");
             contents.sweeps += count(&file, "sweeps");
             contents.bytes += fs::metadata(&file).map_or(0, |file| file.len());
         }
@@ -68,9 +76,13 @@ impl Store {
         let mut records = Vec::new();
         for file in databases(&self.shards) {
             let sql = read(&file);
-            let mut query = sql.prepare("SELECT state FROM jobs ORDER BY key").unwrap();
-            let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
-            records.extend(rows.map(|text| serde_json::from_str::<Value>(&text.unwrap()).unwrap()));
+            for table in tables(&file, "jobs_") {
+                let select = format!("SELECT state FROM {table} ORDER BY key");
+                let mut query = sql.prepare(&select).unwrap();
+                let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+                let record = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+                records.extend(rows.map(|text| record(text.unwrap())));
+            }
         }
         records
     }
@@ -79,19 +91,20 @@ impl Store {
     pub fn rewrite(&self, change: impl Fn(&mut Value)) {
         for file in databases(&self.shards) {
             let sql = Connection::open(&file).unwrap();
-            let mut query = sql.prepare("SELECT key, state FROM jobs").unwrap();
-            let rows = query.query_map([], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-            });
-            let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
-            for (key, text) in rows {
-                let mut record = serde_json::from_str(&text).unwrap();
-                change(&mut record);
-                let changed = sql.execute(
-                    "UPDATE jobs SET state = ?2 WHERE key = ?1",
-                    params![key, record.to_string()],
-                );
-                assert_eq!(changed.unwrap(), 1);
+            for table in tables(&file, "jobs_") {
+                let select = format!("SELECT key, state FROM {table}");
+                let mut query = sql.prepare(&select).unwrap();
+                let rows = query.query_map([], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+                });
+                let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+                for (key, text) in rows {
+                    let mut record = serde_json::from_str(&text).unwrap();
+                    change(&mut record);
+                    let update = format!("UPDATE {table} SET state = ?2 WHERE key = ?1");
+                    let changed = sql.execute(&update, params![key, record.to_string()]);
+                    assert_eq!(changed.unwrap(), 1);
+                }
             }
         }
     }
@@ -123,6 +136,16 @@ fn read(file: &Path) -> Connection {
     let sql = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     sql.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     sql
+}
+
+/// The tables whose names begin like this.
+fn tables(file: &Path, begin: &str) -> Vec<String> {
+    let sql = read(file);
+    let select = "SELECT name FROM sqlite_master WHERE type = 'table'";
+    let mut query = sql.prepare(select).unwrap();
+    let names = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let names = names.map(Result::unwrap);
+    names.filter(|name| name.starts_with(begin)).collect()
 }
 
 /// Rows of a table; none where there is no such file or table yet.

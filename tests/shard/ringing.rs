@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Waker};
 use raincheck::job::{JobId, Millis, RowKey, Status, StoredBody, UnixMillis};
 use raincheck::rpc::ports::Unavailable;
 use raincheck::shard::{NewJob, Send, Shard, ShardError, Sql as _, SqlError};
-use raincheck::shard_service::alarm::{Alarmed, ring};
+use raincheck::shard_service::alarm::{Alarmed, load, ring};
 
-use super::support::jobs::{EMPTY_SHA256, LEASE, RETENTION};
+use super::support::jobs::{DEADLINE, EMPTY_SHA256, LEASE, RETENTION, at};
 use super::support::sqlite::Sqlite;
 use super::{Bench, request, with_object};
 
@@ -54,6 +54,8 @@ impl Alarmed for Object {
             Opens::WithAnError => Err(ShardError::Sql(SqlError("broken".to_owned()))),
         }
     }
+
+    async fn breathe(&self) {}
 
     fn wake_at(&self) -> Option<UnixMillis> {
         self.shard.borrow().wake_at()
@@ -291,4 +293,45 @@ fn a_shard_that_is_full_also_gets_its_room_back_where_its_jobs_have_objects() {
     bench.ring();
     assert_eq!(bench.count("jobs"), 0);
     bench.accept(with_object("requests/3/y"));
+}
+
+/// A shard with many active jobs whose object starts.
+fn starting(opens: Opens) -> Object {
+    let mut bench = Bench::new();
+    let group: Vec<NewJob> = (0..2_000).map(|_| request()).collect();
+    bench.shard.accept(&group, bench.now).unwrap();
+    bench.start();
+    assert_eq!(bench.shard.active(), 0);
+    bench.later(DEADLINE.0);
+    object(bench, opens)
+}
+
+#[test]
+fn an_alarm_concludes_nothing_before_all_active_jobs_are_read() {
+    let object = starting(Opens::Well);
+    assert!(matches!(ringing(&object, false), Poll::Ready(Ok(_))));
+    let ended = object.shard.borrow_mut().take_ended().len();
+    assert_eq!((ended, object.shard.borrow().active()), (2_000, 0));
+}
+
+#[test]
+fn while_a_start_reads_active_jobs_an_alarm_stands() {
+    for standing in [None, Some(at(1))] {
+        let object = starting(Opens::Well);
+        object.alarm.set(standing);
+        let loading = pin!(load(&object));
+        let done = loading.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(done, Poll::Ready(Ok(()))));
+        assert_eq!(object.shard.borrow().active(), 2_000);
+        assert!(object.alarm.get().is_some());
+        assert_eq!(object.alarms_set.get(), u32::from(standing.is_none()));
+    }
+}
+
+#[test]
+fn a_start_that_cannot_read_its_jobs_rings_again() {
+    let object = starting(Opens::Well);
+    object.sql.refused.set(Some(("SELECT key, state", None)));
+    assert!(matches!(ringing(&object, false), Poll::Ready(Err(_))));
+    assert!(object.alarm.get().unwrap() > object.now);
 }

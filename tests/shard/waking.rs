@@ -229,6 +229,25 @@ fn a_start_reads_the_active_rows_page_by_page_and_schedules_them_all() {
 }
 
 #[test]
+fn calls_are_answered_between_the_pages_of_a_start_and_lose_nothing() {
+    let mut bench = Bench::new();
+    let ids: Vec<_> = (0..1_200).map(|_| bench.job()).collect();
+    let other = ids[1_100];
+    bench.start();
+    let (token, _) = bench.claim(other);
+    let new = bench.job();
+    assert!(new.key > ids[1_199].key);
+    bench.shard.load().unwrap();
+    assert!(!bench.shard.is_loaded());
+    assert!(bench.finish(other, token, ok()).kept);
+    while !bench.shard.is_loaded() {
+        bench.shard.load().unwrap();
+    }
+    assert_eq!(bench.shard.active(), 1_200, "1,199 old ones and a new one");
+    assert_eq!(bench.record(new).status(), Status::Queued);
+}
+
+#[test]
 fn one_alarm_looks_at_a_bounded_number_of_jobs_and_the_next_takes_the_rest() {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..600).map(|_| request()).collect();

@@ -6,7 +6,7 @@ use raincheck::job::UnixMillis;
 use raincheck::rpc::message::pack;
 use raincheck::rpc::ports::{Bucket as _, Unavailable};
 use raincheck::shard::{Send, Shard, ShardError};
-use raincheck::shard_service::alarm::{Alarmed, not_at_once, ring, sooner};
+use raincheck::shard_service::alarm::{Alarmed, load, not_at_once, ring, sooner};
 
 use super::crossing::Crash;
 use super::history::Event;
@@ -37,6 +37,25 @@ impl ShardHost {
                 let _ = queue::enqueue(&within, message).await;
             });
         }
+    }
+
+    /// Reads the active jobs after a start, beside the calls that are answered meanwhile.
+    pub(super) fn load(self: &Rc<Self>) {
+        let is_loaded = self.shard.borrow().as_ref().is_none_or(Shard::is_loaded);
+        if is_loaded || self.loading.replace(true) {
+            return;
+        }
+        let host = Rc::clone(self);
+        self.world().executor.spawn(self.pid.get(), async move {
+            let loaded = load(&*host).await;
+            host.loading.set(false);
+            match loaded {
+                Ok(()) => host.align_alarm(),
+                Err(error) => {
+                    host.closed_by(error);
+                }
+            }
+        });
     }
 
     fn arm(&self, at: UnixMillis) {
@@ -100,6 +119,10 @@ impl Alarmed for ShardHost {
     async fn open(&self) -> Result<(), ShardError> {
         self.world().latency().await;
         self.opened(None)
+    }
+
+    async fn breathe(&self) {
+        self.world().latency().await;
     }
 
     fn wake_at(&self) -> Option<UnixMillis> {

@@ -55,6 +55,8 @@ pub struct ShardHost {
     pub(super) alarm: Cell<Option<UnixMillis>>,
     group: RefCell<Vec<GroupedCall<Caller>>>,
     arriving: Cell<usize>,
+    /// The active jobs are being read after a start.
+    pub(super) loading: Cell<bool>,
     /// The alarm's handler runs.
     pub(super) ringing: Cell<bool>,
     /// Another alarm was set while it runs.
@@ -75,6 +77,7 @@ impl ShardHost {
             alarm: Cell::new(None),
             group: RefCell::default(),
             arriving: Cell::new(0),
+            loading: Cell::new(false),
             ringing: Cell::new(false),
             replaced: Cell::new(false),
             failed: Cell::new(false),
@@ -93,6 +96,7 @@ impl ShardHost {
         self.alarm.set(None);
         self.group.borrow_mut().clear();
         self.arriving.set(0);
+        self.loading.set(false);
         self.ringing.set(false);
         self.replaced.set(false);
         let pid = world.executor.process();
@@ -178,6 +182,7 @@ impl ShardHost {
         if let Err(error) = self.opened(Some(envelope.shard)) {
             return self.closed_by(error);
         }
+        self.load();
         let handled = if envelope.call.shares_commit() {
             self.in_group(envelope.call, body).await
         } else {
@@ -223,11 +228,7 @@ impl ShardHost {
         };
         self.alarm.set(self.told_alarm());
         let id_key = IdKey([self.number.to_le_bytes()[0]; 32]);
-        let mut shard = Shard::open(self.sql.clone(), number, settings, id_key)?;
-        while !shard.is_loaded() {
-            shard.load()?;
-        }
-        *self.shard.borrow_mut() = Some(shard);
+        *self.shard.borrow_mut() = Some(Shard::open(self.sql.clone(), number, settings, id_key)?);
         Ok(())
     }
 

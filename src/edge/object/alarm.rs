@@ -1,6 +1,7 @@
 //! The alarm of a shard, on the platform.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use js_sys::{Date, Object, Promise};
 use wasm_bindgen::JsValue;
@@ -9,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 use crate::job::UnixMillis;
 use crate::rpc::ports::{Bucket as _, Unavailable};
 use crate::shard::{Shard, ShardError};
-use crate::shard_service::alarm::{Alarmed, not_at_once, ring};
+use crate::shard_service::alarm::{Alarmed, load, not_at_once, ring};
 
 use super::super::glue;
 use super::super::ports::{now, random};
@@ -36,6 +37,25 @@ impl Inner {
         }
     }
 
+    /// Reads the active jobs after a start, beside the calls that are answered meanwhile.
+    pub(super) fn load(self: &Rc<Self>) {
+        let is_loaded = self.shard.borrow().as_ref().is_none_or(Shard::is_loaded);
+        if is_loaded || self.loading.replace(true) {
+            return;
+        }
+        let inner = Rc::clone(self);
+        self.wait_until(async move {
+            let loaded = load(&*inner).await;
+            inner.loading.set(false);
+            match loaded {
+                Ok(()) => inner.follow_up(&[]),
+                Err(error) => {
+                    inner.failed(error);
+                }
+            }
+        });
+    }
+
     pub(super) async fn ring(self: Rc<Self>, is_retry: bool) {
         self.alarm.set(None);
         match ring(&*self, is_retry).await {
@@ -60,6 +80,10 @@ impl Alarmed for Inner {
 
     async fn open(&self) -> Result<(), ShardError> {
         Self::open(self, None).await
+    }
+
+    async fn breathe(&self) {
+        worker::Delay::from(Duration::ZERO).await;
     }
 
     fn wake_at(&self) -> Option<UnixMillis> {

@@ -46,6 +46,8 @@ struct Inner {
     group: RefCell<Vec<GroupedCall<Answer>>>,
     /// Somebody may wait for a job to end. Looked up at the start, since they outlive the memory.
     watched: Cell<bool>,
+    /// The active jobs are being read after a start.
+    loading: Cell<bool>,
     /// A commit is under way; what gathers meanwhile is committed after it.
     committing: Cell<bool>,
     /// Called after a commit.
@@ -72,6 +74,7 @@ impl ShardObject {
             shard: RefCell::default(),
             alarm: Cell::default(),
             group: RefCell::default(),
+            loading: Cell::default(),
             committing: Cell::default(),
             watched: Cell::new(watched),
             after_commit: after_commit(Weak::clone(inner)),
@@ -105,7 +108,10 @@ impl ShardObject {
         }
         spawn_local(async move {
             let answered = match inner.open(Some(envelope.shard)).await {
-                Ok(()) => inner.serve(envelope.call, body, answer.clone()),
+                Ok(()) => {
+                    inner.load();
+                    inner.serve(envelope.call, body, answer.clone())
+                }
                 Err(error) => Some(response(inner.failed(error))),
             };
             if let Some(response) = answered {
@@ -156,7 +162,7 @@ impl Inner {
         }
     }
 
-    /// Opens the database if it is not open, and sees to it that an alarm stands.
+    /// Opens the database if it is not open. Its active jobs are read afterwards.
     async fn open(&self, number: Option<u16>) -> Result<(), ShardError> {
         if self.shard.borrow().is_some() {
             return Ok(());
@@ -177,11 +183,7 @@ impl Inner {
         let sql = ObjectSql::new(JsValue::from(&self.storage));
         let mut id_key = [0; 32];
         random(&mut id_key);
-        let mut shard = Shard::open(sql, number, settings, IdKey(id_key))?;
-        while !shard.is_loaded() {
-            shard.load()?;
-        }
-        *self.shard.borrow_mut() = Some(shard);
+        *self.shard.borrow_mut() = Some(Shard::open(sql, number, settings, IdKey(id_key))?);
         Ok(())
     }
 
