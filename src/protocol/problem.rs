@@ -128,6 +128,8 @@ problem_codes! {
     Misconfigured = "misconfigured", 503, false, "The gateway is not configured correctly";
     /// Records or bodies cannot be stored or read now.
     StorageUnavailable = "storage_unavailable", 503, true, "Storage is temporarily unavailable";
+    /// The shard of the request holds as many unfinished jobs as it can.
+    Overloaded = "overloaded", 503, true, "Too many jobs are waiting";
     /// A defect of the gateway.
     InternalError = "internal_error", 500, false, "The gateway failed";
 }

@@ -6,7 +6,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Accepted, Found, KeyClaim, NewJob, Shard, ShardError, Sql, can_redrive};
 
 use super::view::has_changed;
-use super::{Handled, Random, STORAGE_RETRY_AFTER, expired, not_found};
+use super::{Handled, OVERLOADED_RETRY_AFTER, Random, STORAGE_RETRY_AFTER, expired, not_found};
 use crate::http::hex;
 use crate::rpc::Reply;
 use crate::rpc::call::{
@@ -182,6 +182,9 @@ impl Receipt {
             Some(Accepted::KeyReused) => Problem::new(ProblemCode::IdempotencyKeyReused)
                 .detail("The Idempotency-Key was used for a request with another method, target or body.")
                 .field("Idempotency-Key")
+                .into(),
+            Some(Accepted::Overloaded) => Problem::new(ProblemCode::Overloaded)
+                .retry_after(OVERLOADED_RETRY_AFTER)
                 .into(),
             Some(Accepted::ObjectGone) => Problem::new(ProblemCode::StorageUnavailable)
                 .retry_after(STORAGE_RETRY_AFTER)

@@ -26,6 +26,10 @@ use crate::rpc::call::{AcceptCall, Call, ViewCall};
 /// Seconds after which a caller may try again when the storage refused.
 const STORAGE_RETRY_AFTER: u64 = 1;
 
+/// Seconds after which a caller may try again when a shard held too many unfinished jobs: some end in
+/// that time, if any do.
+const OVERLOADED_RETRY_AFTER: u64 = 10;
+
 /// Fills a slice with random bytes.
 pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);
 

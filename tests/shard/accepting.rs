@@ -388,3 +388,35 @@ fn a_shard_that_is_only_read_writes_nothing_and_creates_nothing() {
     bench.reopen();
     assert_eq!(bench.sql.tables(""), [""; 0]);
 }
+
+/// A shard with as many unfinished jobs as it holds but one.
+fn almost_full() -> Bench {
+    let mut bench = Bench::new();
+    bench.accept(with_key("k", "f"));
+    let many = "WITH RECURSIVE n(i) AS (SELECT 4194306 UNION ALL SELECT i + 1 FROM n LIMIT 199998) \
+                INSERT INTO jobs_1 (key, active, secret, state, request) \
+                SELECT i, 1, x'00', '{', '' FROM n";
+    bench.sql.run(many, &[]).unwrap();
+    bench.reopen();
+    assert_eq!(bench.shard.active(), 199_999);
+    bench
+}
+
+/// It must not die for lack of memory.
+#[test]
+fn a_shard_with_too_many_unfinished_jobs_refuses_more_and_serves_those_it_has() {
+    let mut bench = almost_full();
+    let group = [request(), with_key("k", "f"), request(), with_body()];
+    let accepted = bench.shard.accept(&group, bench.now).unwrap();
+    let id = created(&accepted[0]);
+    let known = existing(&accepted[1]);
+    assert!(matches!(accepted[2], Accepted::Overloaded));
+    assert!(matches!(accepted[3], Accepted::Overloaded));
+    assert_eq!(bench.shard.active(), 200_000);
+    let refused = bench.shard.accept(&[request()], bench.now).unwrap();
+    assert!(matches!(refused[0], Accepted::Overloaded));
+    bench.succeed(id);
+    bench.succeed(known);
+    let ids = [bench.job(), bench.job()];
+    assert_eq!(bench.record(ids[1]).status(), Status::Queued);
+}
