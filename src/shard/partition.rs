@@ -274,13 +274,12 @@ impl Catalogue {
     /// The transaction was rolled back.
     pub(super) fn roll_back(&mut self) {
         while let Some((number, before)) = self.undo.pop() {
-            match before {
-                Some(partition) => self.partitions.insert(number, partition),
-                None => {
-                    self.next = self.next.min(number);
-                    self.partitions.remove(&number)
-                }
-            };
+            if let Some(partition) = before {
+                self.partitions.insert(number, partition);
+            } else {
+                self.next = self.next.min(number);
+                self.partitions.remove(&number);
+            }
         }
         self.find_due();
     }
