@@ -86,7 +86,8 @@ fn many_different_members_cost_no_more_than_many_equal_ones() {
     let members = |count: usize| {
         (0..count)
             .map(|number| format!("k{number}=1, "))
-            .collect::<String>()
+            .collect::<Vec<_>>()
+            .concat()
     };
     let excess = excess(members, |text| {
         let _ = (urgency(text), Prefer::parse([text.as_str()].into_iter()));

@@ -134,17 +134,14 @@ proptest! {
     ) {
         let plan = plan(backoff, attempts);
         let usual = wait(&backoff, attempt, draw, Millis(asked));
-        match next_wait(&plan, attempt, draw, Millis(asked), Millis(left)) {
-            Some(next) => {
+        if let Some(next) = next_wait(&plan, attempt, draw, Millis(asked), Millis(left)) {
                 prop_assert!(next < Millis(left));
                 prop_assert!(next <= usual.max(WAIT_MIN));
                 prop_assert!(attempt < attempts || next >= WAIT_MIN);
                 prop_assert!(next >= usual || next >= backoff.initial.min(backoff.max));
-            }
-            None => {
+        } else {
                 let shortest = backoff.initial.min(backoff.max).max(WAIT_MIN);
                 prop_assert!(Millis(left / 2) < shortest, "an attempt would have fitted");
-            }
         }
     }
 }

@@ -46,10 +46,6 @@ pub struct Head {
 pub const FIELDS_MAX: usize = 1_024;
 
 /// What to do.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one to a request, and it is moved once; a box would be an allocation on the hot path"
-)]
 #[derive(Debug)]
 pub enum Action {
     /// Answer at once.

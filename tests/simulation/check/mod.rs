@@ -23,6 +23,10 @@ pub struct Violation {
 
 /// What is known about a job at some point of the history.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an observation of its own"
+)]
 struct Known {
     record: Option<Rc<Record>>,
     wish: Option<Rc<Wish>>,
