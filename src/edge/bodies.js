@@ -55,8 +55,8 @@ const PART_BYTES = 8 * 1024 * 1024;
 /**
  * Stores a body while counting and hashing it: a stream, or what `collect` left of one. Returns
  * "length hash", or the word for what went wrong: "too_large", "incomplete", "storage". Then nothing
- * is kept. Memory stays flat: one buffer that is used again and again, and a part where the length
- * was not announced.
+ * is kept. Memory stays flat: one buffer that is used again and again, or, where the length was not
+ * announced, a part whose buffer grows with what comes.
  */
 export async function store(bucket, key, body, announced, limit) {
   const source = new Source(body, limit);
@@ -78,6 +78,8 @@ class Refused extends Error {}
 /** A body that is read once, counted and hashed as it passes. */
 class Source {
   length = 0;
+  /** The buffer that the runtime took for the last read and gave back; undefined where it took none. */
+  buffer;
   #start;
   #reader;
   #limit;
@@ -95,6 +97,7 @@ class Source {
 
   /** The next bytes, in `buffer` or in one of their own; undefined at the end. */
   async read(buffer) {
+    this.buffer = undefined;
     const bytes = this.#start ?? (await this.#next(buffer));
     this.#start = undefined;
     if (bytes === undefined) {
@@ -110,6 +113,7 @@ class Source {
   async #next(buffer) {
     try {
       const { value, done } = await this.#reader.readAtLeast(buffer.byteLength, buffer);
+      this.buffer = value?.buffer;
       return done ? undefined : value;
     } catch {
       throw new Refused("incomplete");
@@ -136,19 +140,19 @@ function reused({ buffer }) {
 async function storeStream(bucket, key, source, announced) {
   const { readable, writable } = new FixedLengthStream(announced);
   const writer = writable.getWriter();
-  // A bucket that fails stops reading; without the race the next write would wait for ever.
   const put = bucket.put(key, readable);
-  const failure = put.then(() => new Promise(() => {}));
-  failure.catch(() => {});
+  // A bucket that fails stops reading; the abort ends a write that would wait for ever. One reaction for
+  // the whole body: a race at each write would leave one behind for each.
+  put.catch((error) => writer.abort(error).catch(() => {}));
   try {
     let buffer = new Uint8Array(READ_BYTES);
     for (let bytes; (bytes = await source.read(buffer)) !== undefined; ) {
       if (source.length > announced) throw new Refused("incomplete");
-      await Promise.race([writer.write(bytes), failure]);
+      await writer.write(bytes);
       buffer = reused(bytes);
     }
     if (source.length !== announced) throw new Refused("incomplete");
-    await Promise.race([writer.close(), failure]);
+    await writer.close();
     await put;
   } catch (error) {
     await writer.abort(error).catch(() => {});
@@ -162,7 +166,7 @@ async function storeParts(bucket, key, source) {
   const done = [];
   try {
     for (;;) {
-      const part = await fillPart(source);
+      const part = await readPart(source);
       const isLast = part.byteLength < PART_BYTES;
       if (upload === undefined && isLast) return void (await bucket.put(key, part));
       upload ??= await bucket.createMultipartUpload(key);
@@ -175,20 +179,21 @@ async function storeParts(bucket, key, source) {
   }
 }
 
-/** The next part; shorter than a part at the end. */
-async function fillPart(source) {
-  const part = new Uint8Array(PART_BYTES);
+/** The next part; shorter than a part at the end. Its buffer grows with what comes. */
+async function readPart(source) {
+  let part = new Uint8Array(READ_BYTES);
   let filled = 0;
-  let buffer = new Uint8Array(READ_BYTES);
   while (filled < PART_BYTES) {
-    const wanted = Math.min(READ_BYTES, PART_BYTES - filled);
-    const bytes = await source.read(buffer.subarray(0, wanted));
-    if (bytes === undefined) break;
-    part.set(bytes, filled);
+    if (filled === part.byteLength) part = enlarged(part, PART_BYTES);
+    const end = Math.min(filled + READ_BYTES, part.byteLength);
+    const bytes = await source.read(part.subarray(filled, end));
+    // The runtime took the buffer for the read, unless the bytes had been read before.
+    if (bytes === undefined) return new Uint8Array(source.buffer ?? part.buffer, 0, filled);
+    if (source.buffer === undefined) part.set(bytes, filled);
+    else part = new Uint8Array(source.buffer);
     filled += bytes.byteLength;
-    buffer = reused(bytes);
   }
-  return part.subarray(0, filled);
+  return part;
 }
 
 /** Opens a stored body, or part of it; null when there is none. */

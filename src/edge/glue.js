@@ -1,6 +1,7 @@
 // The few things that are cheaper, or only possible, on the JavaScript side: a whole head in one
 // crossing instead of one per field, streams that never enter wasm memory, and calls whose exceptions
-// must become values. No decision is made here.
+// must become values. What is left of decisions here (which fields of a passed response end at this hop, one
+// message or a batch) is on paths that must not wait for Rust; no decision about a job is made here.
 
 import { connect } from "cloudflare:sockets";
 

@@ -49,9 +49,8 @@ const BAD = [
   { body: new Date(0), contentType: "v8" },
 ];
 
-/** Messages about no job, about none that there is, or of a later build: nothing comes of them. */
+/** Messages about no job, or about none that there is: nothing comes of them. */
 const IDLE = [
-  { body: '{"v":2,"shard":0,"jobs":[1]}', contentType: "text" },
   { body: '{"v":1,"shard":0,"jobs":[]}', contentType: "text" },
   { body: '{"v":1,"shard":0,"jobs":[0,1,18446744073709551615]}', contentType: "text" },
   { body: '{"v":1,"shard":65535,"jobs":[1]}', contentType: "text" },

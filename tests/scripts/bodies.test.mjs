@@ -1,0 +1,135 @@
+// Bodies on their way to the bucket, with stand-ins for what only the runtime has: streams that are read with
+// `readAtLeast`, a digest that is a stream, a stream of fixed length, and a bucket.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+
+import { collect, store } from "../../src/edge/bodies.js";
+
+const MIB = 1024 * 1024;
+const NO_LIMIT = 2 ** 40;
+
+/** What every body begins with. */
+const PATTERN = new Uint8Array(20 * MIB);
+for (let i = 0; i < PATTERN.length; i += 1) PATTERN[i] = i % 251;
+
+globalThis.crypto.DigestStream = class {
+  #hash = createHash("sha256");
+  #end = Promise.withResolvers();
+  digest = this.#end.promise;
+
+  getWriter() {
+    return {
+      write: async (bytes) => void this.#hash.update(bytes),
+      close: async () => this.#end.resolve(this.#hash.digest().buffer),
+      abort: async (error) => this.#end.reject(error),
+    };
+  }
+};
+
+globalThis.FixedLengthStream = class extends TransformStream {
+  constructor() {
+    super();
+  }
+};
+
+/** A body of so many bytes, which ends or, unless it `ends`, stalls. */
+function body(length, { ends = true } = {}) {
+  let sent = 0;
+  const reader = {
+    async readAtLeast(_, view) {
+      const { byteOffset, byteLength } = view;
+      const buffer = view.buffer.transfer();
+      const count = Math.min(byteLength, length - sent);
+      if (count < byteLength && !ends) await new Promise(() => {});
+      const filled = new Uint8Array(buffer, byteOffset, count);
+      filled.set(PATTERN.subarray(sent, sent + count));
+      sent += count;
+      return { value: filled, done: count === 0 };
+    },
+    releaseLock() {},
+  };
+  return { getReader: () => reader };
+}
+
+
+/** A bucket in memory, with the parts of each upload. */
+function bucket() {
+  const parts = [];
+  const bytesOf = async (it) => Buffer.from(it instanceof ReadableStream ? await new Response(it).arrayBuffer() : it);
+  return {
+    parts,
+    put: async (_, value) => void parts.push(await bytesOf(value)),
+    delete: async () => {},
+    createMultipartUpload: async () => ({
+      uploadPart: async (number, value) => void (parts[number - 1] = await bytesOf(value)),
+      complete: async () => {},
+      abort: async () => {},
+    }),
+  };
+}
+
+/** Stores a body as the gateway does with one of unknown length. */
+async function stored(length) {
+  const target = bucket();
+  const rest = await collect(body(length), 64 * 1024);
+  return { answer: await store(target, "key", rest, undefined, NO_LIMIT), parts: target.parts };
+}
+
+test("a body of unknown length is stored byte for byte, in parts of one size but for the last", async () => {
+  for (const length of [65_537, 262_144, 300_000, MIB, 5 * MIB + 1, 8 * MIB, 8 * MIB + 1, 17 * MIB]) {
+    const { answer, parts } = await stored(length);
+    const expected = PATTERN.subarray(0, length);
+    assert.equal(answer, `${length} ${createHash("sha256").update(expected).digest("hex")}`);
+    assert.ok(Buffer.concat(parts).equals(expected), `${length}`);
+    assert.ok(parts.slice(0, -1).every((part) => part.byteLength === 8 * MIB), `${length}`);
+  }
+});
+
+/** The length of each buffer that is made while `act` runs. */
+async function allocated(act) {
+  const lengths = [0];
+  const { Uint8Array } = globalThis;
+  globalThis.Uint8Array = new Proxy(Uint8Array, {
+    construct(target, how) {
+      if (typeof how[0] === "number") lengths.push(how[0]);
+      return Reflect.construct(target, how);
+    },
+  });
+  await act();
+  globalThis.Uint8Array = Uint8Array;
+  return lengths;
+}
+
+test("a body of unknown length that stalls holds about what has come of it", async () => {
+  for (const [length, most] of [[100_000, 0.25 * MIB], [300_000, MIB], [2 * MIB, 4 * MIB]]) {
+    const lengths = await allocated(async () => {
+      const rest = await collect(body(length, { ends: false }), 64 * 1024);
+      store(bucket(), "key", rest, undefined, NO_LIMIT);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    });
+    assert.ok(Math.max(...lengths) <= most, `${length}: ${Math.max(...lengths)}`);
+  }
+});
+
+test("storing a long body leaves no more reactions behind than a short one", async () => {
+  const { then } = Promise.prototype;
+  const counts = [];
+  for (const length of [MIB, 20 * MIB]) {
+    let reactions = 0;
+    Promise.prototype.then = function (...handlers) {
+      reactions += 1;
+      return then.apply(this, handlers);
+    };
+    const answer = await store(bucket(), "key", body(length), length, NO_LIMIT);
+    Promise.prototype.then = then;
+    assert.ok(answer.startsWith(`${length} `), answer);
+    counts.push(reactions);
+  }
+  assert.ok(counts[1] < counts[0] + 5, `${counts}`);
+});
+
+test("a bucket that stops reading ends the write that waits for it", async () => {
+  const target = { put: () => Promise.reject(new Error("the bucket fails")), delete: async () => {} };
+  assert.equal(await store(target, "key", body(20 * MIB), 20 * MIB, NO_LIMIT), "storage");
+});
