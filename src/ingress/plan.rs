@@ -151,7 +151,8 @@ fn raw_json(request: &RequestHead) -> Result<Box<RawValue>, Problem> {
 
 /// What is known about the body, and whether the rule takes it.
 fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
-    // The runtime may say that a GET has no body although one was sent in chunks.
+    // A runtime may say that a GET has no body although one was sent in chunks. Local workerd hides the field
+    // too, and such a body is lost.
     let is_chunked = head.headers.contains("transfer-encoding");
     let has_body = head.has_body || (is_read(&head.method) && is_chunked);
     if !has_body {

@@ -38,6 +38,7 @@ mod cors;
 mod expiry;
 mod faults_real;
 mod foreign_clients;
+mod forged;
 mod idempotency;
 mod kills;
 mod large;
