@@ -22,12 +22,12 @@ const WINDOW_MIN: Millis = Millis::from_secs(10);
 /// The longest window: what a long retention may be exceeded by.
 const WINDOW_MAX: Millis = Millis::from_secs(86_400);
 
-/// A partition with so many rows takes no more. To drop 10⁵ rows of 1.5 KB blocks a shard for about 50
-/// ms, and requests wait for it; see docs/benchmark.md.
+/// A partition with so many rows takes no more. To drop them blocks a shard for some 15 ms, and requests
+/// wait for it; see docs/benchmark.md.
 const ROWS_MAX: u32 = 16_384;
 
 /// A partition with so many bytes of bodies takes no more rows. Results that come later still go into
-/// it. To drop 1 GB takes some 300 ms.
+/// it. To drop so many takes some 40 ms.
 const BYTES_MAX: u64 = 64 << 20;
 
 /// A partition with fewer rows is read at a start rather than marked as settled: to read a thousand
