@@ -359,6 +359,9 @@ fn what_only_a_proxy_may_say_comes_from_a_trusted_proxy_or_not_at_all() {
     assert!(replay.is_empty(), "{replay:?}");
 }
 
+/// A step with its name.
+type Step<'a> = (&'a str, &'a dyn Fn(&Headers));
+
 #[test]
 fn editing_a_head_takes_time_in_proportion_to_its_size() {
     let many = |prefix: &str, count: usize| -> Headers {
@@ -375,7 +378,6 @@ fn editing_a_head_takes_time_in_proportion_to_its_size() {
     let pass = |headers: &Headers| drop(passed(headers.clone(), &info()));
     let store = |headers: &Headers| drop(request_to_store(headers.clone(), &info()));
     let answer = |headers: &Headers| drop(response_to_store(headers.clone()));
-    type Step<'a> = (&'a str, &'a dyn Fn(&Headers));
     let steps: [Step<'_>; 3] = [("pass", &pass), ("store", &store), ("answer", &answer)];
     for (what, step) in steps {
         for (kind, excess) in [("ours", excess(ours, step)), ("named", excess(named, step))] {

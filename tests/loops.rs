@@ -1,6 +1,7 @@
 //! An origin that is the gateway itself is refused before a deploy.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "a test may fail loudly"
 )]

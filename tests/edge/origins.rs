@@ -8,7 +8,6 @@ use crate::client::Request;
 use crate::gateway::{Gateway, Setup};
 use crate::job::{Case, Job, assert_problem};
 use crate::origin::Origin;
-use crate::rules;
 use crate::store::Store;
 
 /// A secret that exists.

@@ -377,8 +377,8 @@ async fn the_length_that_the_origin_tells_a_head_is_kept() {
     let receipt = crate::job::send(Case::new().request("HEAD", "/always/echo?bytes=1234")).await;
     let job = Job::of(Gateway::shared().address, &receipt);
     job.ended().await;
-    let head = job.send(Request::new("HEAD", &job.result_path())).await;
-    assert_eq!(head.must("content-length"), "1234", "{head}");
+    let later = job.send(Request::new("HEAD", &job.result_path())).await;
+    assert_eq!(later.must("content-length"), "1234", "{later}");
     let get = job.result().await;
     assert_eq!((get.status, get.body.len()), (200, 0), "{get}");
     assert_eq!(get.must("raincheck-origin-content-length"), "1234", "{get}");
