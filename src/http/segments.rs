@@ -1,22 +1,20 @@
 //! Segments of dots in a path (RFC 3986 section 5.2.4), as the URL standard that `fetch` follows reads
 //! them: `%2e` is a dot in either case.
 
-/// Resolves the segments of a path, those after its first slash. Also whether the path names a directory:
-/// its last segment is empty or a segment of dots.
+/// Resolves the segments of a path, those after its first slash. Also whether the last one is a segment of
+/// dots, which names a directory without a slash at the end. Empty segments count: `/a//../b` is `/a/b`.
 pub(crate) fn resolve<'a>(segments: impl Iterator<Item = &'a str>) -> (Vec<&'a str>, bool) {
     let mut kept = Vec::new();
-    let mut is_directory = false;
+    let mut ends_in_dots = false;
     for segment in segments {
-        is_directory = true;
+        ends_in_dots = is_parent(segment) || is_current(segment);
         if is_parent(segment) {
             kept.pop();
-        } else if !is_current(segment) {
-            is_directory = segment.is_empty();
-            // Empty segments count while `..` is resolved: `/a//../b` is `/a/b`.
+        } else if !ends_in_dots {
             kept.push(segment);
         }
     }
-    (kept, is_directory)
+    (kept, ends_in_dots)
 }
 
 /// Whether a segment is `..`.

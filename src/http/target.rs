@@ -116,9 +116,9 @@ pub fn join(origin_base: &str, target: &Target) -> String {
 
 /// Removes dot segments as a URL parser for `https` does, for which both slashes separate.
 fn resolve_dots(path: &str) -> String {
-    let (mut kept, is_directory) = segments::resolve(path.split(['/', '\\']).skip(1));
-    // The slash at the end, where no empty segment makes it.
-    if is_directory && kept.last().is_none_or(|last| !last.is_empty()) {
+    let (mut kept, ends_in_dots) = segments::resolve(path.split(['/', '\\']).skip(1));
+    if ends_in_dots {
+        // The slash at the end.
         kept.push("");
     }
     format!("/{}", kept.join("/"))
@@ -163,6 +163,12 @@ mod tests {
             "'",
         ]);
         prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+    }
+
+    #[test]
+    fn empty_segments_before_dots_are_kept_under_a_base_with_a_path() {
+        let target = Target::parse("///%2E%2e").unwrap();
+        assert_eq!(join("https://h/v1", &target), "https://h/v1//");
     }
 
     proptest! {

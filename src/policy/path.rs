@@ -98,7 +98,8 @@ fn push_octet(out: &mut String, byte: u8) {
 /// Rules 4 and 5.
 fn resolve_segments(path: &str) -> String {
     // A path that ends in `.`, `..` or nothing names a directory.
-    let (kept, is_directory) = segments::resolve(path.split('/').skip(1));
+    let (kept, ends_in_dots) = segments::resolve(path.split('/').skip(1));
+    let is_directory = ends_in_dots || path.ends_with('/');
     let mut out = String::with_capacity(path.len());
     for segment in kept.iter().filter(|segment| !segment.is_empty()) {
         out.push('/');
