@@ -137,20 +137,15 @@ async fn a_rule_can_require_a_key() {
 #[tokio::test]
 async fn a_key_that_cannot_be_used_is_refused() {
     let long = format!("\"{}\"", "k".repeat(256));
-    for key in [
-        "",
-        "\"\"",
-        "\"unclosed",
-        "two words",
-        "a,b",
-        long.as_str(),
-        "\"caf\u{e9}\"",
-    ] {
+    for key in ["", "\"\"", "\"unclosed", "two words", "a,b", long.as_str()] {
         let case = Case::new();
         let reply = send(keyed(&case, "/always/echo", key)).await;
         assert_problem(&reply, 400, "idempotency_key_invalid");
         assert!(case.seen().is_empty(), "{key:?}");
     }
+    // Bytes that the runtime does not hand over as they came are rejected in every field that is stored.
+    let latin1 = send(keyed(&Case::new(), "/always/echo", "\"caf\u{e9}\"")).await;
+    assert_problem(&latin1, 400, "bad_request");
     let case = Case::new();
     let longest = format!("\"{}\"", "k".repeat(255));
     Job::accepted(keyed(&case, "/always/echo", &longest)).await;

@@ -210,7 +210,10 @@ async fn interim_responses_are_not_the_answer() {
         let case = Case::new();
         let job = Job::accepted(case.post(&format!("/always/interim?code={code}"))).await;
         let reply = job.succeeded().await;
-        assert_eq!((reply.status, reply.field("link")), (200, None), "{code}");
+        let ours = format!("http://{}{}", Gateway::shared().address, job.path());
+        let link = format!("<{ours}>; rel=\"status\"");
+        assert_eq!(reply.status, 200, "{code}");
+        assert_eq!(reply.field("link"), Some(link.as_str()), "{code}");
         assert_eq!(reply.json()["body"], "{\"report\":1}", "{code}");
         assert_eq!(case.seen().len(), 1, "{code}");
     }

@@ -91,7 +91,7 @@ pub enum Event {
     /// A consumer hands a request of this job to the platform, which may or may not reach the origin.
     Tried { job: Job },
     /// The consumer that had a message about these rows was killed or frozen, or could not hand the message
-    /// back.
+    /// back; or a later build wrote the rows, so that a claim of them gets no grant.
     Struck { shard: u16, keys: Vec<u64> },
     /// A request reaches the origin.
     Origin(Rc<Call>),
@@ -231,7 +231,7 @@ impl Event {
             Event::Erased { job } => write!(f, "{job:?} erased"),
             Event::Tried { job } => write!(f, "{job:?} is sent"),
             Event::Struck { shard, keys } => {
-                write!(f, "the consumer of {shard}/{keys:?} is struck")
+                write!(f, "{shard}/{keys:?} are struck: nobody knows what was sent")
             }
             Event::Origin(call) => write!(
                 f,

@@ -199,6 +199,11 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
         match dice.below(3) {
             0 => {
                 world.unread.borrow_mut().insert((shard.number, key));
+                // A claim that is repeated now is answered without a grant, though its lease stands.
+                world.log(Event::Struck {
+                    shard: shard.number,
+                    keys: vec![key],
+                });
                 shard.rewrite(key, &state.replacen(&mine, &later, 1));
             }
             1 => shard.rewrite(

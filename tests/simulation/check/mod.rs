@@ -56,7 +56,10 @@ struct Check {
     objects: BTreeSet<String>,
     wishes: HashMap<u32, Rc<Wish>>,
     asked: HashMap<u32, answers::Question>,
-    report: Option<records::Report>,
+    /// The reports of one call, which are recorded together.
+    reports: Vec<records::Report>,
+    /// A record was stored since the last report: the next report is of another call.
+    recorded: bool,
     calm: bool,
 }
 
@@ -98,19 +101,25 @@ impl Check {
             } => self.asked(*op, *ask, *job, *genuine),
             Event::Told { .. } => self.told(&entry.event),
             Event::Claim { job, token } => {
-                self.report = None;
+                self.reports.clear();
                 self.jobs.entry(*job).or_default().claim = Some(*token);
             }
             Event::Report {
                 job, token, object, ..
             } => {
-                self.report = Some(records::Report {
+                if std::mem::take(&mut self.recorded) {
+                    self.reports.clear();
+                }
+                self.reports.push(records::Report {
                     job: *job,
                     token: *token,
                     object: object.clone(),
                 });
             }
-            Event::Stored { job, record } => self.stored(*job, record, entry.clock),
+            Event::Stored { job, record } => {
+                self.recorded = true;
+                self.stored(*job, record, entry.clock);
+            }
             Event::Erased { job } => self.erased(*job, entry.clock),
             Event::Tried { job } => self.jobs.entry(*job).or_default().tried = true,
             Event::Struck { shard, keys } => {
@@ -122,12 +131,12 @@ impl Check {
             Event::Object { key, stored } => self.object(key, *stored),
             Event::Calm => self.calm = true,
             Event::Clock(by) => {
-                self.report = None;
+                self.reports.clear();
                 for known in self.jobs.values_mut() {
                     known.struck |= *by > 0;
                 }
             }
-            Event::Rang { .. } => self.report = None,
+            Event::Rang { .. } => self.reports.clear(),
             Event::Fault(_) => {}
         }
     }

@@ -154,9 +154,12 @@ impl Check {
         let lease = before.lease();
         let in_time =
             clock < before.deadline().0 && lease.is_some_and(|lease| clock < lease.ends.0);
-        let reported = self.report.as_ref().is_some_and(|report| {
+        let mut reports = self.reports.iter();
+        let report = reports.find(|report| {
             report.job == job && lease.is_some_and(|lease| lease.token == report.token)
         });
+        let reported = report.is_some();
+        let reported_object = report.and_then(|report| report.object.clone());
         let by_report = matches!(after.status(), Status::Succeeded) || after.result().is_some();
         if by_report && !(in_time && reported) {
             self.fail(
@@ -171,13 +174,7 @@ impl Check {
             );
         }
         let object = after.result().and_then(|body| body.object.clone());
-        if object.is_some()
-            && object
-                != self
-                    .report
-                    .as_ref()
-                    .and_then(|report| report.object.clone())
-        {
+        if object.is_some() && object != reported_object {
             self.fail("I8", format!("{job:?}: the result is another attempt's"));
         }
         let ambiguous = !in_time && clock < before.deadline().0;
