@@ -13,7 +13,9 @@ use raincheck::policy::Key;
 use raincheck::policy::deployment::{Scope, answer};
 use serde_json::{Value, json};
 
-use deployment::{ALL, OWN, changed, mistakes, read, report, with_configuration, with_production};
+use deployment::{
+    ALL, OWN, changed, mistakes, read, report, warnings, with_configuration, with_production,
+};
 
 const SMALL: &str = "origin = 'https://h'\n[[rules]]\nname = 'never'\nmethods = ['*']\n\
     path = '/health'\ndefer = 'never'\n[[rules]]\nname = 'slow'\npath = '/{*rest}'\n";
@@ -23,6 +25,7 @@ const fn deploying(environment: &str) -> Scope<'_> {
     Scope {
         environment: Some(environment),
         deploy: true,
+        declared: &[],
     }
 }
 
@@ -260,6 +263,7 @@ fn only_the_environment_that_is_asked_about_is_looked_at() {
             Scope {
                 environment: Some(environment),
                 deploy: false,
+                declared: &[],
             },
         )
     };
@@ -311,4 +315,110 @@ fn the_npm_commands_ask_in_json() {
         })
     );
     assert!(asked(&json!({ "ask": "x" }))["unanswerable"].is_string());
+}
+
+fn with_rules(rules: &str) -> Value {
+    with_configuration(&format!("origin = 'https://h'\n{rules}"))
+}
+
+#[test]
+fn a_rule_that_an_earlier_one_hides_is_refused() {
+    let rule = |name: &str, path: &str, more: &str| {
+        format!("[[rules]]\nname = '{name}'\npath = '{path}'\n{more}\n")
+    };
+    let of = |first: (&str, &str), second: (&str, &str)| {
+        let rules = rule("a", first.0, first.1) + &rule("b", second.0, second.1);
+        mistakes(&with_rules(&rules), ALL)
+    };
+    assert_eq!(
+        of(("/r/{*rest}", ""), ("/r/{id}", "")),
+        "vars.RAINCHECK.rules[b].path: found \"/r/{id}\", all of which the rule \"a\" takes before; \
+         allowed: a rule before the one that hides it, or other conditions"
+    );
+    let any = "methods = ['*']";
+    for (first, second) in [
+        (("/r", ""), ("/r", "")),
+        (("/{a}", ""), ("/{b}", "")),
+        (("/{a}", ""), ("/r", "headers = [{ name = 'x' }]")),
+        (("/r", any), ("/r", "methods = ['GET', 'POST']")),
+        (("/{*rest}", ""), ("/a/b", "content_types = ['text/csv']")),
+    ] {
+        assert!(
+            of(first, second).contains("takes before"),
+            "{first:?} {second:?}"
+        );
+    }
+    for (first, second) in [
+        (("/r/{id}", ""), ("/r/{*rest}", "")),
+        (("/r", ""), ("/r", "methods = ['GET']")),
+        (("/r", ""), ("/r", any)),
+        (("/r", any), ("/r", "methods = ['OPTIONS']")),
+        (("/r", "headers = [{ name = 'x' }]"), ("/r", "")),
+        (("/r", "content_types = ['text/csv']"), ("/r", "")),
+        (("/r/zq0", ""), ("/r", "")),
+    ] {
+        assert_eq!(of(first, second), "", "{first:?} {second:?}");
+    }
+}
+
+#[test]
+fn the_wildcards_of_other_routers_get_a_warning_with_what_is_meant() {
+    for (path, meant) in [
+        ("/r/*", "/r/{*rest}"),
+        ("/r/**", "/r/{*rest}"),
+        ("/r/:id/x", "/r/{id}/x"),
+    ] {
+        let file = with_rules(&format!("[[rules]]\nname = 'r'\npath = '{path}'\n"));
+        assert_eq!(mistakes(&file, ALL), "");
+        assert_eq!(
+            warnings(&file, ALL),
+            format!(
+                "vars.RAINCHECK.rules[r].path: found {path:?}, where each character stands for itself; \
+                 allowed: parameters in braces: {meant:?}"
+            )
+        );
+    }
+}
+
+#[test]
+fn rules_of_ours_among_those_of_wrangler_are_refused() {
+    let mut file = with_rules("");
+    let own = file["rules"].as_array_mut().unwrap();
+    own.push(json!({ "name": "reports", "path": "/reports" }));
+    assert_eq!(
+        mistakes(&file, ALL),
+        "rules[#2].path: found a field of Raincheck; allowed: a rule of Raincheck stands under \
+         [[vars.RAINCHECK.rules]]; these are wrangler's"
+    );
+}
+
+#[test]
+fn keys_without_a_field_that_tells_callers_apart_get_a_warning() {
+    let of = |idempotency: &str| {
+        let lines = format!(
+            "origin = 'https://h'\nowner_headers = []\n[[rules]]\nname = 'r'\npath = '/r'\n\
+             idempotency = '{idempotency}'"
+        );
+        warnings(&with_configuration(&lines), ALL)
+    };
+    assert!(of("optional").starts_with("vars.RAINCHECK.owner_headers: found an empty array"));
+    assert_eq!(of("off"), "");
+}
+
+#[test]
+fn a_secret_that_nothing_declares_gets_a_warning() {
+    let mut file = with_configuration(
+        "origin = { url = 'https://h', headers = { a = '${ONE} ${TWO}' } }\n\
+         [origins.b]\nurl = 'https://b'\nheaders = { a = '${ONE}' }",
+    );
+    let found = warnings(&file, ALL);
+    assert_eq!(found.lines().count(), 2, "{found}");
+    assert!(found.starts_with("secrets.required: found no \"ONE\", which an origin needs"));
+    file["secrets"] = json!({ "required": ["ONE"] });
+    let declared = ["TWO".to_owned()];
+    let scope = Scope {
+        declared: &declared,
+        ..ALL
+    };
+    assert_eq!(warnings(&file, scope), "");
 }

@@ -10,6 +10,7 @@
 //
 // Each takes `file`, the project's own wrangler.toml by default. All need the npm packages.
 
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 import { project } from "./paths.mjs";
@@ -41,9 +42,18 @@ async function asked(file, question) {
  * deployed Worker cannot reach.
  */
 export async function checkConfiguration({ file = CONFIG_FILE, environment, deploy = false } = {}) {
-  const { source, answer } = await asked(file, { ask: "check", environment, deploy });
+  const declared = localSecrets(file, environment);
+  const { source, answer } = await asked(file, { ask: "check", environment, deploy, declared });
   for (const line of answer.lines) console.log(`${shownPath(file)}: ${line}`);
   for (const line of placed(source, answer.warnings)) console.warn(line.replace(": ", ": warning: "));
+}
+
+/** The names in `.dev.vars` beside a file, where wrangler looks for secrets in a local run. */
+function localSecrets(file, environment) {
+  const [shared, own] = [".dev.vars", `.dev.vars.${environment}`].map((name) => join(dirname(resolve(file)), name));
+  const found = [own, shared].find(existsSync);
+  const text = found === undefined ? "" : readFileSync(found, "utf8");
+  return [...text.matchAll(/^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/gm)].map(([, name]) => name);
 }
 
 /** The tables of an array at a path; none where there is no such array. */

@@ -16,6 +16,7 @@ pub const OWN: &str = include_str!("../../wrangler.toml");
 pub const ALL: Scope<'static> = Scope {
     environment: None,
     deploy: false,
+    declared: &[],
 };
 
 pub fn read(toml: &str) -> Value {

@@ -16,6 +16,8 @@ pub struct Scope<'a> {
     pub environment: Option<&'a str>,
     /// It is to be deployed, so its origins must be within reach of Cloudflare.
     pub deploy: bool,
+    /// Names of secrets that are declared beside the file.
+    pub declared: &'a [String],
 }
 
 /// What was found.
@@ -38,7 +40,7 @@ pub fn check(file: &Table, scope: Scope<'_>) -> Report {
         ..Report::default()
     };
     for environment in report.chosen(file, scope.environment) {
-        report.environment(&environment);
+        report.environment(&environment, scope.declared);
     }
     report
 }
@@ -67,7 +69,7 @@ impl Report {
         chosen
     }
 
-    fn environment(&mut self, environment: &Environment<'_>) {
+    fn environment(&mut self, environment: &Environment<'_>, declared: &[String]) {
         let variables = environment.variables();
         self.sizes(environment, &variables);
         if let Some(policy) = self.policy(environment, variables) {
@@ -77,7 +79,9 @@ impl Report {
                 self.lines.push(format!("{place}{}", line(rule)));
             }
             self.behind(environment, &policy);
+            self.hints(environment, &policy, declared);
         }
+        self.stray_rules(environment);
         self.consumer(environment);
         self.shards(environment);
         self.bucket(environment);

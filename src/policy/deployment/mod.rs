@@ -9,6 +9,7 @@
 mod behind;
 mod check;
 mod file;
+mod hints;
 mod local;
 mod queues;
 
@@ -32,6 +33,9 @@ enum Question {
         environment: Option<String>,
         #[serde(default)]
         deploy: bool,
+        /// Names of secrets that are declared beside the file, in `.dev.vars`.
+        #[serde(default)]
+        declared: Vec<String>,
     },
     /// What a run on this machine needs.
     Local {
@@ -53,6 +57,7 @@ pub fn answer(question: &str) -> String {
             file,
             environment,
             deploy,
+            declared,
         }) => {
             let environment = environment.as_deref();
             said(
@@ -61,6 +66,7 @@ pub fn answer(question: &str) -> String {
                     Scope {
                         environment,
                         deploy,
+                        declared: &declared,
                     },
                 ),
                 json!({}),

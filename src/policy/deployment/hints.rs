@@ -1,0 +1,206 @@
+//! What a file may say, but hardly means: rules that never apply, the syntax of other routers, secrets that
+//! nobody has declared.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::check::Report;
+use super::file::{Environment, tables};
+use crate::policy::error::ConfigError;
+use crate::policy::place::Place;
+use crate::policy::{Defer, Idempotency, Policy, Rule, Variable, bindings};
+
+impl Report {
+    /// Looks at a configuration that is in order by itself. `declared` are names of secrets that the file does
+    /// not know of.
+    pub(super) fn hints(
+        &mut self,
+        environment: &Environment<'_>,
+        policy: &Policy,
+        declared: &[String],
+    ) {
+        let places = places(environment);
+        for (index, rule) in policy.rules.iter().enumerate() {
+            let Some(place) = places.get(index) else {
+                continue;
+            };
+            let mut earlier = policy.rules.iter().take(index);
+            if let Some(first) = earlier.find(|first| covers(first, rule)) {
+                let found = format!(
+                    "{:?}, all of which the rule {:?} takes before",
+                    rule.path.as_str(),
+                    first.name
+                );
+                self.mistake(
+                    place,
+                    "path",
+                    found,
+                    "a rule before the one that hides it, or other conditions",
+                );
+            }
+            if let Some(meant) = other_router(rule.path.as_str()) {
+                let found = format!(
+                    "{:?}, where each character stands for itself",
+                    rule.path.as_str()
+                );
+                self.warning(
+                    place,
+                    "path",
+                    found,
+                    format!("parameters in braces: {meant:?}"),
+                );
+            }
+        }
+        let vars = environment.place.table("vars");
+        let takes_keys =
+            |rule: &Rule| rule.defer != Defer::Never && rule.idempotency != Idempotency::Off;
+        if policy.owner_headers.is_empty() && policy.rules.iter().any(takes_keys) {
+            let allowed = "the headers by which your API knows its callers beside Authorization and Cookie; \
+                           callers that none of them tells apart share their idempotency keys";
+            self.warning(
+                &vars.table(bindings::CONFIGURATION),
+                "owner_headers",
+                "an empty array",
+                allowed,
+            );
+        }
+        self.secrets(environment, policy, declared);
+    }
+
+    /// `[[rules]]` outside the variables are wrangler's own, about modules.
+    pub(super) fn stray_rules(&mut self, environment: &Environment<'_>) {
+        for (index, table) in tables(environment.table, &["rules"])
+            .into_iter()
+            .enumerate()
+        {
+            let ours = ["path", "defer", "methods"]
+                .into_iter()
+                .find(|key| table.contains_key(*key));
+            if let Some(key) = ours.filter(|_| !table.contains_key("globs")) {
+                let label = format!("#{}", index.saturating_add(1));
+                let place = environment.place.entry("rules", index, &label);
+                let allowed = "a rule of Raincheck stands under [[vars.RAINCHECK.rules]]; these are wrangler's";
+                self.mistake(&place, key, "a field of Raincheck", allowed);
+            }
+        }
+    }
+
+    fn secrets(&mut self, environment: &Environment<'_>, policy: &Policy, declared: &[String]) {
+        let mut known: BTreeSet<&str> = declared.iter().map(String::as_str).collect();
+        let vars = environment.table.get("vars").and_then(Value::as_object);
+        known.extend(vars.into_iter().flatten().map(|(name, _)| name.as_str()));
+        let required = environment
+            .table
+            .get("secrets")
+            .and_then(|it| it.get("required"));
+        let required = required.and_then(Value::as_array).into_iter().flatten();
+        known.extend(required.filter_map(Value::as_str));
+        for origin in std::iter::once(&policy.origin).chain(policy.origins.values()) {
+            let names = origin
+                .headers
+                .iter()
+                .flat_map(|header| header.value.names());
+            for name in names.filter(|name| !known.contains(name)) {
+                self.warning(
+                    &environment.place.table("secrets"),
+                    "required",
+                    format!("no {name:?}, which an origin needs"),
+                    format!("{name:?} among them: secrets = {{ required = [{name:?}] }}"),
+                );
+            }
+        }
+    }
+
+    fn warning(
+        &mut self,
+        place: &Place,
+        key: &str,
+        found: impl Into<String>,
+        allowed: impl Into<String>,
+    ) {
+        let warning = ConfigError::new(place, key, found, allowed);
+        // Several origins may need one secret.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+}
+
+/// Where each rule stands, in the order in which they are tried.
+fn places(environment: &Environment<'_>) -> Vec<Place> {
+    let vars = environment.place.table("vars");
+    let mut variables = environment.variables();
+    variables.sort_by_key(|variable| {
+        (
+            variable.name != bindings::CONFIGURATION,
+            variable.name.clone(),
+        )
+    });
+    let rules = |Variable { name, value }: Variable| {
+        let home = vars.table(&name);
+        let rules = value.get("rules").and_then(Value::as_array).cloned();
+        let rules = rules.unwrap_or_default().into_iter().enumerate();
+        rules.map(move |(index, rule)| {
+            let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
+            home.entry("rules", index, name)
+        })
+    };
+    variables.into_iter().flat_map(rules).collect()
+}
+
+/// Whether every request of a rule is one of `first`, as far as can be told: its conditions are none, or the
+/// same.
+fn covers(first: &Rule, rule: &Rule) -> bool {
+    let is_any = |methods: &[String]| methods.iter().any(|method| method == "*");
+    let methods = first.methods == rule.methods
+        || rule.methods.iter().all(|method| {
+            let special = ["*", "OPTIONS", "TRACE"].contains(&method.as_str());
+            first.methods.contains(method) || (is_any(&first.methods) && !special)
+        });
+    let headers = first
+        .headers
+        .iter()
+        .all(|condition| rule.headers.contains(condition));
+    let types = first.content_types.is_empty() || first.content_types == rule.content_types;
+    methods && headers && types && paths_cover(first, rule)
+}
+
+fn paths_cover(first: &Rule, rule: &Rule) -> bool {
+    let (one, other) = (first.path.as_str(), rule.path.as_str());
+    // A path that no pattern spells out, with several segments where a parameter takes them.
+    let mut sample = String::new();
+    let mut rest = other;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (parameter, after) = after.split_once('}').unwrap_or((after, ""));
+        sample.push_str(before);
+        sample.push_str(if parameter.starts_with('*') {
+            "zq0/zq1"
+        } else {
+            "zq0"
+        });
+        rest = after;
+    }
+    sample.push_str(rest);
+    one == other || first.path.matches(&sample)
+}
+
+/// The pattern that was probably meant, where a path has the wildcards of another router: `*`, `**`, `:name`.
+fn other_router(path: &str) -> Option<String> {
+    let mut changed = false;
+    let segments = path
+        .split('/')
+        .map(|segment| match segment.strip_prefix(':') {
+            _ if matches!(segment, "*" | "**") => {
+                changed = true;
+                "{*rest}".to_owned()
+            }
+            Some(name) if !name.is_empty() => {
+                changed = true;
+                format!("{{{name}}}")
+            }
+            _ => segment.to_owned(),
+        });
+    let meant = segments.collect::<Vec<_>>().join("/");
+    changed.then_some(meant)
+}
