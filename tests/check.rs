@@ -35,7 +35,7 @@ fn the_projects_own_configuration_is_in_order() {
 }
 
 #[test]
-fn a_good_file_gets_one_line_per_rule() {
+fn a_valid_file_prints_one_line_per_rule() {
     let report = report(&with_configuration(SMALL), ALL);
     assert_eq!(report.mistakes, []);
     assert_eq!(

@@ -136,7 +136,7 @@ fn an_unknown_option_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_port_that_is_none_is_refused() {
+fn an_invalid_port_is_rejected() {
     for port in ["0", "65536", "http", "80.5", ""] {
         refused(
             &run("start", &["--port", port]),
@@ -332,7 +332,7 @@ fn a_command_that_has_nothing_to_build_says_nothing_of_it() {
 }
 
 #[test]
-fn a_command_that_has_to_build_says_so_and_shows_how_it_goes_on() {
+fn a_command_that_has_to_build_says_so_and_shows_progress() {
     let said = "   Compiling serde v1.0.0";
     let output = run_with_cargo("builds", said, 0);
     let printed = text(&output.stdout);
@@ -353,7 +353,7 @@ fn a_command_that_waits_for_another_cargo_says_so() {
 }
 
 #[test]
-fn a_build_that_fails_ends_the_command_after_what_the_compiler_said() {
+fn a_failed_build_ends_the_command_and_shows_the_compiler_output() {
     let said = "error: expected `;`";
     let output = run_with_cargo("fails", said, 101);
     let printed = text(&output.stderr);

@@ -96,7 +96,7 @@ fn a_request_that_is_passed_through_changes_only_where_it_must() {
 }
 
 #[test]
-fn a_replay_carries_its_job_and_nothing_of_a_connection_that_is_gone() {
+fn a_replay_carries_the_job_fields_and_no_connection_fields() {
     let client = head(
         "host: api.example
         authorization: Bearer t
@@ -400,7 +400,7 @@ fn fields() -> impl Strategy<Value = Headers> {
 
 proptest! {
     #[test]
-    fn whatever_a_client_sends_the_next_hop_through_this_gateway_is_a_loop(
+    fn every_second_pass_through_this_gateway_is_detected_as_a_loop(
         headers in fields(),
         via in "[a-z()\\\\, 1.\"]{0,30}",
         is_replay: bool,
@@ -417,7 +417,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sent_twice_through_the_same_steps_is_the_same(headers in fields()) {
+    fn the_same_history_gives_the_same_record(headers in fields()) {
         let mut once = replayed(headers, &info(), &JOB);
         once.remove("via");
         let mut twice = replayed(once.clone(), &info(), &JOB);

@@ -153,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_read_is_written_the_same(text in "j[A-Za-z0-9_-]{32}") {
+    fn a_parsed_record_is_written_back_unchanged(text in "j[A-Za-z0-9_-]{32}") {
         if let Some(id) = JobId::parse(&text) {
             prop_assert_eq!(id.to_string(), text);
         }

@@ -13,7 +13,7 @@ use raincheck::protocol::problem::{Problem, ProblemCode};
 use raincheck::protocol::route::Endpoint;
 
 #[test]
-fn a_problem_is_written_byte_for_byte_so() {
+fn the_bytes_of_a_problem_are_pinned() {
     let problem = Problem::new(ProblemCode::IdempotencyKeyInvalid)
         .detail("the key is \"empty\"")
         .field("Idempotency-Key")

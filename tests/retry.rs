@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn a_draw_beyond_a_thousand_counts_as_a_thousand(
+    fn a_random_number_above_a_thousand_counts_as_a_thousand(
         backoff in backoff(), attempt in 1..=ATTEMPTS, draw in 1_000_u16..
     ) {
         let waited = wait(&backoff, attempt, draw, Millis(0));

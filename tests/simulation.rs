@@ -49,7 +49,7 @@ fn no_invariant_breaks_in_any_history_of_one_job_two_workers_and_two_faults() {
 }
 
 #[test]
-fn nor_in_any_of_them_where_repeating_is_safe() {
+fn no_invariant_breaks_in_any_such_history_where_repeating_is_safe() {
     exhaust(true);
 }
 
@@ -72,7 +72,7 @@ fn exhaust(repeatable: bool) {
 }
 
 #[test]
-fn a_search_that_follows_no_state_twice_misses_no_end() {
+fn a_search_that_visits_each_state_once_finds_every_end() {
     for repeatable in [false, true] {
         let [short, whole] = [true, false].map(|once| {
             search(Scope {

@@ -146,7 +146,7 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn every_link_leads_to_something() {
+fn every_link_resolves() {
     let mut broken = Vec::new();
     for (page, text) in pages() {
         for link in links(&text) {
@@ -194,7 +194,7 @@ fn every_npm_command_exists() {
 }
 
 #[test]
-fn every_file_that_a_page_names_exists() {
+fn every_file_named_in_the_docs_exists() {
     let mut missing = Vec::new();
     for (page, text) in pages() {
         for name in quoted(&text) {

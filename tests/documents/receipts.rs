@@ -28,7 +28,7 @@ vary: Prefer
 }
 
 #[test]
-fn a_preference_that_was_honoured_is_named() {
+fn an_applied_preference_is_confirmed() {
     let preferred = AcceptCall {
         preferred: true,
         ..accept()

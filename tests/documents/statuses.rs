@@ -219,7 +219,7 @@ fn if_match(tag: &str) -> ViewCall {
 }
 
 #[test]
-fn a_change_is_made_only_to_the_version_that_it_names() {
+fn if_match_allows_a_change_of_the_named_version_only() {
     let mut desk = Desk::new();
     for call in [
         Call::Cancel(if_match("\"v2\"")),
@@ -253,7 +253,7 @@ fn a_redrive_is_made_only_of_the_version_that_it_names() {
 }
 
 #[test]
-fn a_change_that_is_not_wanted_of_this_version_is_not_made() {
+fn if_none_match_prevents_a_change_of_the_named_version() {
     let mut desk = Desk::new();
     for (tag, status) in [("*", 412), ("\"v1\"", 412), ("\"v2\"", 200)] {
         let call = ViewCall {
@@ -329,7 +329,7 @@ x-content-type-options: nosniff
 }
 
 #[test]
-fn the_deadline_is_told_by_the_alarm_and_then_by_the_document() {
+fn the_alarm_ends_a_job_at_its_deadline_and_the_document_says_so() {
     let mut desk = Desk::new();
     desk.later(DEADLINE.0);
     desk.shard.tick(desk.now, 0);

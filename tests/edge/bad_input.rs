@@ -96,7 +96,7 @@ async fn a_body_at_the_limit_is_taken_and_one_over_it_is_not() {
 /// The runtime closes the connection under a client that goes on sending, which then loses the answer
 /// more often than not: hence several of each.
 #[tokio::test]
-async fn a_client_that_sends_everything_before_it_reads_gets_its_refusal() {
+async fn a_client_that_reads_only_after_sending_still_gets_the_rejection() {
     let long = format!("/always/{}", "x".repeat(20_000));
     for (target, status) in [
         ("/limited/echo", 413),
@@ -115,7 +115,7 @@ async fn a_client_that_sends_everything_before_it_reads_gets_its_refusal() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_sending_gets_its_refusal_too() {
+async fn a_client_that_stops_sending_still_gets_the_rejection() {
     let request = Request::new("POST", &Case::new().target("/limited/echo"))
         .field("Content-Length", "1500000");
     let mut exchange = Exchange::open(&request, Gateway::shared().address)
@@ -127,7 +127,7 @@ async fn a_client_that_stops_sending_gets_its_refusal_too() {
 }
 
 #[tokio::test]
-async fn a_get_with_a_body_is_refused_where_it_would_be_deferred() {
+async fn a_deferred_get_with_a_body_is_rejected() {
     let case = Case::new();
     let reply = send(case.get("/always/echo").body("body")).await;
     assert_problem(&reply, 400, "bad_request");

@@ -26,7 +26,7 @@ async fn a_running_job_is_canceled_now_and_its_late_answer_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_job_that_waits_for_its_next_attempt_is_never_tried_again() {
+async fn a_job_that_was_canceled_between_attempts_is_never_retried() {
     let case = Case::new();
     let job = Job::accepted(case.post("/always/sequence?steps=503:2,200")).await;
     job.until(|it| it["attempt"] == 1 && it["status"] == "queued")

@@ -46,7 +46,7 @@ async fn the_first_attempt_begins_no_earlier_than_the_client_wants() {
 }
 
 #[tokio::test]
-async fn a_deadline_of_the_clients_replaces_the_rules_later_one() {
+async fn a_clients_earlier_deadline_replaces_the_rules() {
     let case = Case::new();
     let request = case
         .request("PUT", "/choosy/broken?when=after&how=hang")
@@ -61,7 +61,7 @@ async fn a_deadline_of_the_clients_replaces_the_rules_later_one() {
 }
 
 #[tokio::test]
-async fn what_the_rule_does_not_allow_or_nobody_understands_is_refused() {
+async fn disallowed_or_malformed_client_options_are_rejected() {
     for (target, name, value) in [
         ("/always/echo", "Raincheck-Not-Before", "2"),
         ("/always/echo", "Raincheck-Deadline", "2"),

@@ -94,7 +94,7 @@ fn assert_attempts(case: &Case, attempts: usize) {
 }
 
 #[tokio::test]
-async fn a_consumer_that_stood_still_past_its_lease_changes_nothing_when_it_goes_on() {
+async fn a_consumer_that_resumes_after_its_lease_changes_nothing() {
     let gateway = start(Origin::shared().address, "1s", SHORT, Setup::default());
     let (again, once) = (Case::new(), Case::new());
     let repeatable = accepted(&gateway, &again, "/honours/echo?ms=2000&", 100_000).await;

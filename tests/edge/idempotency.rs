@@ -90,7 +90,7 @@ async fn concurrent_different_requests_with_one_key_make_one_job() {
 }
 
 #[tokio::test]
-async fn a_key_means_something_to_its_owner_only() {
+async fn keys_of_two_owners_are_independent() {
     let case = Case::new();
     let request =
         |owner: &str| keyed(&case, "/always/echo", "shared").field("Authorization", owner);

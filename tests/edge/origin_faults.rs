@@ -183,7 +183,7 @@ async fn a_put_gets_through_after_failures() {
 }
 
 #[tokio::test]
-async fn responses_that_http_forbids_never_succeed() {
+async fn invalid_responses_never_succeed() {
     for target in FORBIDDEN {
         let case = Case::new();
         let job = Job::accepted(case.post(target)).await;
@@ -205,7 +205,7 @@ async fn an_unknown_outcome_is_a_problem_that_says_so() {
 }
 
 #[tokio::test]
-async fn interim_responses_are_not_the_answer() {
+async fn interim_responses_are_not_taken_for_the_final_response() {
     for code in [100, 102, 103] {
         let case = Case::new();
         let job = Job::accepted(case.post(&format!("/always/interim?code={code}"))).await;
@@ -220,7 +220,7 @@ async fn interim_responses_are_not_the_answer() {
 }
 
 #[tokio::test]
-async fn bytes_beyond_the_length_are_no_part_of_the_result() {
+async fn bytes_beyond_content_length_are_not_part_of_the_result() {
     let job = Job::accepted(Case::new().post("/always/long?bytes=50&seed=1")).await;
     let reply = job.succeeded().await;
     assert_eq!(reply.must("content-length"), "50");

@@ -83,7 +83,7 @@ async fn it_hashes_a_chunked_request_of_unknown_length() {
 }
 
 #[tokio::test]
-async fn it_breaks_off_where_it_is_told_to() {
+async fn it_aborts_at_the_requested_byte() {
     for (target, wanted) in [
         ("/any/broken?when=before&how=reset", "connect"),
         ("/any/broken?when=after&how=reset", "connect"),

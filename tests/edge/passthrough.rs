@@ -115,7 +115,7 @@ async fn a_body_passes_with_every_method() {
 
 /// The local runtime's own entry refuses such a status, and says so; the gateway must not do it before.
 #[tokio::test]
-async fn a_status_that_is_none_passes_as_well_on_the_route_of_a_rule() {
+async fn an_invalid_status_passes_through_on_the_route_of_a_rule() {
     for code in [600, 999] {
         let [free, ruled] = ["pass", "preferred"].map(|route| {
             let target = format!("/{route}/odd?kind=status&code={code}");
@@ -156,7 +156,7 @@ async fn fields_of_one_connection_stop_at_the_gateway() {
 }
 
 #[tokio::test]
-async fn what_most_origins_say_about_their_connection_stops_too() {
+async fn keep_alive_of_the_origin_ends_at_the_gateway() {
     // Such a response goes back as it came: it is the runtime that leaves these out.
     let case = Case::new();
     let target = "/pass/echo?h=Connection:keep-alive&h=Keep-Alive:timeout%3D5&h=X-End:1";
@@ -169,7 +169,7 @@ async fn what_most_origins_say_about_their_connection_stops_too() {
 }
 
 #[tokio::test]
-async fn an_origin_that_names_no_fields_in_connection_harms_nobody() {
+async fn an_invalid_connection_field_of_the_origin_does_no_harm() {
     // "a b" and "@" are no names of fields (RFC 9110 section 5.1).
     let case = Case::new();
     let target = "/pass/echo?h=Connection:a%20b,%20@,%20X-Hop&h=X-Hop:1&h=X-End:1";
@@ -273,7 +273,7 @@ async fn web_sockets_pass() {
 }
 
 #[tokio::test]
-async fn a_request_that_came_through_here_already_is_refused() {
+async fn a_request_that_already_passed_this_gateway_is_rejected() {
     for via in [
         "1.1 raincheck",
         "1.0 fred, 1.1 raincheck",
@@ -338,7 +338,7 @@ async fn an_origin_that_breaks_off_is_a_bad_gateway_or_a_broken_body() {
 }
 
 #[tokio::test]
-async fn a_target_cannot_lead_anywhere_but_the_origin() {
+async fn no_target_leads_away_from_the_origin() {
     for target in [
         "//evil.example/echo",
         "//127.0.0.1:1/echo",

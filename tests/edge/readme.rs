@@ -138,7 +138,7 @@ async fn the_readmes_session_goes_as_it_stands_there() {
 }
 
 #[test]
-fn an_ellipsis_stands_for_anything_and_nothing_else_does() {
+fn only_an_ellipsis_matches_any_text() {
     for (pattern, text) in [
         ("a…d", "abcd"),
         ("…d", "abcd"),

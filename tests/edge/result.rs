@@ -193,7 +193,7 @@ async fn a_compressed_body_is_not_compressed_again_whoever_reads_it() {
 }
 
 #[tokio::test]
-async fn a_part_of_the_body_can_be_asked_for() {
+async fn a_range_of_the_body_can_be_requested() {
     // Once from the record, once from the bucket.
     for length in [1_000, 200_000] {
         let whole = pattern::bytes(8, length);
@@ -238,7 +238,7 @@ async fn a_part_of_the_body_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn a_part_is_sent_only_of_the_version_that_the_client_has() {
+async fn if_range_serves_a_part_of_the_named_version_only() {
     let job = Job::accepted(Case::new().post("/always/echo?bytes=100&h=ETag:%22own%22")).await;
     job.succeeded().await;
     for (tag, status) in [("\"own\"", 206), ("\"other\"", 200), ("W/\"own\"", 200)] {
@@ -291,7 +291,7 @@ async fn the_origins_entity_tag_can_be_asked_with_again() {
 }
 
 #[tokio::test]
-async fn a_result_cannot_run_in_the_gateways_name() {
+async fn a_stored_result_cannot_run_script_in_the_gateways_origin() {
     let html = "/always/echo?type=text/html&bytes=10&h=Content-Security-Policy:default-src%20*";
     let reply = Job::accepted(Case::new().post(html))
         .await

@@ -286,7 +286,7 @@ fn a_report_is_written_like_this_and_read_back_as_the_same() {
 }
 
 #[test]
-fn a_call_is_ascii_whatever_it_says() {
+fn a_call_is_always_written_in_ascii() {
     let mut call = accept(PayloadCall::Absent);
     call.target = "/é\u{1f600}\"\\".to_owned();
     call.request = raw(r#"{"é":"ü"}"#);

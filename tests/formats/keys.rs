@@ -48,7 +48,7 @@ fn hashes_are_sha_256_in_lower_case_hexadecimal() {
 }
 
 #[test]
-fn no_two_lists_of_parts_hash_alike() {
+fn different_lists_of_parts_hash_differently() {
     let lists: [&[&[u8]]; 5] = [
         &[b"ab", b"c"],
         &[b"a", b"bc"],

@@ -81,7 +81,7 @@ const FORMATS: [(&str, Reader, &str); 5] = [
 ];
 
 #[test]
-fn every_version_is_one() {
+fn every_version_starts_at_one() {
     let versions = [RECORD_VERSION, MESSAGE_VERSION, HEAD_VERSION, CALL_VERSION];
     assert_eq!(
         versions, [1; 4],
@@ -97,7 +97,7 @@ fn the_least_that_an_older_build_wrote_is_read() {
 }
 
 #[test]
-fn a_field_that_a_later_build_of_the_same_version_added_is_passed_over() {
+fn a_field_added_by_a_later_build_of_the_same_version_is_ignored() {
     for (name, reads, text) in FORMATS {
         let more = text.replacen('{', r#"{"later":{"a":[1]},"#, 1);
         assert!(reads(&more), "{name}");
@@ -116,7 +116,7 @@ fn a_later_version_is_refused() {
 }
 
 #[test]
-fn a_text_without_what_it_must_have_is_refused() {
+fn a_text_without_required_fields_is_rejected() {
     for (name, reads, text) in FORMATS {
         assert!(!reads("{}") && !reads("") && !reads("null"), "{name}");
         assert!(
@@ -177,13 +177,13 @@ fn a_response_head_of_the_first_build_was_verified() {
 }
 
 #[test]
-fn a_call_that_this_build_does_not_know_is_refused() {
+fn an_unknown_call_is_rejected() {
     assert!(!call_reads(r#"{"v":1,"shard":3,"call":{"later":{}}}"#));
     assert!(!call_reads(r#"{"v":1,"shard":3,"call":"later"}"#));
 }
 
 #[test]
-fn an_answer_with_more_fields_is_read() {
+fn an_answer_with_unknown_fields_can_be_read() {
     let answer: FinishAnswer = serde_json::from_str(r#"{"kept":true,"later":1}"#).unwrap();
     assert!(answer.kept);
 }

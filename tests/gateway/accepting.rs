@@ -206,7 +206,7 @@ fn a_rule_without_idempotency_only_passes_the_key_on() {
 }
 
 #[test]
-fn without_idempotency_a_key_of_any_syntax_is_the_origins_business() {
+fn without_idempotency_any_key_is_passed_to_the_origin() {
     let world = World::new().rule("idempotency = \"off\"");
     let odd = format!("a, b; c=\"{}", "x".repeat(300));
     keyed(&world, &odd, "x").job();
@@ -261,7 +261,7 @@ fn after_a_change_of_the_shards_a_key_still_finds_its_job() {
 }
 
 #[test]
-fn an_old_shard_that_does_not_answer_makes_no_second_job() {
+fn an_unreachable_previous_shard_makes_no_second_job() {
     let mut world = World::new().rule("").config("shards = 7");
     let ids: Vec<_> = (0..10)
         .map(|number| keyed(&world, &format!("k{number}"), "x").job())
@@ -406,7 +406,7 @@ fn priorities_choose_the_queue_where_the_rule_lets_them() {
 }
 
 #[test]
-fn wishes_that_a_rule_does_not_allow_are_refused_and_not_ignored() {
+fn client_options_that_a_rule_does_not_allow_are_rejected() {
     for name in ["raincheck-not-before", "raincheck-deadline"] {
         let world = World::new().rule("");
         let refused = world.request("POST", "/slow").field(name, "60").send();

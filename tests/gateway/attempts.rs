@@ -72,7 +72,7 @@ fn the_origin_gets_the_request_and_the_fields_of_the_job() {
 }
 
 #[test]
-fn a_busy_origin_is_tried_again_with_the_same_request_and_key() {
+fn a_busy_origin_is_retried_with_the_same_request_and_key() {
     let world =
         World::new()
             .rule("")
@@ -231,7 +231,7 @@ fn an_unreachable_origin_is_tried_until_the_deadline_and_then_named() {
 }
 
 #[test]
-fn a_post_whose_answer_was_lost_fails_honestly_and_is_not_repeated() {
+fn a_post_whose_response_was_lost_fails_as_unknown_and_is_not_repeated() {
     let cut = respond(200).field("content-length", "10").cut("half");
     let lost: [(Reaction, &str); 4] = [
         (Reaction::Lose, "outcome_unknown"),
@@ -254,7 +254,7 @@ fn a_post_whose_answer_was_lost_fails_honestly_and_is_not_repeated() {
 }
 
 #[test]
-fn a_put_whose_answer_was_lost_is_repeated() {
+fn a_put_whose_response_was_lost_is_repeated() {
     for reaction in [Reaction::Lose, Reaction::Hang, Reaction::Malformed] {
         let world = World::new().rule("").origin([reaction]);
         let id = world.request("PUT", "/slow").body("x").send().job();
@@ -351,7 +351,7 @@ fn a_consumer_that_lost_its_lease_aborts_its_request() {
 }
 
 #[test]
-fn a_cancel_before_the_first_attempt_means_that_the_origin_never_hears_of_it() {
+fn a_cancel_before_the_first_attempt_keeps_the_request_from_the_origin() {
     let world = World::new().rule("");
     let id = world.post("x").job();
     let canceled = world.request("POST", &format!("/jobs/{id}/cancel")).send();

@@ -232,7 +232,7 @@ fn a_request_body_that_cannot_be_read_is_tried_again_without_asking_the_origin()
 }
 
 #[test]
-fn a_request_body_that_is_gone_ends_in_an_honest_failure() {
+fn a_missing_request_body_ends_as_payload_unavailable() {
     let world = World::new().rule("");
     let id = world
         .request("POST", "/slow")
@@ -328,7 +328,7 @@ fn the_object_of_a_response_that_is_tried_again_is_deleted() {
 }
 
 #[test]
-fn a_body_without_a_length_is_marked_because_nobody_can_tell_whether_it_was_whole() {
+fn a_body_without_a_length_is_marked_as_unverified() {
     for body in ["until the end", ""] {
         let response = Reaction::Respond(super::script::Response {
             body: body.into(),

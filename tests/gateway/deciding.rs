@@ -195,7 +195,7 @@ fn urls_begin_with_the_requests_own_scheme_and_host_or_the_configured_origin() {
 }
 
 #[test]
-fn a_forwarded_host_that_is_none_is_not_trusted_either() {
+fn an_invalid_forwarded_host_is_never_trusted() {
     let world = World::new()
         .rule("")
         .config("trusted_forwarded_host = true");
@@ -247,7 +247,7 @@ fn an_unknown_id_anothers_id_and_a_malformed_id_get_identical_answers() {
 }
 
 #[test]
-fn nobody_cancels_or_purges_with_a_guess() {
+fn a_guessed_id_cancels_and_purges_nothing() {
     let world = World::new().rule("");
     let id = world.post("x").job();
     let guess = raincheck::job::JobId {
@@ -279,7 +279,7 @@ fn nobody_cancels_or_purges_with_a_guess() {
 }
 
 #[test]
-fn a_method_that_a_resource_does_not_know_is_answered_with_those_that_it_does() {
+fn an_unsupported_method_gets_405_with_allow() {
     let world = World::new().rule("");
     let id = world.post("x").job();
     let cases = [

@@ -49,7 +49,7 @@ fn after_a_lost_receipt_the_same_key_finds_the_same_job() {
 }
 
 #[test]
-fn a_lost_acknowledgement_of_a_finish_is_asked_for_again_and_the_result_stands() {
+fn a_finish_whose_response_was_lost_is_repeated_and_the_result_stands() {
     let large = vec![b'x'; 100_000];
     for body in [b"small".to_vec(), large] {
         let world = World::new()
@@ -71,7 +71,7 @@ fn a_lost_acknowledgement_of_a_finish_is_asked_for_again_and_the_result_stands()
 }
 
 #[test]
-fn a_report_that_was_lost_on_its_way_is_sent_again() {
+fn a_lost_report_is_sent_again() {
     let world = World::new().rule("").failing("finish", Fault::Before);
     let id = world.post("x").job();
     world.run();
@@ -97,7 +97,7 @@ fn a_report_that_never_arrives_leaves_the_job_to_its_lease() {
 }
 
 #[test]
-fn a_report_that_never_arrives_fails_honestly_where_repeating_is_not_safe() {
+fn a_report_that_never_arrives_ends_as_unknown_where_repeating_is_not_safe() {
     let world = World::new()
         .rule("")
         .failing_times(1_000, "finish", Fault::Before);
@@ -110,7 +110,7 @@ fn a_report_that_never_arrives_fails_honestly_where_repeating_is_not_safe() {
 }
 
 #[test]
-fn a_lost_renewal_is_made_up_for() {
+fn a_lost_renewal_is_repeated_before_the_lease_ends() {
     for fault in [Fault::Before, Fault::After] {
         let world = World::new()
             .rule("")
@@ -268,7 +268,7 @@ fn half_refused(refused: usize) -> (World, [JobId; 2], Disposal) {
 }
 
 #[test]
-fn a_claim_that_the_database_refuses_takes_no_job_from_a_consumer_that_has_it() {
+fn a_claim_that_the_database_rejects_does_not_take_a_running_job_from_its_consumer() {
     let (world, ids, disposal) = half_refused(1);
     assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 1));
     assert_eq!(world.status_of(&ids[0]), "succeeded");
@@ -278,7 +278,7 @@ fn a_claim_that_the_database_refuses_takes_no_job_from_a_consumer_that_has_it() 
 }
 
 #[test]
-fn a_message_comes_again_when_the_database_refuses_its_first_claim() {
+fn a_message_is_redelivered_when_the_database_rejects_its_first_claim() {
     let (world, ids, disposal) = half_refused(0);
     assert!(matches!(disposal, Disposal::Replace(_)));
     assert_eq!(world.times_sent(), 0);
@@ -302,7 +302,7 @@ fn a_dead_letter_does_not_strand_its_job() {
 }
 
 #[test]
-fn a_dead_letter_that_its_shard_did_not_hear_of_is_kept() {
+fn a_dead_letter_that_its_shard_did_not_confirm_is_kept() {
     for fault in [Fault::Before, Fault::After] {
         let world = World::new().rule("").failing("dead_letter", fault);
         let id = world.post("x").job();

@@ -136,14 +136,14 @@ fn is_planned(world: &World, action: Action) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn every_head_gets_a_planned_answer(head in heads()) {
+    fn every_head_gets_a_documented_response(head in heads()) {
         WORLD.with(|world| {
             is_planned(world, decide(&world.policy, head, START, Isolate(7)))
         })?;
     }
 
     #[test]
-    fn whatever_is_served_is_answered_below_500_with_a_code_when_refused(head in heads()) {
+    fn every_rejection_is_below_500_and_has_a_code(head in heads()) {
         let answer = WORLD.with(|world| world.serve(head, None));
         prop_assert!(answer.status < 500 || answer.status == 508, "{}", answer.status);
         if answer.status >= 400 {
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_are_no_frames_are_refused_and_never_panic(
+    fn malformed_frames_are_rejected_without_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..60)
     ) {
         if let Some(frames) = decode(&bytes) {
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_that_are_no_messages_are_refused_and_never_panic(text in ".{0,80}") {
+    fn malformed_messages_are_rejected_without_panic(text in ".{0,80}") {
         prop_assert_eq!(Message::parse(&text), None);
     }
 
@@ -209,12 +209,12 @@ proptest! {
     }
 
     #[test]
-    fn texts_that_are_no_calls_are_refused_and_never_panic(text in ".{0,80}") {
+    fn malformed_calls_are_rejected_without_panic(text in ".{0,80}") {
         prop_assert!(Envelope::from_header(&text).is_err());
     }
 
     #[test]
-    fn a_call_that_was_damaged_anywhere_never_panics(place in 0_usize..300, to in ".") {
+    fn a_damaged_call_never_panics(place in 0_usize..300, to in ".") {
         let call = Call::DeadLetter(vec![RowKey(1), RowKey(2)]);
         let mut text = Envelope::header_of(3, &call).unwrap();
         let place = place % text.len();

@@ -117,7 +117,7 @@ fn a_redrive_whose_copy_fails_makes_no_job_and_says_so() {
 }
 
 #[test]
-fn a_redrive_whose_answer_was_lost_is_not_safe_to_repeat() {
+fn a_redrive_whose_response_was_lost_is_not_retryable() {
     for body in ["small".to_owned(), "x".repeat(100_000)] {
         let world = world();
         let old = world.post(&body).job();

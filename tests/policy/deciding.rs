@@ -99,7 +99,7 @@ fn headers_are_asked_for_only_when_everything_else_matches() {
 }
 
 #[test]
-fn a_plan_repeats_what_is_idempotent_or_what_the_origin_honours() {
+fn a_plan_is_repeatable_for_idempotent_methods_or_when_the_origin_honours_the_key() {
     let rule = only_rule("attempts = 3\nretry_statuses = [500]\nattempt_timeout = \"1s\"");
     for (method, repeatable) in [
         ("GET", true),

@@ -331,7 +331,7 @@ proptest! {
     }
 
     #[test]
-    fn another_spelling_of_a_path_falls_under_the_same_rule(
+    fn every_spelling_of_a_path_matches_the_same_rule(
         path in "/[a-zA-Z0-9._~-]{2,5}(/[a-z]{1,4}){0,3}",
         choices in vec(any::<u8>(), 1..12),
     ) {

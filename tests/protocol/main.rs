@@ -102,7 +102,7 @@ fn idempotency_keys_are_taken_quoted_or_plain() {
 }
 
 #[test]
-fn urgency_chooses_the_queue() {
+fn the_urgency_of_priority_selects_the_queue() {
     let table = [
         ("u=0", Some(0)),
         ("u=7, i", Some(7)),

@@ -203,7 +203,7 @@ fn a_refused_claim_report_or_renewal_writes_nothing() {
 }
 
 #[test]
-fn reading_and_ringing_with_nothing_to_do_write_nothing() {
+fn reads_and_idle_alarms_write_nothing() {
     let mut bench = Bench::new();
     let id = bench.job();
     bench.sql.rows_written.set(0);

@@ -324,7 +324,7 @@ fn a_restart_finds_when_the_next_partition_expires() {
 }
 
 #[test]
-fn a_job_after_many_that_are_forgotten_lives_as_long_as_they_did() {
+fn a_job_accepted_after_many_have_expired_is_kept_for_the_full_retention() {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..1_100).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
@@ -407,7 +407,7 @@ fn a_clock_that_goes_back_brings_nothing_back_and_ends_nothing_early() {
 }
 
 #[test]
-fn a_year_ahead_everything_goes_cleanly() {
+fn everything_expires_cleanly_when_the_clock_is_a_year_ahead() {
     let mut bench = Bench::new();
     bench.accept(with_key("a", "1"));
     let running = bench.job();

@@ -96,7 +96,7 @@ fn a_group_is_accepted_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_group_is_accepted_whole_beside_jobs_that_stand() {
+fn a_group_with_known_keys_is_accepted_as_a_whole() {
     let prepare = || {
         let mut bench = Bench::new();
         bench.accept(with_key("a", "1"));
@@ -155,7 +155,7 @@ fn a_job_that_was_not_accepted_gives_its_key_to_the_next_try() {
 }
 
 #[test]
-fn a_claim_is_granted_and_stored_or_neither() {
+fn a_claim_is_granted_only_when_it_is_stored() {
     let prepare = || {
         let mut bench = Bench::new();
         bench.job();
@@ -248,7 +248,7 @@ fn a_job_is_purged_whole_or_not_at_all() {
 }
 
 #[test]
-fn an_alarm_that_fails_anywhere_can_ring_again_and_gets_everything_done() {
+fn an_alarm_that_fails_at_any_point_completes_when_it_rings_again() {
     let prepare = || {
         let mut bench = Bench::new();
         bench.accept(with_key("a", "1"));
@@ -278,7 +278,7 @@ fn an_alarm_that_fails_anywhere_can_ring_again_and_gets_everything_done() {
 }
 
 #[test]
-fn an_error_says_in_the_log_what_was_refused() {
+fn an_error_names_the_rejected_statement_in_the_log() {
     let refused = ShardError::Sql(SqlError("disk full".to_owned())).to_string();
     assert!(refused.contains("disk full"), "{refused}");
     let unreadable = ShardError::Unreadable("record version 9".to_owned()).to_string();

@@ -219,7 +219,7 @@ fn once_the_objects_of_a_partition_are_being_deleted_no_clock_brings_its_jobs_ba
 }
 
 #[test]
-fn a_sweep_asks_the_record_before_it_deletes() {
+fn a_sweep_checks_the_record_before_it_deletes() {
     let mut bench = Bench::new();
     let long = RETENTION.0 * 1_000;
     let id = bench.accept(NewJob {
@@ -282,7 +282,7 @@ fn many_objects_are_deleted_in_bounded_steps() {
 }
 
 #[test]
-fn an_object_that_is_being_deleted_is_named_by_nobody() {
+fn no_record_can_name_an_object_that_is_being_deleted() {
     for deleted in [false, true] {
         let mut bench = Bench::new();
         bench.shard.intend(REQUEST, None, bench.now).unwrap();
@@ -328,7 +328,7 @@ fn a_result_that_is_being_deleted_is_a_result_that_was_not_stored() {
 }
 
 #[test]
-fn a_clock_that_leaps_takes_no_object_from_an_upload_under_way() {
+fn a_clock_that_jumps_ahead_deletes_no_object_of_a_running_upload() {
     for comes in [true, false] {
         let mut bench = Bench::new();
         bench.shard.intend(REQUEST, None, bench.now).unwrap();

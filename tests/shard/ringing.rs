@@ -177,7 +177,7 @@ fn an_alarm_that_was_set_meanwhile_goes_where_nothing_is_left_to_do() {
 }
 
 #[test]
-fn a_job_whose_change_is_refused_stops_no_other_and_is_looked_at_again() {
+fn a_job_whose_update_fails_does_not_block_others_and_is_retried() {
     let (mut bench, [first, middle, last]) = three_lapsed();
     let refusal = Some(("UPDATE", Some(middle.key.0)));
     bench.sql.refused.set(refusal);
@@ -204,7 +204,7 @@ fn an_alarm_sends_what_could_be_done_and_tells_what_was_refused() {
 }
 
 #[test]
-fn what_has_expired_is_gone_though_the_jobs_of_the_same_alarm_are_taken_back() {
+fn expired_jobs_are_gone_even_if_the_rest_of_the_alarm_rolls_back() {
     let mut bench = Bench::new();
     let old = bench.job();
     bench.succeed(old);
@@ -227,7 +227,7 @@ fn what_has_expired_is_gone_though_the_jobs_of_the_same_alarm_are_taken_back() {
 }
 
 #[test]
-fn an_expiry_that_is_refused_is_put_off_and_stops_nothing() {
+fn a_failed_expiry_is_postponed_and_blocks_nothing() {
     let (mut bench, ids) = three_lapsed();
     bench.later(RETENTION.0 * 2);
     bench.sql.refused.set(Some(("DROP", None)));
@@ -245,7 +245,7 @@ fn an_expiry_that_is_refused_is_put_off_and_stops_nothing() {
 }
 
 #[test]
-fn a_shard_that_is_full_gets_its_room_back_by_expiry() {
+fn expiry_frees_space_in_a_full_shard() {
     let mut bench = Bench::new();
     bench.sql.run("PRAGMA max_page_count = 100", &[]).unwrap();
     let large = NewJob {

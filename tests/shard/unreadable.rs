@@ -24,7 +24,7 @@ fn state_of(bench: &Bench, id: JobId) -> String {
 }
 
 #[test]
-fn every_call_about_such_a_row_fails_and_changes_nothing() {
+fn every_call_about_an_unreadable_row_fails_without_changes() {
     let (mut bench, [_, id, _]) = mixed();
     let before = bench.dump();
     let claim = Claim {
@@ -47,7 +47,7 @@ fn every_call_about_such_a_row_fails_and_changes_nothing() {
 }
 
 #[test]
-fn the_shard_opens_over_such_a_row_and_serves_the_others() {
+fn a_shard_with_an_unreadable_row_opens_and_serves_the_others() {
     let (mut bench, [first, middle, last]) = mixed();
     bench.reopen();
     bench.succeed(first);
@@ -58,7 +58,7 @@ fn the_shard_opens_over_such_a_row_and_serves_the_others() {
 }
 
 #[test]
-fn the_alarm_goes_past_such_a_row_and_does_not_ring_for_it_without_end() {
+fn an_unreadable_row_does_not_make_the_alarm_loop() {
     let (mut bench, [first, middle, last]) = mixed();
     let newer = state_of(&bench, middle);
     bench.later(DEADLINE.0);
@@ -72,7 +72,7 @@ fn the_alarm_goes_past_such_a_row_and_does_not_ring_for_it_without_end() {
 }
 
 #[test]
-fn after_a_restart_too() {
+fn key_order_is_kept_after_a_restart() {
     let (mut bench, _) = mixed();
     bench.reopen();
     bench.later(DEADLINE.0);
@@ -81,7 +81,7 @@ fn after_a_restart_too() {
 }
 
 #[test]
-fn the_row_waits_for_its_build_and_then_goes_on() {
+fn an_unreadable_row_continues_once_a_build_can_read_it() {
     let (mut bench, [_, middle, _]) = mixed();
     bench.reopen();
     bench.later(60_000);
@@ -137,7 +137,7 @@ fn a_partition_with_objects_waits_for_the_build_that_can_read_its_rows() {
 }
 
 #[test]
-fn a_key_that_stands_for_such_a_row_fails_alone() {
+fn a_key_of_an_unreadable_row_fails_only_its_own_request() {
     let mut bench = Bench::new();
     let id = bench.accept(with_key("k", "f"));
     bench.make_newer(id);
@@ -148,7 +148,7 @@ fn a_key_that_stands_for_such_a_row_fails_alone() {
 }
 
 #[test]
-fn notes_of_a_later_build_keep_the_whole_shard_shut() {
+fn a_shard_whose_notes_are_of_a_later_build_does_not_open() {
     let mut bench = Bench::new();
     bench.job();
     let newer = "UPDATE meta SET value = replace(value, '\"v\":1', '\"v\":2')";
@@ -158,7 +158,7 @@ fn notes_of_a_later_build_keep_the_whole_shard_shut() {
 }
 
 #[test]
-fn a_row_that_is_no_json_is_treated_the_same() {
+fn a_row_that_is_not_json_is_treated_as_unreadable() {
     let (mut bench, [first, middle, last]) = mixed();
     bench.overwrite(middle, "{");
     bench.reopen();

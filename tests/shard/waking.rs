@@ -53,7 +53,7 @@ fn the_patience_doubles_with_each_message_up_to_a_bound() {
 }
 
 #[test]
-fn a_claim_starts_the_patience_anew() {
+fn a_claim_resets_the_resend_interval() {
     let mut bench = Bench::new();
     let id = bench.accept(long_lived());
     for _ in 0..5 {
@@ -123,7 +123,7 @@ fn a_message_that_comes_too_early_asks_for_another_in_time() {
 }
 
 #[test]
-fn a_message_that_no_queue_could_hold_back_so_long_is_left_to_the_alarm() {
+fn a_delay_longer_than_a_queue_allows_is_left_to_the_alarm() {
     let longest = Millis::from_secs(12 * 3600);
     let mut bench = Bench::new();
     let id = bench.accept(NewJob {
@@ -315,7 +315,7 @@ fn a_late_report_of_a_lost_consumer_changes_nothing() {
 }
 
 #[test]
-fn an_eviction_before_each_alarm_does_not_make_a_stuck_job_be_sent_oftener() {
+fn evictions_do_not_make_a_stuck_job_resend_more_often() {
     let mut bench = Bench::new();
     bench.accept(long_lived());
     let mut sent = 0;
@@ -333,7 +333,7 @@ fn an_eviction_before_each_alarm_does_not_make_a_stuck_job_be_sent_oftener() {
 }
 
 #[test]
-fn whoever_waits_is_told_once_of_each_end() {
+fn a_watcher_is_told_once_of_each_end() {
     let mut bench = Bench::new();
     let (succeeds, is_canceled, times_out) = (bench.job(), bench.job(), bench.job());
     let ended = |bench: &mut Bench| -> Vec<_> {

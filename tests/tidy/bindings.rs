@@ -116,7 +116,7 @@ fn no_other_file_spells_a_binding() {
 }
 
 #[test]
-fn the_class_of_the_shards_exists() {
+fn the_shard_class_of_wrangler_toml_exists_in_code() {
     let classes = texts(&wrangler(), &["durable_objects", "bindings"], "class_name");
     assert_eq!(classes.len(), 1);
     let class = format!("pub struct {} ", classes[0]);

@@ -96,7 +96,7 @@ fn a_renewal_that_gains_no_time_writes_nothing() {
 }
 
 #[test]
-fn a_clock_that_went_back_takes_no_time_from_a_lease() {
+fn a_clock_that_went_back_does_not_shorten_a_lease() {
     let renewed = step(&running(), &renew(), UnixMillis(1_000));
     assert_eq!(renewed.record, running());
     assert!(!renewed.changed);
@@ -104,7 +104,7 @@ fn a_clock_that_went_back_takes_no_time_from_a_lease() {
 }
 
 #[test]
-fn a_clock_that_went_back_lets_nobody_in() {
+fn a_clock_that_went_back_grants_no_second_claim() {
     let past = UnixMillis(0);
     assert_eq!(
         step(&running(), &claim(), past).refused,
@@ -116,7 +116,7 @@ fn a_clock_that_went_back_lets_nobody_in() {
 }
 
 #[test]
-fn a_year_ahead_every_active_job_has_ended() {
+fn every_active_job_has_ended_when_the_clock_is_a_year_ahead() {
     let ahead = at(365 * 86_400_000);
     for record in [queued(), running()] {
         let step = step(&record, &Event::Elapsed, ahead);

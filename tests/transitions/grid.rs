@@ -171,7 +171,7 @@ fn the_grid_has_every_status_and_every_kind_of_event() {
 }
 
 #[test]
-fn what_holds_for_every_record_holds_after_every_step() {
+fn every_step_keeps_the_record_invariants() {
     for (state_name, event_name, _) in cells() {
         let (before, now) = state(state_name);
         let step = step(&before, &event(event_name), now);

@@ -85,7 +85,7 @@ fn each_outcome_has_its_verdict() {
 }
 
 #[test]
-fn every_status_is_final_unless_it_is_known_to_be_worth_another_try() {
+fn every_status_is_final_unless_it_is_retryable() {
     for status in 200..=599 {
         let safe = NOT_ACTED_ON.contains(&status);
         let ambiguous = MAY_HAVE_ACTED.contains(&status);
@@ -119,7 +119,7 @@ fn a_rule_that_lists_statuses_retries_those_and_no_others() {
 }
 
 #[test]
-fn a_list_of_statuses_makes_no_lost_answer_repeatable() {
+fn retry_statuses_do_not_make_a_lost_response_repeatable() {
     let listed = Plan {
         retry_statuses: Some((400..=599).collect()),
         ..plan()
