@@ -10,7 +10,7 @@ npm run build [-- OPTIONS]: compiles the Worker into build/.
 Does nothing when nothing has changed since the last build. Installs the npm packages
 and builds the tools first where they are missing.
 
-  --quick     half the time, for a bundle that is larger and slower; a full one that is
+  --quick     takes less time, for a bundle that is larger and slower; a full one that is
               current will do. \`npm start\` builds so
   --verbose   show what compilers print also when they do not fail
 `;

@@ -7,7 +7,7 @@ import { ensureWasm } from "./wasm.mjs";
 
 /**
  * Prerequisites, npm packages, tools and the Worker's bundle; what is there already is left alone. The package has
- * everything but the prerequisites. With `quick` a bundle will do that is made in half the time and runs slower.
+ * everything but the prerequisites. With `quick` a bundle will do that takes less time to build and runs slower.
  */
 export async function setUp({ quick = false } = {}) {
   await checkPrerequisites();
