@@ -1,7 +1,7 @@
 //! A client's request, in stages: `route` finds its way by the head alone, `plan` makes of it the call that
 //! makes a job, or `jobs` the question about one, and [`execute`] and [`hold`] carry that out over ports.
 //!
-//! [`decide`] joins the stages that wait for nothing. It is pure, and its [`Action`] says what to do.
+//! [`decide()`] joins the stages that wait for nothing. It is pure, and its [`Action`] says what to do.
 
 mod decide;
 pub mod execute;
