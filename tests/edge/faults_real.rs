@@ -146,7 +146,7 @@ async fn jobs_wait_for_an_origin_that_refuses_connections_and_are_sent_once_when
         job.until(tried).await;
         assert!(case.seen().is_empty());
     }
-    relay.open().await;
+    relay.open();
     for (case, job, bytes) in &jobs {
         let document = succeeds(job, *bytes).await;
         assert!(document["attempt"].as_u64() > Some(3), "{document:#}");
@@ -170,7 +170,7 @@ async fn survives(outage: Duration) {
         jobs.push((case, job));
     }
     tokio::time::sleep(outage).await;
-    relay.open().await;
+    relay.open();
     for (case, job) in &jobs {
         let document = job.until(|it| it["finished"].is_string()).await;
         assert_eq!(document["status"], "succeeded", "{document:#}");

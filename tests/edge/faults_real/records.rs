@@ -60,7 +60,7 @@ async fn a_record_of_an_older_build_ends_and_one_of_a_newer_build_is_left_alone(
     });
     let of_the_newer = |records: Vec<Value>| records.into_iter().find(|it| it["v"] == 99).unwrap();
     let before = of_the_newer(store.records());
-    relay.open().await;
+    relay.open();
     gateway.restart_on_same_state();
     succeeds(old, 100).await;
     assert_attempts(old_case, 1);
@@ -84,7 +84,7 @@ async fn a_shard_whose_alarm_was_given_up_sets_one_at_the_next_request() {
     let (mut gateway, jobs) = with_waiting_jobs(&relay, &["/once/echo?", "/honours/echo?"]).await;
     let store = Store::of(&gateway);
     store.forget_alarms();
-    relay.open().await;
+    relay.open();
     gateway.restart_on_same_state();
     tokio::time::sleep(QUIET).await;
     // Or else this would not be the test of an alarm that is gone.

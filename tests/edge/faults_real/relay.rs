@@ -1,30 +1,38 @@
 //! A way to the origin that is closed at first: connections to it are refused.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 128;
 
 /// The way, on a port of its own.
 pub struct Relay {
     /// Where it listens once it is open.
     pub address: SocketAddr,
     origin: SocketAddr,
+    /// Bound from the start, so that nobody else gets the port; connections are refused until it listens.
+    socket: Cell<Option<TcpSocket>>,
 }
 
 impl Relay {
-    /// Closed at first. Its port is one that was free just now.
+    /// Closed at first.
     pub fn closed(origin: SocketAddr) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         Self {
-            address: listener.local_addr().unwrap(),
+            address: socket.local_addr().unwrap(),
             origin,
+            socket: Cell::new(Some(socket)),
         }
     }
 
     /// Lets connections through.
-    pub async fn open(&self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+    pub fn open(&self) {
+        let listener = self.socket.take().unwrap().listen(BACKLOG).unwrap();
         tokio::spawn(pass(listener, self.origin));
     }
 }
