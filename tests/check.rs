@@ -406,6 +406,23 @@ fn keys_without_a_field_that_tells_callers_apart_get_a_warning() {
 }
 
 #[test]
+fn fields_for_pages_without_an_origin_of_pages_get_a_warning() {
+    let of = |lines: &str| {
+        warnings(
+            &with_configuration(&format!("origin = 'https://h'\n{lines}")),
+            ALL,
+        )
+    };
+    let found = of("cors_headers = ['x-tenant']\ncors_expose = ['x-total']");
+    for key in ["cors_headers", "cors_expose"] {
+        assert!(found.contains(&format!(
+            "vars.RAINCHECK.{key}: found a list that nobody reads"
+        )));
+    }
+    assert_eq!(of("cors_origins = ['*']\ncors_headers = ['x-tenant']"), "");
+}
+
+#[test]
 fn a_secret_that_nothing_declares_gets_a_warning() {
     let mut file = with_configuration(
         "origin = { url = 'https://h', headers = { a = '${ONE} ${TWO}' } }\n\

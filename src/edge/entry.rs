@@ -12,13 +12,12 @@ use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 use crate::consumer::{self, Disposal};
 use crate::http::Headers;
 use crate::http::hop::HOP_BY_HOP;
-use crate::ingress::{Action, Announced, Head, Isolate, PassThrough, decide};
+use crate::ingress::{Action, Announced, Head, Isolate, PassThrough, cors, decide};
 use crate::ingress::{execute, hold};
 use crate::job::Priority;
 use crate::policy::Policy;
 use crate::policy::bindings::SHARDS;
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
-use crate::protocol::cors;
 use crate::protocol::forwarding::Edits;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::rpc::Reply;
@@ -275,7 +274,7 @@ fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Respons
     let text = glue::response_head(&answer);
     let (_, packed) = text.split_once('\n').unwrap_or((&text, ""));
     let mut headers = Headers::from_packed(packed);
-    cors::decorate(&policy.cors_origins, origin, &mut headers);
+    cors(policy).decorate(origin, &mut headers);
     glue::amend(&answer, headers.as_packed(), &JsValue::UNDEFINED).unwrap_or(answer)
 }
 

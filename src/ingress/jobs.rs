@@ -4,7 +4,6 @@ use crate::http::Headers;
 use crate::job::{JobId, Millis};
 use crate::policy::Policy;
 use crate::policy::limits::MAX_SHARDS;
-use crate::protocol::cors;
 use crate::protocol::prefer::Prefer;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::result::{self, Source};
@@ -13,6 +12,7 @@ use crate::rpc::Reply;
 use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
 use crate::rpc::hash::sha256_hex;
 
+use super::browsers::preflight;
 use super::head::{base, held, preflight_method};
 use super::pages::problem_page;
 use super::{Action, Head};
@@ -46,7 +46,7 @@ fn decide(
     query: Option<&str>,
 ) -> Result<Action, Problem> {
     if preflight_method(policy, head).is_some()
-        && let Some(headers) = cors::preflight(&policy.cors_origins, &head.headers)
+        && let Some(headers) = preflight(policy, &head.headers)
     {
         return Ok(Action::Reply(Reply::new(204).headers(headers)));
     }

@@ -3,6 +3,7 @@
 //!
 //! [`decide()`] joins the stages that wait for nothing. It is pure, and its [`Action`] says what to do.
 
+mod browsers;
 mod decide;
 pub mod execute;
 mod head;
@@ -20,6 +21,7 @@ use crate::protocol::forwarding::Edits;
 use crate::rpc::Reply;
 use crate::rpc::call::{AcceptCall, Call, RedriveCall};
 
+pub use browsers::cors;
 pub use decide::decide;
 pub use placement::Isolate;
 pub use plan::too_large;

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use crate::http::Headers;
 use crate::http::target::Target;
 use crate::policy::{Defer, Policy, Rule, canonical_path};
-use crate::protocol::cors;
 use crate::protocol::forwarding::is_loop;
 use crate::protocol::prefer::Prefer;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::route;
 
+use super::browsers::preflight;
 use super::head::{is_websocket, preflight_method};
 use super::{FIELDS_MAX, Head};
 
@@ -64,8 +64,8 @@ pub(super) fn route<'p, 't>(policy: &'p Policy, head: &Head, target: &'t Target)
         return Route::Own(path);
     }
     if let Some(method) = preflight_method(policy, head) {
-        let allowed = cors::preflight(&policy.cors_origins, &head.headers)
-            .filter(|_| policy.may_defer(method, target.path()));
+        let allowed =
+            preflight(policy, &head.headers).filter(|_| policy.may_defer(method, target.path()));
         return match allowed {
             Some(headers) => Route::Preflight(headers),
             // Other pages may do what the origin lets them.

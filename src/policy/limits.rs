@@ -52,6 +52,8 @@ pub const DEFAULT_OWNER_HEADERS: [&str; 16] = [
 ];
 /// Most `owner_headers`: each is looked up in every deferred request.
 pub const MAX_OWNER_HEADERS: usize = 32;
+/// Most `cors_headers`, and most `cors_expose`: the lists go into responses to pages.
+pub const MAX_CORS_FIELDS: usize = 32;
 /// The path under which jobs live: what they are called. Also where a problem's page is said to be while no
 /// configuration can be read.
 pub const DEFAULT_MOUNT: &str = "/jobs";

@@ -76,6 +76,10 @@ pub struct Policy {
     pub forwarding: Forwarding,
     /// Origins that browsers may call from: serialized origins, or the single entry `*`.
     pub cors_origins: Vec<String>,
+    /// Request fields that pages may send whatever a preflight asks for; lower case, in order, each once.
+    pub cors_headers: Vec<String>,
+    /// Response fields that pages may read beside the usual ones; lower case, in order, each once.
+    pub cors_expose: Vec<String>,
     /// SHA-256 of the operator's token, 64 lower-case hex digits. `None`: no operator requests.
     pub operator_token_sha256: Option<String>,
     /// Largest request body of any rule, in bytes.

@@ -21,6 +21,8 @@ pub(super) const TOP_FIELDS: &[&str] = &[
     "previous_shards",
     "owner_headers",
     "cors_origins",
+    "cors_headers",
+    "cors_expose",
     "operator_token_sha256",
     "wait_limit",
     "claim_patience",

@@ -1,14 +1,16 @@
 //! Cross-origin requests from browsers (the CORS protocol of the Fetch standard), for configured
 //! origins only. Credentials in the sense of that standard (cookies) are never allowed.
 
-use crate::http::Headers;
+use std::collections::BTreeSet;
 
-/// Response fields that scripts may read.
+use crate::http::{Headers, list};
+
+/// Response fields that scripts may read, whatever the configuration adds.
 pub const EXPOSED: &str = "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
      Preference-Applied, Accept-Ranges, Content-Range, Content-Disposition, Raincheck-Job-Status, Raincheck-Result, \
      Raincheck-Origin-Status, Raincheck-Origin-Content-Length, Raincheck-Length-Unverified";
 
-/// Request fields that scripts may send.
+/// Request fields that scripts may send, whatever the configuration adds and a preflight asks for.
 pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent, \
      Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline";
 
@@ -19,47 +21,114 @@ pub const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// the configured origins is felt the same day; browsers cap it at two hours or less anyway.
 pub const MAX_AGE_SECONDS: &str = "3600";
 
-/// The configured origin that means every origin.
+/// Most fields that the answer to a preflight allows because the page asked for them. Pages set a handful
+/// of their own.
+pub const MAX_MIRRORED: usize = 32;
+
+/// Longest name of such a field, in bytes. Together with [`MAX_MIRRORED`] it keeps the answer within
+/// about 2 KiB, whatever was asked for.
+pub const MAX_MIRRORED_NAME_BYTES: usize = 64;
+
+/// As an origin it means every origin. As a field name it would mean every field but `Authorization`
+/// (Fetch standard, "CORS-unsafe request-header names"), so it is never sent as one.
 const ANY: &str = "*";
 
-/// The fields that answer a preflight (status 204). `None`: this is no preflight, or not from a
-/// configured origin.
-#[must_use]
-pub fn preflight(origins: &[String], headers: &Headers) -> Option<Headers> {
-    let allowed = allowed_origin(origins, headers.get("origin")?)?;
-    headers.get("access-control-request-method")?;
-    Some(Headers::from_iter([
-        ("access-control-allow-origin", allowed),
-        ("access-control-allow-methods", ALLOWED_METHODS),
-        ("access-control-allow-headers", ALLOWED_HEADERS),
-        ("access-control-max-age", MAX_AGE_SECONDS),
-        ("vary", "Origin"),
-    ]))
+/// What the configuration lets pages of other origins do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cors<'a> {
+    /// Serialized origins, or `*` alone. Empty: CORS is off.
+    pub origins: &'a [String],
+    /// Request fields that scripts may send, beside [`ALLOWED_HEADERS`].
+    pub headers: &'a [String],
+    /// Response fields that scripts may read, beside [`EXPOSED`].
+    pub exposed: &'a [String],
 }
 
-/// Lets a configured origin read a response.
-///
-/// `Vary: Origin` is added to every response as soon as origins are configured, so that no cache
-/// gives one origin's response to another.
-pub fn decorate(origins: &[String], request_origin: Option<&str>, response: &mut Headers) {
-    if origins.is_empty() {
-        return;
+impl Cors<'_> {
+    /// The fields that answer a preflight (status 204). `None`: this is no preflight, or not from a
+    /// configured origin.
+    ///
+    /// Allowed are [`ALLOWED_HEADERS`], those of the configuration, and of the fields that the preflight
+    /// asks for the first [`MAX_MIRRORED`] for which `mirrors` holds; it gets a name in lower case.
+    #[must_use]
+    pub fn preflight(&self, headers: &Headers, mirrors: impl Fn(&str) -> bool) -> Option<Headers> {
+        let allowed = self.allowed_origin(headers.get("origin")?)?;
+        headers.get("access-control-request-method")?;
+        let mut fields = with(ALLOWED_HEADERS, self.headers);
+        for name in self.mirrored(headers, mirrors) {
+            fields.push_str(", ");
+            fields.push_str(&name);
+        }
+        Some(Headers::from_iter([
+            ("access-control-allow-origin", allowed),
+            ("access-control-allow-methods", ALLOWED_METHODS),
+            ("access-control-allow-headers", fields.as_str()),
+            ("access-control-max-age", MAX_AGE_SECONDS),
+            ("vary", "Origin, Access-Control-Request-Headers"),
+        ]))
     }
-    response.add_vary("Origin");
-    if let Some(allowed) = request_origin.and_then(|origin| allowed_origin(origins, origin)) {
-        response.set("access-control-allow-origin", allowed);
-        response.set("access-control-expose-headers", EXPOSED);
-        // The origin's word for its own list of pages; with ours it would let others read with cookies.
-        response.remove("access-control-allow-credentials");
+
+    /// Which of the requested fields are allowed beside those that always are: in lower case, each once.
+    /// What is not a token is left out, so that no other bytes of the request come back.
+    fn mirrored(&self, headers: &Headers, mirrors: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let mut mirrored = BTreeSet::new();
+        let requested = headers
+            .get_all("access-control-request-headers")
+            .flat_map(|names| names.split(','))
+            .map(list::trim_ows)
+            .filter(|name| name.len() <= MAX_MIRRORED_NAME_BYTES && list::is_token(name))
+            .map(str::to_ascii_lowercase)
+            .filter(|name| name != ANY && !self.allows(name) && mirrors(name));
+        for name in requested {
+            mirrored.insert(name);
+            if mirrored.len() >= MAX_MIRRORED {
+                break;
+            }
+        }
+        mirrored
+    }
+
+    /// Whether a field is allowed in any case; `name` in lower case.
+    fn allows(&self, name: &str) -> bool {
+        let mut always = ALLOWED_HEADERS.split(", ");
+        always.any(|own| own.eq_ignore_ascii_case(name))
+            || self.headers.iter().any(|own| own == name)
+    }
+
+    /// Lets a configured origin read a response.
+    ///
+    /// `Vary: Origin` is added to every response as soon as origins are configured, so that no cache
+    /// gives one origin's response to another.
+    pub fn decorate(&self, request_origin: Option<&str>, response: &mut Headers) {
+        if self.origins.is_empty() {
+            return;
+        }
+        response.add_vary("Origin");
+        if let Some(allowed) = request_origin.and_then(|origin| self.allowed_origin(origin)) {
+            response.set("access-control-allow-origin", allowed);
+            response.set("access-control-expose-headers", with(EXPOSED, self.exposed));
+            // The origin's word for its own list of pages; with ours it would let others read with cookies.
+            response.remove("access-control-allow-credentials");
+        }
+    }
+
+    /// The value that allows `origin`. Browsers send origins in one spelling, so bytes are compared.
+    fn allowed_origin(&self, origin: &str) -> Option<&str> {
+        self.origins
+            .iter()
+            .find(|known| *known == ANY || *known == origin)
+            .map(String::as_str)
     }
 }
 
-/// The value that allows `origin`. Browsers send origins in one spelling, so bytes are compared.
-fn allowed_origin<'a>(origins: &'a [String], origin: &str) -> Option<&'a str> {
-    origins
-        .iter()
-        .find(|known| *known == ANY || *known == origin)
-        .map(String::as_str)
+/// A list of field names, and more.
+fn with(list: &str, more: &[String]) -> String {
+    let mut names = list.to_owned();
+    for name in more {
+        names.push_str(", ");
+        names.push_str(name);
+    }
+    names
 }
 
 #[cfg(test)]
@@ -68,12 +137,55 @@ mod tests {
 
     use super::*;
 
+    /// Any text that may stand in a field, names that are allowed anyway among others.
+    fn requested() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            "[!-~]{0,70}",
+            "[ \t]{0,2}[A-Za-z_-]{1,9}[ \t]{0,2}",
+            Just("*".to_owned()),
+            Just("Prefer".to_owned()),
+            Just("X-Ours".to_owned()),
+            Just("x-refused".to_owned()),
+        ];
+        proptest::collection::vec(name, 0..60).prop_map(|names| names.join(","))
+    }
+
     proptest! {
+        #[test]
+        fn whatever_a_preflight_asks_for_a_bounded_list_of_names_is_allowed(
+            fields in proptest::collection::vec(requested(), 0..3)
+        ) {
+            let origins = ["https://app.example".to_owned()];
+            let ours = ["x-ours".to_owned()];
+            let cors = Cors { origins: &origins, headers: &ours, exposed: &[] };
+            let mut request = Headers::from_iter([
+                ("origin", "https://app.example"),
+                ("access-control-request-method", "POST"),
+            ]);
+            for field in &fields {
+                request.push("access-control-request-headers", field);
+            }
+            let answer = cors.preflight(&request, |name| name != "x-refused").unwrap();
+            let allowed = answer.get("access-control-allow-headers").unwrap();
+            let names: Vec<String> = allowed.split(", ").map(str::to_ascii_lowercase).collect();
+            let always = ALLOWED_HEADERS.split(", ").count() + 1;
+            prop_assert!(names.len() <= always + MAX_MIRRORED);
+            prop_assert!(allowed.len() <= 4 * 1024);
+            let asked = fields.join(",").to_ascii_lowercase();
+            let asked: Vec<&str> = asked.split(',').map(str::trim).collect();
+            for (index, name) in names.iter().enumerate() {
+                prop_assert!(list::is_token(name) && name != "*" && name != "x-refused", "{}", name);
+                prop_assert!(index < always || asked.contains(&name.as_str()), "{}", name);
+                prop_assert_eq!(names.iter().filter(|other| *other == name).count(), 1);
+            }
+        }
+
         #[test]
         fn only_a_configured_origin_is_ever_allowed(origin in "(https?://)?[a-z.]{0,20}|null") {
             let origins = ["https://app.example".to_owned()];
             let mut response = Headers::from_iter([("access-control-allow-credentials", "true")]);
-            decorate(&origins, Some(&origin), &mut response);
+            let cors = Cors { origins: &origins, headers: &[], exposed: &[] };
+            cors.decorate(Some(&origin), &mut response);
             prop_assert_eq!(
                 response.contains("access-control-allow-origin"),
                 origin == "https://app.example"

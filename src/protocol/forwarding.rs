@@ -243,6 +243,18 @@ fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits
     edits
 }
 
+/// Whether no origin ever gets a client's field by this name; `name` in lower case. `trust_incoming` as in
+/// [`ForwardingInfo`].
+#[must_use]
+pub fn is_dropped(name: &str, trust_incoming: bool) -> bool {
+    HOP_BY_HOP.contains(&name)
+        || name == "host"
+        || name.starts_with(OWN_PREFIX)
+        || is_of_the_connection(name)
+        || (!trust_incoming && is_proxy_field(name))
+        || passes_for_another(name, true)
+}
+
 fn is_of_the_connection(name: &str) -> bool {
     PLATFORM_REQUEST_FIELDS.contains(&name) || name == "content-length"
 }

@@ -89,7 +89,10 @@ backoff = { initial = "30s", jitter = 0 }
 
 /// The configuration of a gateway that pages of another web origin may call.
 pub fn for_pages(origin: &Origin) -> String {
-    format!("cors_origins = [{WEB_ORIGIN:?}]\n{}", shared(origin))
+    format!(
+        "cors_origins = [{WEB_ORIGIN:?}]\ncors_headers = [\"X-Tenant\"]\ncors_expose = [\"X-Total\"]\n{}",
+        shared(origin)
+    )
 }
 
 /// The configuration of the gateway that most tests share. It names no web origin, as most do not: answers

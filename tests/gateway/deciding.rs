@@ -400,6 +400,69 @@ fn browsers_get_cors_on_jobs_and_on_deferred_routes_of_configured_origins_only()
     assert_eq!(receipt.field("access-control-allow-origin"), "");
 }
 
+/// What a preflight from `https://app.example` that asks for these fields is allowed beside the usual ones.
+fn mirrored(config: &str, path: &str, requested: &str) -> String {
+    let world = World::new().rule("").config(&format!(
+        "cors_origins = [\"https://app.example\"]\n{config}"
+    ));
+    let answer = world
+        .request("OPTIONS", path)
+        .field("origin", "https://app.example")
+        .field("access-control-request-method", "POST")
+        .field("access-control-request-headers", requested)
+        .send();
+    assert_eq!(answer.status, 204, "{path}");
+    assert_eq!(
+        answer.field("vary"),
+        "Origin, Access-Control-Request-Headers"
+    );
+    let allowed = answer.field("access-control-allow-headers");
+    let (_, more) = allowed.split_once("Raincheck-Deadline").unwrap();
+    more.trim_start_matches(", ").to_owned()
+}
+
+#[test]
+fn a_page_may_send_fields_of_its_own_to_rules_and_jobs() {
+    for path in ["/slow", "/jobs/anything", "/jobs/anything/result"] {
+        assert_eq!(
+            mirrored("", path, "prefer,x-request-id,x-tenant"),
+            "x-request-id, x-tenant"
+        );
+        assert_eq!(
+            mirrored("cors_headers = [\"X-Tenant\"]", path, "x-request-id"),
+            "x-tenant, x-request-id"
+        );
+    }
+}
+
+/// The gateway drops these, so a page that may send them would only be misled.
+#[test]
+fn a_preflight_allows_no_field_that_never_reaches_an_origin() {
+    let dropped = "cf-ray,connection,content-length,cookie,expect,forwarded,host,proxy-authorization,\
+                   raincheck-call,raincheck-job,te,x-forwarded-for,x-real-ip,x_real_ip";
+    assert_eq!(mirrored("", "/slow", dropped), "");
+    let trusted = mirrored("trusted_forwarded_host = true", "/slow", dropped);
+    assert_eq!(trusted, "forwarded, x-forwarded-for");
+}
+
+/// Two pages that only such a field tells apart would otherwise share their keys.
+#[test]
+fn a_preflight_allows_an_api_key_only_where_it_tells_callers_apart() {
+    let asked = "private-token,x-api-key,x-tenant";
+    assert_eq!(
+        mirrored("", "/slow", asked),
+        "private-token, x-api-key, x-tenant"
+    );
+    let own = "owner_headers = [\"X-Api-Key\"]";
+    assert_eq!(mirrored(own, "/slow", asked), "x-api-key, x-tenant");
+    assert_eq!(mirrored("owner_headers = []", "/slow", asked), "x-tenant");
+    let named = format!("{own}\ncors_headers = [\"private-token\"]");
+    assert_eq!(
+        mirrored(&named, "/slow", asked),
+        "private-token, x-api-key, x-tenant"
+    );
+}
+
 #[test]
 fn targets_that_could_mislead_are_refused_or_passed_on_as_they_are() {
     let world = World::new().rule("");

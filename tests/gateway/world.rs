@@ -8,11 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use raincheck::consumer::{Disposal, dead_letter, run_message};
 use raincheck::http::Headers;
-use raincheck::ingress::{Action, Head, Isolate, decide};
+use raincheck::ingress::{Action, Head, Isolate, cors, decide};
 use raincheck::ingress::{execute, hold};
 use raincheck::job::{JobId, Millis, Record, UnixMillis};
 use raincheck::policy::Policy;
-use raincheck::protocol::cors;
 use raincheck::rpc::message::{Message, Outgoing, pack};
 use raincheck::shard::{Found, Settings, Shard};
 
@@ -427,11 +426,7 @@ impl World {
             }
             Action::Accept(plan) => self.block_on(execute::accept(self, *plan, body)),
         };
-        cors::decorate(
-            &self.policy.cors_origins,
-            origin.as_deref(),
-            &mut answer.headers,
-        );
+        cors(&self.policy).decorate(origin.as_deref(), &mut answer.headers);
         answer
     }
 }

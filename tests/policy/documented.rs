@@ -24,6 +24,8 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("", "previous_shards", "9"),
     ("", "owner_headers", "['x-tenant']"),
     ("", "cors_origins", "['*']"),
+    ("", "cors_headers", "['x-tenant']"),
+    ("", "cors_expose", "['x-total-count']"),
     (
         "",
         "operator_token_sha256",

@@ -1,6 +1,6 @@
 //! What holds for every text, every path and every configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use proptest::collection::vec;
@@ -166,6 +166,20 @@ fn rule() -> impl Strategy<Value = Rule> {
     })
 }
 
+fn forwarding() -> impl Strategy<Value = Forwarding> {
+    proptest::sample::select(vec![
+        Forwarding::None,
+        Forwarding::XForwarded,
+        Forwarding::Forwarded,
+        Forwarding::Both,
+    ])
+}
+
+/// Names of fields.
+fn fields() -> impl Strategy<Value = BTreeSet<String>> {
+    proptest::collection::btree_set("[a-z]{1,3}-[a-z]{1,5}", 0..3)
+}
+
 fn policy() -> impl Strategy<Value = Policy> {
     let origin = prop_oneof![
         "[A-Z_]{1,8}".prop_map(|name| Origin::from(OriginAt::Service(name))),
@@ -178,15 +192,14 @@ fn policy() -> impl Strategy<Value = Policy> {
         "/jobs(/[a-z]{1,3}){0,2}",
         option::of(site()),
         (1..=1024_u16, option::of(1..=1024_u16)),
-        proptest::collection::btree_set("[a-z]{1,3}-[a-z]{1,5}", 0..3),
+        fields(),
         any::<bool>(),
-        proptest::sample::select(vec![
-            Forwarding::None,
-            Forwarding::XForwarded,
-            Forwarding::Forwarded,
-            Forwarding::Both,
-        ]),
-        prop_oneof![vec(site(), 0..3), Just(vec!["*".to_owned()])],
+        forwarding(),
+        (
+            prop_oneof![vec(site(), 0..3), Just(vec!["*".to_owned()])],
+            fields(),
+            fields(),
+        ),
         option::of("[0-9a-f]{64}"),
         (1_000_000..=500_u64 << 20, 1..=5_363_466_240_u64),
         [
@@ -208,7 +221,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             owner_headers,
             trusted,
             forwarding,
-            cors,
+            (cors_origins, cors_headers, cors_expose),
             operator,
             sizes,
             spans,
@@ -223,7 +236,9 @@ fn policy() -> impl Strategy<Value = Policy> {
             owner_headers: owner_headers.into_iter().collect(),
             trusted_forwarded_host: trusted,
             forwarding,
-            cors_origins: cors,
+            cors_origins,
+            cors_headers: cors_headers.into_iter().collect(),
+            cors_expose: cors_expose.into_iter().collect(),
             operator_token_sha256: operator,
             body_limit: sizes.0,
             result_limit: sizes.1,

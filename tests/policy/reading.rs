@@ -35,6 +35,8 @@ fn a_minimal_configuration_gets_every_default() {
             trusted_forwarded_host: false,
             forwarding: Forwarding::XForwarded,
             cors_origins: vec![],
+            cors_headers: vec![],
+            cors_expose: vec![],
             operator_token_sha256: None,
             body_limit: 100 << 20,
             result_limit: (5 << 30) - (5 << 20),
@@ -228,7 +230,8 @@ fn origins_come_in_three_forms() {
 fn names_that_ignore_case_are_kept_in_one_form() {
     let policy = read(&top(&format!(
         "owner_headers = [\"X-Tenant\", \"x-a\", \"x-tenant\"]\noperator_token_sha256 = \"{}\"\n\
-         public_origin = \"https://Gate.Example/\"\ncors_origins = [\"https://App.Example:443\"]",
+         public_origin = \"https://Gate.Example/\"\ncors_origins = [\"https://App.Example:443\"]\n\
+         cors_headers = [\"X-Tenant\", \"x-a\", \"x-tenant\"]\ncors_expose = [\"X-Total\", \"X-total\"]",
         "AB".repeat(32)
     )));
     assert_eq!(policy.owner_headers, ["x-a", "x-tenant"]);
@@ -238,6 +241,8 @@ fn names_that_ignore_case_are_kept_in_one_form() {
         Some("https://gate.example")
     );
     assert_eq!(policy.cors_origins, ["https://app.example"]);
+    assert_eq!(policy.cors_headers, ["x-a", "x-tenant"]);
+    assert_eq!(policy.cors_expose, ["x-total"]);
     let rule = only_rule(
         "headers = [{ name = \"X-Mode\", value = \"Slow\" }]\ncontent_types = [\"Text/CSV\"]",
     );

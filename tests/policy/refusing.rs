@@ -21,6 +21,10 @@ const WORDS: &[(&str, &str)] = &[
         "an array of origins such as [\"https://app.example.com\"], or [\"*\"] alone",
     ),
     (
+        "<FIELDS>",
+        "an array of at most 32 names of headers, \"*\" not among them",
+    ),
+    (
         "<DIGEST>",
         "the SHA-256 of the operator's token, 64 hexadecimal digits",
     ),
@@ -122,6 +126,13 @@ cors_origins = ["*", "https://a"] => cors_origins: found "*" among others; allow
 cors_origins = ["https://a/path"] => cors_origins: found "https://a/path"; allowed: <SITE>
 cors_origins = ["null"] => cors_origins: found "null"; allowed: <SITE>
 cors_origins = [1] => cors_origins: found 1; allowed: <CORS>
+cors_headers = "x-a" => cors_headers: found "x-a"; allowed: <FIELDS>
+cors_headers = ["x-a", "x b"] => cors_headers: found "x b"; allowed: <FIELDS>
+cors_headers = ["*"] => cors_headers: found "*"; allowed: <FIELDS>
+cors_header = ["x-a"] => cors_header: found an unknown field; did you mean "cors_headers"?
+cors_expose = ["*"] => cors_expose: found "*"; allowed: <FIELDS>
+cors_expose = [""] => cors_expose: found ""; allowed: <FIELDS>
+cors_exposed = ["x-a"] => cors_exposed: found an unknown field; did you mean "cors_expose"?
 operator_token_sha256 = "hunter2" => operator_token_sha256: found something else (not shown); allowed: <DIGEST>
 wait_limit = "61s" => wait_limit: found "61s"; allowed: a duration from "0s" to "1m"
 wait_limit = 30 => wait_limit: found 30; allowed: a duration from "0s" to "1m"

@@ -37,6 +37,8 @@ pub fn render(policy: &Policy) -> String {
     };
     set("forwarding", forwarding.into());
     set("cors_origins", policy.cors_origins.clone().into());
+    set("cors_headers", policy.cors_headers.clone().into());
+    set("cors_expose", policy.cors_expose.clone().into());
     if let Some(digest) = &policy.operator_token_sha256 {
         set("operator_token_sha256", digest.as_str().into());
     }

@@ -1,16 +1,103 @@
 //! What a browser on another origin may do.
 
 use raincheck::http::Headers;
-use raincheck::protocol::cors;
+use raincheck::protocol::cors::{Cors, MAX_MIRRORED};
+
+fn origins() -> Vec<String> {
+    vec!["https://app.example".to_owned()]
+}
+
+fn cors(origins: &[String]) -> Cors<'_> {
+    Cors {
+        origins,
+        headers: &[],
+        exposed: &[],
+    }
+}
+
+fn preflight(cors: Cors<'_>, request: &Headers) -> Option<Headers> {
+    cors.preflight(request, |_| true)
+}
+
+/// What is allowed to a page that asks for `requested`, beside what always is.
+fn mirrored(cors: Cors<'_>, requested: &[&str]) -> Vec<String> {
+    let mut request = Headers::from_iter([
+        ("Origin", "https://app.example"),
+        ("Access-Control-Request-Method", "POST"),
+    ]);
+    for field in requested {
+        request.push("access-control-request-headers", field);
+    }
+    let answer = cors
+        .preflight(&request, |name| name != "x-refused")
+        .unwrap();
+    let allowed = answer.get("access-control-allow-headers").unwrap();
+    let (_, more) = allowed.split_once("Raincheck-Deadline").unwrap();
+    let names = more.split(", ").filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn fields_that_a_preflight_asks_for_are_allowed_where_they_may_be() {
+    let origins = origins();
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["x-b,x-a"], &["x-a", "x-b"]),
+        (&["X-A, x-a\t,x-A", "x-a"], &["x-a"]),
+        (&["authorization, prefer, x-a"], &["x-a"]),
+        (&["x-a, x-refused, X-Refused"], &["x-a"]),
+        (&["*, x-a"], &["x-a"]),
+        (&["", " , ,"], &[]),
+        (&["x a, x-a\u{e9}, \"x-a\", x-b:c, x-c"], &["x-c"]),
+        (&[], &[]),
+    ];
+    for (requested, expected) in cases {
+        assert_eq!(
+            mirrored(cors(&origins), requested),
+            expected,
+            "{requested:?}"
+        );
+    }
+}
+
+#[test]
+fn names_beyond_a_bound_are_not_allowed() {
+    let origins = origins();
+    let many: Vec<String> = (0..5_000).map(|number| format!("x-{number}")).collect();
+    let allowed = mirrored(cors(&origins), &[&many.join(",")]);
+    assert_eq!(allowed.len(), MAX_MIRRORED);
+    assert!(
+        many[..MAX_MIRRORED]
+            .iter()
+            .all(|name| allowed.contains(name))
+    );
+    let long = [64, 65].map(|length| "x".repeat(length));
+    assert_eq!(mirrored(cors(&origins), &[&long.join(",")]), long[..1]);
+}
+
+#[test]
+fn configured_fields_are_allowed_and_exposed_beside_the_usual_ones() {
+    let (origins, ours) = (origins(), ["x-tenant".to_owned(), "x-total".to_owned()]);
+    let cors = Cors {
+        origins: &origins,
+        headers: &ours[..1],
+        exposed: &ours[1..],
+    };
+    assert_eq!(mirrored(cors, &[]), ["x-tenant"]);
+    assert_eq!(mirrored(cors, &["X-Tenant, x-a"]), ["x-tenant", "x-a"]);
+    let mut response = Headers::new();
+    cors.decorate(Some("https://app.example"), &mut response);
+    let exposed = response.get("access-control-expose-headers").unwrap();
+    assert!(exposed.contains("Content-Disposition, ") && exposed.ends_with(", x-total"));
+}
 
 #[test]
 fn a_preflight_from_a_configured_origin_is_answered() {
-    let origins = vec!["https://app.example".to_owned()];
+    let origins = origins();
     let request = Headers::from_iter([
         ("Origin", "https://app.example"),
         ("Access-Control-Request-Method", "POST"),
     ]);
-    let answer = cors::preflight(&origins, &request).unwrap();
+    let answer = preflight(cors(&origins), &request).unwrap();
     assert_eq!(
         answer.get("access-control-allow-origin"),
         Some("https://app.example")
@@ -21,18 +108,21 @@ fn a_preflight_from_a_configured_origin_is_answered() {
             "Authorization, Content-Type, Prefer, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent, Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline"
         )
     );
-    assert_eq!(answer.get("vary"), Some("Origin"));
+    assert_eq!(
+        answer.get("vary"),
+        Some("Origin, Access-Control-Request-Headers")
+    );
     assert!(!answer.contains("access-control-allow-credentials"));
 
     let mut stranger = request.clone();
     stranger.set("origin", "https://app.example.evil");
-    assert_eq!(cors::preflight(&origins, &stranger), None);
+    assert_eq!(preflight(cors(&origins), &stranger), None);
     let mut plain_options = request.clone();
     plain_options.remove("access-control-request-method");
-    assert_eq!(cors::preflight(&origins, &plain_options), None);
-    assert_eq!(cors::preflight(&[], &request), None);
+    assert_eq!(preflight(cors(&origins), &plain_options), None);
+    assert_eq!(preflight(cors(&[]), &request), None);
     assert_eq!(
-        cors::preflight(&["*".to_owned()], &request)
+        preflight(cors(&["*".to_owned()]), &request)
             .unwrap()
             .get("access-control-allow-origin"),
         Some("*")
@@ -41,12 +131,12 @@ fn a_preflight_from_a_configured_origin_is_answered() {
 
 #[test]
 fn a_response_is_opened_to_configured_origins_only() {
-    let origins = vec!["https://app.example".to_owned()];
+    let origins = origins();
     let mut response = Headers::from_iter([
         ("vary", "Prefer"),
         ("access-control-allow-origin", "https://other.example"),
     ]);
-    cors::decorate(&origins, Some("https://app.example"), &mut response);
+    cors(&origins).decorate(Some("https://app.example"), &mut response);
     assert_eq!(response.get("vary"), Some("Prefer, Origin"));
     assert_eq!(
         response
@@ -65,9 +155,9 @@ fn a_response_is_opened_to_configured_origins_only() {
     );
 
     let mut same_origin = Headers::new();
-    cors::decorate(&origins, None, &mut same_origin);
+    cors(&origins).decorate(None, &mut same_origin);
     assert_eq!(same_origin, Headers::from_iter([("vary", "Origin")]));
     let mut off = Headers::new();
-    cors::decorate(&[], Some("https://app.example"), &mut off);
+    cors(&[]).decorate(Some("https://app.example"), &mut off);
     assert!(off.is_empty());
 }

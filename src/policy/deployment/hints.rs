@@ -65,7 +65,22 @@ impl Report {
                 allowed,
             );
         }
+        self.cors_without_origins(&vars.table(bindings::CONFIGURATION), policy);
         self.secrets(environment, policy, declared);
+    }
+
+    fn cors_without_origins(&mut self, place: &Place, policy: &Policy) {
+        let lists = [
+            ("cors_headers", &policy.cors_headers),
+            ("cors_expose", &policy.cors_expose),
+        ];
+        for (key, _) in lists
+            .into_iter()
+            .filter(|(_, names)| policy.cors_origins.is_empty() && !names.is_empty())
+        {
+            let allowed = "cors_origins beside it, which names the pages that it is for";
+            self.warning(place, key, "a list that nobody reads", allowed);
+        }
     }
 
     /// `[[rules]]` outside the variables are wrangler's own, about modules.

@@ -17,7 +17,7 @@ use super::fields::{Fields, Table, shown, shown_text};
 use super::limits::{
     CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE, DEFAULT_MOUNT,
     DEFAULT_OWNER_HEADERS, DEFAULT_RETENTION, DEFAULT_SHARDS, DEFAULT_TOMBSTONE,
-    DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_MOUNT_BYTES, MAX_OWNER_HEADERS,
+    DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_CORS_FIELDS, MAX_MOUNT_BYTES, MAX_OWNER_HEADERS,
     MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_WAIT_LIMIT, MIN_SPAN, TOMBSTONE,
 };
 use super::names::TOP_FIELDS;
@@ -52,6 +52,8 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
     let previous_shards = previous_shards(&mut fields, shards);
     let owner_headers = owner_headers(&mut fields);
     let cors_origins = origin::cors_origins(&mut fields);
+    let [cors_headers, cors_expose] =
+        ["cors_headers", "cors_expose"].map(|key| cors_fields(&mut fields, key));
     let operator_token_sha256 = operator_token(&mut fields);
     let wait_limit = fields
         .duration("wait_limit", &(Millis(0)..=MAX_WAIT_LIMIT))
@@ -70,12 +72,8 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
     let result_limit = fields
         .size("result_limit", MAX_RESULT_LIMIT)
         .unwrap_or(MAX_RESULT_LIMIT);
-    origin::refuse_loops(
-        &mut fields,
-        origin.as_ref(),
-        &origins,
-        public_origin.as_ref(),
-    );
+    let (first, public) = (origin.as_ref(), public_origin.as_ref());
+    origin::refuse_loops(&mut fields, first, &origins, public);
     let inherited = Inherited {
         mount: &mount,
         origins: &origins,
@@ -97,6 +95,8 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
         trusted_forwarded_host,
         forwarding,
         cors_origins,
+        cors_headers,
+        cors_expose,
         operator_token_sha256,
         body_limit,
         result_limit,
@@ -228,6 +228,25 @@ fn owner_headers(fields: &mut Fields) -> Vec<String> {
     if let Some(name) = names.iter().find(|name| !is_token(name)) {
         fields.refuse("owner_headers", shown_text(name), allowed);
     }
+    in_one_form(&names)
+}
+
+/// Names of fields as browsers compare them. `*` is none: it would stand for all of them.
+fn cors_fields(fields: &mut Fields, key: &str) -> Vec<String> {
+    let allowed =
+        format!("an array of at most {MAX_CORS_FIELDS} names of headers, \"*\" not among them");
+    let names = fields.texts(key, &allowed).unwrap_or_default();
+    if names.len() > MAX_CORS_FIELDS {
+        fields.refuse(key, format!("{} names", names.len()), &allowed);
+    }
+    if let Some(name) = names.iter().find(|name| !is_token(name) || *name == "*") {
+        fields.refuse(key, shown_text(name), allowed);
+    }
+    in_one_form(&names)
+}
+
+/// Names of fields in lower case and in order, each once.
+fn in_one_form(names: &[String]) -> Vec<String> {
     let names: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.into_iter().collect()
 }
