@@ -1,11 +1,11 @@
 //! Raincheck: an edge gateway that turns slow HTTP requests into durable jobs.
 //!
-//! A Cloudflare Worker stands in front of an HTTP API. Requests that a rule names are answered
-//! `202 Accepted` at once; their record is kept in a Durable Object with SQLite, a queue consumer
-//! replays them to the API, and the stored response is collected from a status URL. Everything else
-//! passes through as a stream.
+//! A Cloudflare Worker stands in front of an HTTP API. A request that matches a rule gets
+//! `202 Accepted` at once: its record is kept in the SQLite database of a Durable Object, a queue
+//! consumer replays it to the API, and the client collects the stored response from a status URL.
+//! All other requests stream through.
 //!
-//! The layers, from the top; each uses only those below it, and only the first knows the platform:
+//! The layers, top to bottom. Each uses only those below it; only [`edge`] knows the platform:
 //!
 //! | layer | what it is |
 //! | --- | --- |
@@ -13,14 +13,14 @@
 //! | [`ingress`] | a client's request: route, plan, execute |
 //! | [`consumer`] | a queue message: claim, send, store, finish |
 //! | [`shard_service`] | what a shard's object does with a call and with its alarm |
-//! | [`rpc`] | what these three say to each other |
+//! | [`rpc`] | the calls, messages and ports between these three |
 //! | [`shard`] | many records in one SQLite database, and their schedule |
-//! | [`policy`] | the configuration, and which rule a request falls under |
+//! | [`policy`] | the configuration, and which rule a request matches |
 //! | [`protocol`] | what Raincheck says over HTTP: documents, problems, forwarding |
 //! | [`http`] | header fields, lists, targets, dates |
 //! | [`job`] | the state machine |
 //!
-//! ARCHITECTURE.md has the picture, and the life of a job step by step.
+//! ARCHITECTURE.md has a diagram, and the life of a job step by step.
 
 pub mod consumer;
 pub mod edge;

@@ -1,4 +1,4 @@
-//! The stages before anything is done, in their order. None of them waits for anything.
+//! Runs the deciding stages in order. They are pure: no I/O, no waiting.
 
 use crate::http::target::Target;
 use crate::job::UnixMillis;
@@ -14,7 +14,7 @@ use super::placement::Isolate;
 use super::route::{Route, checked, route};
 use super::{Action, Head, PassThrough, plan};
 
-/// Decides what to do with a request that `isolate` got.
+/// Decides what to do with a request that `isolate` received.
 #[must_use]
 pub fn decide(policy: &Policy, head: Head, now: UnixMillis, isolate: Isolate) -> Action {
     match try_decide(policy, head, now, isolate) {
@@ -30,8 +30,8 @@ fn try_decide(
     isolate: Isolate,
 ) -> Result<Action, Problem> {
     let target = checked(policy, &head)?;
-    // A stage that asks who the client is, or how much it may do, belongs between these two: the way is known,
-    // and nothing is planned yet.
+    // Authentication and quotas would go between routing and planning: the route is known, and nothing is
+    // planned yet.
     match route(policy, &head, &target) {
         Route::Own(path) => {
             let path = route::parse(&policy.mount, &path).unwrap_or(JobPath::Unknown);

@@ -1,8 +1,8 @@
-//! Carrying out what the front door decided, over the ports.
+//! Carries out an [`Action`](super::Action) over the ports.
 //!
-//! The order on accept is payload, record, receipt: a 202 is sent only when both are durable. Where
-//! an answer of the storage is lost the client gets a 503 and may repeat the request; with an
-//! `Idempotency-Key` it finds the same job.
+//! The order on accept is payload, record, receipt: a 202 is sent only when payload and record are
+//! durable. If a storage response is lost, the client gets a 503 and may repeat the request; with an
+//! `Idempotency-Key` it gets the same job.
 
 use serde::Serialize;
 
@@ -19,12 +19,12 @@ use crate::rpc::call::{
 use crate::rpc::client::{call_shard, object_key, store};
 use crate::rpc::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
 
-/// Everything that serving a client takes.
+/// The ports that serving a client needs.
 pub trait Front: Host + Shards + Bucket {}
 
 impl<P: Host + Shards + Bucket> Front for P {}
 
-/// Asks a shard about a job, and adds the body where that is in the bucket.
+/// Calls a shard about a job, and adds the body if it is in the bucket.
 pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
     let answer = call_shard(ports, shard, call, CallBody::Empty).await;
     let view = match call {
@@ -44,8 +44,8 @@ pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
     ports.amend(response, &[(result::SOURCE, Some(source))], None)
 }
 
-/// The response about a result with its body, where that is in the bucket. Fails with the problem of a bucket
-/// that cannot be read now.
+/// Adds a result's body if it is in the bucket. Fails with a problem response if the bucket cannot be read
+/// now.
 pub(super) async fn with_object<P: Front>(
     ports: &P,
     response: P::Response,
@@ -66,14 +66,14 @@ pub(super) async fn with_object<P: Front>(
         )),
         Ok(None) => {
             let problem = Problem::new(ProblemCode::ResultNotStored);
-            Ok(instead(ports, &response, view, problem))
+            Ok(problem_about_job(ports, &response, view, problem))
         }
-        Err(Unavailable) => Err(instead(ports, &response, view, unavailable())),
+        Err(Unavailable) => Err(problem_about_job(ports, &response, view, unavailable())),
     }
 }
 
-/// A problem in place of the origin's response, about the same job.
-fn instead<P: Shards>(
+/// A problem about the same job, in place of the origin's response.
+fn problem_about_job<P: Shards>(
     ports: &P,
     response: &P::Response,
     view: &ViewCall,
@@ -88,10 +88,10 @@ fn instead<P: Shards>(
     ports.respond(problem.into())
 }
 
-/// The call that takes a request in, where it is nothing but that call: a small body of announced
-/// length goes along as a stream, and the shard's answer is the response. `None`: see [`accept`].
+/// The accept call as header text, if one call is all that is needed: a small body of announced length
+/// streams along with it, and the shard's response goes to the client. `None`: use [`accept`].
 pub fn plain_accept(plan: &mut AcceptPlan) -> Option<String> {
-    /// [`Call::Accept`] without giving the call away.
+    /// Serializes like [`Call::Accept`], but borrows the call.
     #[derive(Serialize)]
     struct Accept<'a> {
         accept: &'a AcceptCall,
@@ -109,14 +109,14 @@ pub fn plain_accept(plan: &mut AcceptPlan) -> Option<String> {
     Envelope::header_of(plan.shard, &Accept { accept: &plan.call }).ok()
 }
 
-/// The problem of a shard that did not answer. With `safe_to_repeat`, sending the request again can
-/// not make a second job.
+/// The problem for a shard that did not respond. `safe_to_repeat`: sending the request again cannot
+/// create a second job.
 #[must_use]
 pub fn shard_unavailable(safe_to_repeat: bool) -> Reply {
     unavailable().retryable(safe_to_repeat).on_route().into()
 }
 
-/// Takes a request in. The response is the receipt, or the problem.
+/// Accepts a request. The response is the receipt, or a problem.
 pub async fn accept<P: Front>(ports: &P, plan: AcceptPlan, body: Option<P::Body>) -> P::Response {
     match try_accept(ports, plan, body).await {
         Ok(response) => response,
@@ -147,7 +147,7 @@ async fn try_accept<P: Front>(
         None => (call, carried),
     };
     call.lookup = false;
-    // When the answer is lost the job may stand; only with a key does a second try find it.
+    // If the response is lost, the job may exist; only a request with a key finds it again.
     let safe_to_repeat = call.key.is_some();
     let uploaded = match &call.payload {
         PayloadCall::Object(body) => body.object.clone(),
@@ -157,8 +157,8 @@ async fn try_accept<P: Front>(
     let response = call_shard(ports, shard, &call, carried)
         .await
         .map_err(|Unavailable| unavailable().retryable(safe_to_repeat))?;
-    // A refusal is certain: no record names the object. Its note may be gone, if the upload took longer
-    // than the note stands, and then nobody else would delete it.
+    // The shard refused, so no record names the object. If the upload outlasted the sweep note, only this
+    // deletes it.
     if let Some(object) = uploaded
         && ports.status(&response) != 202
     {
@@ -167,7 +167,7 @@ async fn try_accept<P: Front>(
     Ok(response)
 }
 
-/// Where the body goes: into the call, or into the bucket.
+/// Sends the body along with the call, or uploads it to the bucket.
 async fn take_body<P: Front>(
     ports: &P,
     shard: u16,
@@ -222,7 +222,7 @@ async fn look_up<P: Front>(
     mut call: AcceptCall,
     carried: CallBody<P::Body>,
 ) -> Result<Known<P::Response, P::Body>, Problem> {
-    // The body is needed twice, so it has to be in memory; it is small, or it is in the bucket.
+    // The body is needed for two calls, so it is read into memory; larger ones are in the bucket already.
     let bytes = match carried {
         CallBody::Empty => None,
         CallBody::Bytes(bytes) => Some(bytes),
@@ -248,12 +248,12 @@ async fn look_up<P: Front>(
     }
 }
 
-/// Starts a failed job again, with a copy of its body where that is in the bucket.
+/// Starts a failed job again, with a copy of its body if that is in the bucket.
 pub async fn redrive<P: Front>(ports: &P, id: JobId, call: RedriveCall) -> P::Response {
     let shard = id.shard;
     let question = Call::Redrive(call);
     let Ok(response) = call_shard(ports, shard, &question, CallBody::Empty).await else {
-        return not_known(ports);
+        return redrive_unconfirmed(ports);
     };
     let Some(source) = ports.field(&response, OBJECT_HEADER) else {
         return response;
@@ -265,14 +265,14 @@ pub async fn redrive<P: Front>(ports: &P, id: JobId, call: RedriveCall) -> P::Re
         Ok(reference) => {
             call.object = Some(reference);
             let answer = call_shard(ports, shard, &Call::Redrive(call), CallBody::Empty).await;
-            answer.unwrap_or_else(|Unavailable| not_known(ports))
+            answer.unwrap_or_else(|Unavailable| redrive_unconfirmed(ports))
         }
         Err(problem) => ports.respond(problem.into()),
     }
 }
 
-/// Without an answer the new job may be there or not: to ask again could make another.
-fn not_known<P: Shards>(ports: &P) -> P::Response {
+/// The response was lost: the new job may exist, and another call could create a second one.
+fn redrive_unconfirmed<P: Shards>(ports: &P) -> P::Response {
     ports.respond(unavailable().retryable(false).into())
 }
 

@@ -1,4 +1,4 @@
-//! What the head of a request says about the client, and about the way by which it came.
+//! What a request's head says about the client and about the path the request took.
 
 use crate::job::Millis;
 use crate::policy::Policy;
@@ -6,7 +6,7 @@ use crate::protocol::forwarding::ForwardingInfo;
 
 use super::Head;
 
-/// The method that a CORS preflight asks about, where CORS is configured.
+/// The method that a CORS preflight asks for, if CORS is configured.
 pub(super) fn preflight_method<'a>(policy: &Policy, head: &'a Head) -> Option<&'a str> {
     if head.method != "OPTIONS"
         || policy.cors_origins.is_empty()
@@ -17,11 +17,11 @@ pub(super) fn preflight_method<'a>(policy: &Policy, head: &'a Head) -> Option<&'
     head.headers.get("access-control-request-method")
 }
 
-/// A client that names no content coding gets none (RFC 9110 section 12.5.3). The runtime would name
-/// its own, and an origin would answer in a coding that the client cannot read.
+/// `Accept-Encoding` for a client that sent none (RFC 9110 section 12.5.3). The runtime would add its
+/// own, and the origin could then respond in a coding that the client cannot decode.
 pub(super) const NO_CODING: &str = "identity";
 
-/// A WebSocket is opened by GET (RFC 6455 section 4.1), and cannot be answered later.
+/// Whether this is a WebSocket handshake: a GET (RFC 6455 section 4.1), which cannot be deferred.
 pub(super) fn is_websocket(head: &Head) -> bool {
     head.method == "GET"
         && head
@@ -45,8 +45,8 @@ pub(super) fn forwarding<'a>(
     }
 }
 
-/// Scheme, host and mount as clients reach them. A forwarded header counts only where the
-/// configuration trusts it.
+/// Scheme, host and mount as clients see them. Forwarded headers count only if the configuration
+/// trusts them.
 pub(super) fn base(policy: &Policy, head: &Head) -> String {
     if let Some(origin) = &policy.public_origin {
         return format!("{origin}{}", policy.mount);
@@ -75,7 +75,7 @@ fn is_authority(value: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
 }
 
-/// How long to hold a request: what the client prefers, else the rule, within the limit.
+/// How long to hold a request: the client's preference, else the rule's, up to the limit.
 pub(super) fn held(policy: &Policy, preferred: Option<u32>, of_rule: Millis) -> Millis {
     preferred
         .map_or(of_rule, |secs| Millis::from_secs(u64::from(secs)))

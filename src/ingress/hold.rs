@@ -1,6 +1,6 @@
-//! Requests that wait for the end of a job (RFC 7240 section 4.3).
+//! Requests that are held until a job ends (RFC 7240 section 4.3).
 //!
-//! A wait ends on time, whatever the shard does: the timer starts before the shard is called.
+//! The timer starts before the shard is called, so a wait ends on time even if the shard hangs.
 
 use crate::ingress::AcceptPlan;
 use crate::job::{JobId, Millis, UnixMillis};
@@ -12,11 +12,11 @@ use crate::rpc::ports::{CallBody, Host, Watching};
 
 use super::execute::{Front, accept, ask, with_object};
 
-/// How long reading the result may take at the end of a hold. After that the receipt is the response: it is
-/// durable, so the client loses nothing.
+/// Longest time for reading the result at the end of a hold. After that the client gets the receipt, and
+/// loses nothing: the job is durable.
 const READ_MAX: Millis = Millis(5_000);
 
-/// Reads a job once it has ended, or when `span` is over.
+/// Reads a job once it has ended, or after `span`.
 pub async fn ask_when_ended<P: Front + Watching>(
     ports: &P,
     id: &JobId,
@@ -26,22 +26,22 @@ pub async fn ask_when_ended<P: Front + Watching>(
     until_ended(ports, id, ports.now().plus(span)).await;
     let response = ask(ports, id.shard, call).await;
     if matches!(ports.status(&response), 404 | 410) {
-        // There was no job to wait for, so no preference was honoured.
+        // No job to wait for, so no preference was honoured.
         return response;
     }
     ports.amend(response, &[(APPLIED, Some(waited(span)))], None)
 }
 
-/// The field that says which preferences were honoured (RFC 7240 section 3). What the origin says in it is about
-/// the request that it got, without our preferences, so ours replaces it.
+/// The field that lists the honoured preferences (RFC 7240 section 3). It replaces the origin's, whose request
+/// came without the preferences that Raincheck handles.
 const APPLIED: &str = "preference-applied";
 
-/// The preference `wait`, as far as it was honoured: within the limit.
+/// The `wait` preference with the time that was honoured: at most the limit.
 fn waited(span: Millis) -> String {
     format!("wait={}", span.0 / 1000)
 }
 
-/// Waits until the job has ended, but not longer than `end`.
+/// Waits until the job has ended, or until `end`.
 async fn until_ended<P: Host + Watching>(ports: &P, id: &JobId, end: UnixMillis) {
     let watch = Call::Watch(JobCall { id: id.to_string() });
     let Ok(header) = Envelope::header_of(id.shard, &watch) else {
@@ -55,8 +55,8 @@ async fn until_ended<P: Host + Watching>(ports: &P, id: &JobId, end: UnixMillis)
     .await;
 }
 
-/// Accepts a request and holds it: the response is the origin's if it comes within the plan's time,
-/// else the receipt (RFC 7240 sections 4.1 and 4.3). The job is durable before the wait begins.
+/// Accepts a request and holds it: the response is the origin's if it arrives within `plan.hold`, else
+/// the receipt (RFC 7240 sections 4.1 and 4.3). The job is durable before the wait begins.
 pub async fn accept_and_hold<P: Front + Watching>(
     ports: &P,
     mut plan: AcceptPlan,
@@ -102,7 +102,7 @@ pub async fn accept_and_hold<P: Front + Watching>(
     ports.amend(response, &fields, None)
 }
 
-/// `Preference-Applied` of a held request, if its client preferred anything.
+/// `Preference-Applied` of a held request, if its client sent a preference.
 fn applied(plan: &AcceptPlan) -> Option<String> {
     let mut applied = Vec::new();
     if plan.call.preferred {
@@ -114,8 +114,8 @@ fn applied(plan: &AcceptPlan) -> Option<String> {
     (!applied.is_empty()).then(|| applied.join(", "))
 }
 
-/// The job's response, if it has one by now and it can be read. The job is durable, so the receipt is the
-/// response in every other case.
+/// The job's response, if there is one by now and it can be read. Otherwise the receipt is sent; the job is
+/// durable.
 async fn held_response<P: Front>(ports: &P, id: &JobId, view: ViewCall) -> Option<P::Response> {
     let call = Call::View(view);
     let response = call_shard(ports, id.shard, &call, CallBody::Empty)
@@ -124,7 +124,7 @@ async fn held_response<P: Front>(ports: &P, id: &JobId, view: ViewCall) -> Optio
     let Call::View(view) = call else {
         return None;
     };
-    // A result never has the status 202: the job has not ended.
+    // A result never has the status 202, so the job has not ended.
     if ports.status(&response) == 202 || ports.field(&response, HELD_HEADER).is_none() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Requests for a resource of a job, below the mount.
+//! Requests for job resources, below the mount.
 
 use crate::http::Headers;
 use crate::job::{JobId, Millis};
@@ -65,7 +65,7 @@ fn decide(
     if endpoint == Endpoint::Redrive {
         authorize_operator(policy, &head.headers)?;
     }
-    // A forged id must not bring a shard into being that no configuration can have.
+    // A forged id must not create a shard beyond the highest number that can be configured.
     let id = JobId::parse(text)
         .filter(|id| id.shard < MAX_SHARDS)
         .ok_or_else(not_found)?;
@@ -120,7 +120,7 @@ fn view_call(
         if_none_match: field("if-none-match"),
         if_modified_since: field("if-modified-since"),
         if_unmodified_since: field("if-unmodified-since"),
-        // It means something with GET only (RFC 9110 section 14.2).
+        // `Range` is defined for GET only (RFC 9110 section 14.2).
         range: field("range").filter(|_| head.method == "GET"),
         if_range: field("if-range"),
         held: None,
@@ -139,8 +139,8 @@ fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
         .any(|pair| pair.split_once('=') == Some((name, value)))
 }
 
-/// Whether a browser wants to run the response as a service worker (Service Workers section 4.4, Fetch
-/// Metadata section 2.1). A stored script would then control pages of the gateway's whole web origin.
+/// Whether a browser would run the response as a service worker (Service Workers section 4.4, Fetch
+/// Metadata section 2.1). A stored script could then control every page of the gateway's web origin.
 fn is_service_worker(headers: &Headers) -> bool {
     let says = |name: &str, value: &str| {
         headers
@@ -150,7 +150,7 @@ fn is_service_worker(headers: &Headers) -> bool {
     says("service-worker", "script") || says("sec-fetch-dest", "serviceworker")
 }
 
-/// Redriving repeats somebody's request at the origin: it takes more than holding the id.
+/// Redriving repeats a client's request at the origin, so it needs the operator's token, not only the id.
 fn authorize_operator(policy: &Policy, headers: &Headers) -> Result<(), Problem> {
     use subtle::ConstantTimeEq as _;
     let Some(expected) = &policy.operator_token_sha256 else {

@@ -1,7 +1,7 @@
-//! A client's request, in stages: `route` finds its way by the head alone, `plan` makes of it the call that
-//! makes a job, or `jobs` the question about one, and [`execute`] and [`hold`] carry that out over ports.
+//! A client's request, in stages: `route` looks at the head alone, `plan` builds the call that creates a job
+//! (or `jobs` the call about an existing one), and [`execute`] and [`hold`] make the calls over ports.
 //!
-//! [`decide()`] joins the stages that wait for nothing. It is pure, and its [`Action`] says what to do.
+//! [`decide()`] runs the pure stages. The [`Action`] that it returns says what to do.
 
 mod browsers;
 mod decide;
@@ -33,7 +33,7 @@ pub struct Head {
     pub method: String,
     /// `http` or `https`.
     pub scheme: String,
-    /// Host and port that the client named.
+    /// Host and port from the client's request.
     pub host: String,
     /// Path and query as they were sent.
     pub target: String,
@@ -43,34 +43,34 @@ pub struct Head {
     pub has_body: bool,
 }
 
-/// Most header fields of a request. Browsers send some twenty, and common servers take 100 to 2,000. Whoever
-/// sends more wants to see the gateway work.
+/// Most header fields of a request. Browsers send about twenty, and common servers accept 100 to 2,000. More
+/// are taken for an attack on the gateway's CPU time.
 pub const FIELDS_MAX: usize = 1_024;
 
 /// What to do.
 #[derive(Debug)]
 pub enum Action {
-    /// Answer at once.
+    /// Respond at once.
     Reply(Reply),
-    /// Send it to the origin and its response back, both as streams.
+    /// Stream the request to the origin, and the response back.
     PassThrough(PassThrough),
-    /// Ask a shard, and hand its answer on.
+    /// Call a shard, and pass its response on.
     Ask {
         /// The shard.
         shard: u16,
-        /// The question.
+        /// The call.
         call: Box<Call>,
-        /// Wait this long for the job to end before asking.
+        /// Before the call, wait up to this long for the job to end.
         wait: Option<(JobId, Millis)>,
     },
     /// Start a failed job again.
     Redrive {
         /// The job.
         id: JobId,
-        /// The question.
+        /// The call.
         call: Box<RedriveCall>,
     },
-    /// Make it a job.
+    /// Create a job.
     Accept(Box<AcceptPlan>),
 }
 
@@ -81,7 +81,7 @@ pub struct PassThrough {
     pub origin: String,
     /// The target.
     pub target: Target,
-    /// What changes in the header fields.
+    /// The changes to the header fields.
     pub edits: Edits,
     /// The response varies with `Prefer`, because a rule looks at it.
     pub varies: bool,
@@ -96,25 +96,25 @@ pub enum Announced {
     Nothing,
     /// This many bytes.
     Length(u64),
-    /// As many as come.
+    /// An unknown number of bytes.
     Unknown,
 }
 
 /// A request that becomes a job.
 #[derive(Debug)]
 pub struct AcceptPlan {
-    /// The shard that takes it.
+    /// The shard that gets it.
     pub shard: u16,
-    /// The shard that would have, before the number of shards changed.
+    /// The shard that its key belonged to before the number of shards changed.
     pub previous: Option<u16>,
-    /// The call; its payload is still to be set.
+    /// The call; its payload is set later.
     pub call: AcceptCall,
     /// What is known about the body.
     pub body: Announced,
-    /// Largest body that the rule takes.
+    /// Largest body that the rule accepts, in bytes.
     pub limit: u64,
     /// Hold the request this long for its result.
     pub hold: Millis,
-    /// The client asked for that (RFC 7240 section 4.3), not the rule.
+    /// The client asked for the hold (RFC 7240 section 4.3), not the rule.
     pub hold_preferred: bool,
 }

@@ -1,4 +1,4 @@
-//! The pages about problems, to which the `type` of each leads.
+//! The documentation pages of problems, which a problem's `type` points to.
 
 use std::fmt::Write as _;
 
@@ -9,15 +9,15 @@ use crate::rpc::Reply;
 
 use super::{Action, Head};
 
-/// How long a page may be kept: it changes with a deploy only, and a reader of yesterday's loses nothing.
+/// A page changes only with a deploy, and a day-old copy does no harm.
 const CACHE_CONTROL: &str = "public, max-age=86400";
 
-/// The pages are text, and whatever a browser takes them for, they load and run nothing.
+/// The pages are plain text. Should a browser render them otherwise, they still load and run nothing.
 const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
 const METHODS: &str = "GET, HEAD";
 
-/// The page about a problem; without a code, the list of all.
+/// The page about a problem, or without a code the list of all.
 pub(super) fn problem_page(
     policy: &Policy,
     head: &Head,
@@ -30,7 +30,7 @@ pub(super) fn problem_page(
         None => index(&policy.mount),
         Some(code) => ProblemCode::from_code(code)
             .ok_or_else(|| {
-                Problem::new(ProblemCode::NotFound).detail("There is no problem of this code.")
+                Problem::new(ProblemCode::NotFound).detail("There is no problem with this code.")
             })?
             .page()
             .to_owned(),

@@ -4,14 +4,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::job::{Millis, UnixMillis};
 
-/// For so long, what one isolate accepts without a key goes to one shard. A busy isolate's requests then
-/// meet there and share a commit and a message, which is most of what an accept costs; spread one by one
-/// they would each have their own. Short, so that no shard gets more at once than the commits of a few
-/// dozen milliseconds take up, and over seconds all get the same.
+/// How long one isolate sends the requests without a key to the same shard. The requests of a busy isolate
+/// then share a commit and a message, which are most of the cost of an accept. It is short, so that no shard
+/// falls behind its commits, and over seconds all shards get the same load.
 const TURN: Millis = Millis(50);
 
-/// A number that an isolate drew at random when it started: two isolates do not crowd one shard for longer
-/// than a turn.
+/// A random number drawn when the isolate starts, so that two isolates share a shard for one turn at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isolate(pub u64);
 
@@ -25,7 +23,7 @@ impl Isolate {
     }
 }
 
-/// The shard of an idempotency key: the same for the same number of shards, always and everywhere.
+/// The shard of an idempotency key. It depends only on the hash and the number of shards.
 pub(super) fn of_key(hash: &[u8; 32], shards: u16) -> u16 {
     let [a, b, c, d, ..] = *hash;
     one_of(shards, u64::from(u32::from_be_bytes([a, b, c, d])))

@@ -1,4 +1,4 @@
-//! From a request's head to the call that makes it a job.
+//! Turns a request's head into the call that creates a job.
 
 use serde_json::value::RawValue;
 
@@ -20,16 +20,16 @@ use crate::rpc::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHe
 use crate::rpc::hash::of_parts;
 use crate::rpc::head::HEADERS_MAX;
 
-/// The client's wish that the first attempt begins later.
+/// Request field: earliest time of the first attempt.
 const NOT_BEFORE: &str = "Raincheck-Not-Before";
 
-/// The client's wish for an earlier deadline.
+/// Request field: an earlier deadline than the rule's.
 const DEADLINE: &str = "Raincheck-Deadline";
 
-/// Fields by which a GET or HEAD asks for less than the whole response, because the client has some of it
-/// (RFC 9110 sections 13.1 and 14.2). A result is read later, also by others, so the origin is asked for the
-/// whole; whoever reads the result may ask for less of that.
-const OF_WHAT_THE_CLIENT_HAS: [&str; 6] = [
+/// Conditions and ranges of a GET or HEAD (RFC 9110 sections 13.1 and 14.2). They are not stored: a result may
+/// be read by others later, so the origin is asked for the whole response. Reads of the result have conditions
+/// and ranges of their own.
+const PARTIAL_READ_FIELDS: [&str; 6] = [
     "if-match",
     "if-modified-since",
     "if-none-match",
@@ -68,7 +68,7 @@ pub(super) fn plan(
     let base = base(policy, &head);
     let mut stored = request_to_store(head.headers.clone(), &forwarding(policy, &head, false));
     if is_read(&head.method) {
-        stored.retain(|name, _| !OF_WHAT_THE_CLIENT_HAS.contains(&name));
+        stored.retain(|name, _| !PARTIAL_READ_FIELDS.contains(&name));
     }
     match left_for_origin(head.headers.get_all("prefer")) {
         Some(left) => stored.set("prefer", left),
@@ -120,8 +120,8 @@ pub(super) fn plan(
     })
 }
 
-/// Whether the fields that came can be kept. Their size is looked at before anything is done with them, so what
-/// will be left out counts too.
+/// Checks that the header fields can be stored. Their size is checked before any other work, so fields that
+/// are not stored count too.
 fn is_storable(headers: &Headers) -> Result<(), Problem> {
     let len = headers.len_bytes();
     if len > HEADERS_MAX {
@@ -129,7 +129,7 @@ fn is_storable(headers: &Headers) -> Result<(), Problem> {
             "The header fields have {len} bytes; a deferred request may have {HEADERS_MAX}."
         )));
     }
-    match headers.iter().find(|(_, value)| value.contains(NO_TEXT)) {
+    match headers.iter().find(|(_, value)| value.contains(NOT_UTF8)) {
         Some((name, _)) => Err(Problem::new(ProblemCode::BadRequest)
             .detail("A deferred request is stored, and field values that are not UTF-8 cannot be.")
             .field(name)),
@@ -137,8 +137,8 @@ fn is_storable(headers: &Headers) -> Result<(), Problem> {
     }
 }
 
-/// What the runtime hands over in the place of bytes that are no UTF-8. What they were cannot be known any more.
-const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
+/// The runtime replaces bytes that are not UTF-8 with this; the original bytes are lost.
+const NOT_UTF8: char = char::REPLACEMENT_CHARACTER;
 
 /// Whether the method asks for a representation (RFC 9110 sections 9.3.1 and 9.3.2).
 fn is_read(method: &str) -> bool {
@@ -149,10 +149,10 @@ fn raw_json(request: &RequestHead) -> Result<Box<RawValue>, Problem> {
     serde_json::value::to_raw_value(request).map_err(|_| Problem::new(ProblemCode::InternalError))
 }
 
-/// What is known about the body, and whether the rule takes it.
+/// What the head says about the body. Fails if the rule does not accept such a body.
 fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
-    // A runtime may say that a GET has no body although one was sent in chunks. Local workerd hides the field
-    // too, and such a body is lost.
+    // A runtime may report a GET with a chunked body as one without a body. Local workerd removes the field,
+    // too; such a body is lost.
     let is_chunked = head.headers.contains("transfer-encoding");
     let has_body = head.has_body || (is_read(&head.method) && is_chunked);
     if !has_body {
@@ -160,7 +160,7 @@ fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
     }
     let refused = is_read(&head.method).then(|| {
         Problem::new(ProblemCode::BadRequest).detail(
-            "A deferred GET or HEAD cannot have a body: it means nothing there (RFC 9110 section 9.3.1).",
+            "A deferred GET or HEAD cannot have a body: it has no defined meaning (RFC 9110 section 9.3.1).",
         )
     });
     let Some(text) = head.headers.get("content-length") else {
@@ -168,7 +168,7 @@ fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
     };
     let len: u64 = text.trim().parse().map_err(|_| {
         Problem::new(ProblemCode::BadRequest)
-            .detail(format!("{} is no length in bytes.", quoted(text)))
+            .detail(format!("{} is not a length in bytes.", quoted(text)))
             .field("Content-Length")
     })?;
     if len == 0 {
@@ -184,11 +184,11 @@ fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
 #[must_use]
 pub fn too_large(limit: u64) -> Problem {
     Problem::new(ProblemCode::PayloadTooLarge).detail(format!(
-        "This route takes request bodies of up to {limit} bytes."
+        "This route accepts request bodies of up to {limit} bytes."
     ))
 }
 
-/// The key, where it is ours to read, and what the origin gets of it.
+/// The parsed key, if the rule uses keys, and the field value for the origin.
 fn idempotency_key(
     rule: &Rule,
     headers: &Headers,
@@ -201,7 +201,7 @@ fn idempotency_key(
         return Ok((None, None));
     };
     if rule.idempotency == Idempotency::Off {
-        // It is between client and origin, which may have a syntax of their own.
+        // Client and origin may use a syntax of their own.
         return Ok((None, Some(value.into_owned())));
     }
     match IdempotencyKey::parse(&value) {
@@ -215,11 +215,11 @@ fn idempotency_key(
     }
 }
 
-/// A hash of everything in a head that tells callers apart, so that no record holds a credential outside the
-/// request. Empty where there is nothing of that.
+/// A hash of all fields that tell callers apart, so that no record holds a credential outside the stored
+/// request. Empty if the request has none of them.
 ///
-/// All of it counts, never one field alone: a client that shows the API its key in a field of its own may send
-/// the same `Authorization` as all others. [`of_parts`] puts its length before each name and value.
+/// All fields count together: clients that send an API key in a custom field may share one `Authorization`.
+/// [`of_parts`] prefixes each name and value with its length.
 fn owner(policy: &Policy, headers: &Headers) -> String {
     let always = ["authorization", "cookie"].into_iter();
     let names = always.chain(policy.owner_headers.iter().map(String::as_str));
@@ -243,7 +243,7 @@ fn priority(rule: &Rule, headers: &Headers) -> Priority {
     chosen.map_or(rule.priority, to_priority)
 }
 
-/// What a client sent, as an error message shows it: enough to recognise it.
+/// Quotes a client's value in an error message, cut to a recognisable length.
 fn quoted(value: &str) -> String {
     const SHOWN: usize = 60;
     let shown: String = value.chars().take(SHOWN).collect();
@@ -255,14 +255,14 @@ fn quoted(value: &str) -> String {
     format!("\"{shown}{more}\"")
 }
 
-/// Delay and deadline of the job, from now: the rule's, or what the client asks for within them.
+/// Delay and deadline of the job, from now: the rule's, or the client's within the rule's.
 fn times(rule: &Rule, headers: &Headers, now: UnixMillis) -> Result<(Millis, Millis), Problem> {
     let deadline = moment(headers, DEADLINE, rule.client_deadline, now)?.unwrap_or(rule.deadline);
     if deadline > rule.deadline || deadline.0 == 0 {
         let longest = duration_text(rule.deadline);
         return Err(Problem::new(ProblemCode::BadRequest)
             .detail(format!(
-                "The deadline is to be {} from now; this route takes one in the future, of {longest} at most.",
+                "The deadline would be {} from now; this route accepts one in the future, at most {longest} away.",
                 duration_text(deadline)
             ))
             .field(DEADLINE));
@@ -271,7 +271,7 @@ fn times(rule: &Rule, headers: &Headers, now: UnixMillis) -> Result<(Millis, Mil
     if delay >= deadline {
         return Err(Problem::new(ProblemCode::BadRequest)
             .detail(format!(
-                "The job is to begin in {}, but has to end within {}.",
+                "The job would begin in {}, but must end within {}.",
                 duration_text(delay),
                 duration_text(deadline)
             ))
@@ -280,9 +280,8 @@ fn times(rule: &Rule, headers: &Headers, now: UnixMillis) -> Result<(Millis, Mil
     Ok((delay, deadline))
 }
 
-/// A moment that the client names, as a span from now: a number of seconds, an RFC 3339 timestamp
-/// or an HTTP-date. Refused where the rule does not let the client choose, because silently doing
-/// something else would be worse.
+/// A time that the client sent, as a span from now: a number of seconds, an RFC 3339 timestamp or an
+/// HTTP-date. Rejected if the rule does not let the client choose: to ignore it would mislead the client.
 fn moment(
     headers: &Headers,
     name: &'static str,

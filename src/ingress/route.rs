@@ -1,4 +1,4 @@
-//! The first stage: which way a request goes, by its head alone.
+//! The first stage: routes a request by its head alone.
 
 use std::borrow::Cow;
 
@@ -14,24 +14,24 @@ use super::browsers::preflight;
 use super::head::{is_websocket, preflight_method};
 use super::{FIELDS_MAX, Head};
 
-/// Which way a request goes.
+/// Where a request goes.
 pub(super) enum Route<'p, 't> {
-    /// To what Raincheck itself has at this path (in canonical form, below the mount).
+    /// To Raincheck's own resource at this path (in canonical form, below the mount).
     Own(Cow<'t, str>),
-    /// It is a preflight that Raincheck answers with these fields.
+    /// A preflight that Raincheck itself responds to, with these fields.
     Preflight(Headers),
     /// Through to an origin.
     Origin {
-        /// Its name, empty for the default one.
+        /// The origin's name; empty for the default one.
         origin: &'p str,
-        /// A rule looks at the preference, so the answer varies with it.
+        /// A rule looks at `Prefer`, so the response varies with it.
         varies: bool,
     },
-    /// It becomes a job of this rule.
+    /// To a new job of this rule.
     Defer(&'p Rule, Prefer),
 }
 
-/// The target of a request that can be served at all: its head is in bounds, and it was not here before.
+/// Checks limits, target and loops, and returns the parsed target.
 pub(super) fn checked(policy: &Policy, head: &Head) -> Result<Target, Problem> {
     if head.headers.len() > FIELDS_MAX {
         return Err(Problem::new(ProblemCode::HeadersTooLarge).detail(format!(
@@ -54,10 +54,10 @@ pub(super) fn checked(policy: &Policy, head: &Head) -> Result<Target, Problem> {
     Ok(target)
 }
 
-/// Finds the way of a request.
+/// Routes a request.
 pub(super) fn route<'p, 't>(policy: &'p Policy, head: &Head, target: &'t Target) -> Route<'p, 't> {
-    // Rules see a path in its canonical form. So does the mount: a spelling that they would take for a path
-    // below it must not reach the origin.
+    // Mount and rules are matched against the canonical path. Another spelling of a path below the mount must
+    // not reach the origin.
     if let Some(path) = canonical_path(target.path())
         && route::parse(&policy.mount, &path).is_some()
     {
@@ -68,7 +68,7 @@ pub(super) fn route<'p, 't>(policy: &'p Policy, head: &Head, target: &'t Target)
             preflight(policy, &head.headers).filter(|_| policy.may_defer(method, target.path()));
         return match allowed {
             Some(headers) => Route::Preflight(headers),
-            // Other pages may do what the origin lets them.
+            // For any other web origin, the API decides.
             None => Route::Origin {
                 origin: origin_of_preflight(policy, head, target),
                 varies: false,
@@ -97,14 +97,14 @@ pub(super) fn route<'p, 't>(policy: &'p Policy, head: &Head, target: &'t Target)
     }
 }
 
-/// The rule of a request with this head, but perhaps another method.
+/// The rule for this head, with `method` in place of its own.
 fn rule_of<'p>(policy: &'p Policy, head: &Head, method: &str, target: &Target) -> Option<&'p Rule> {
     let mut field = |name: &str| head.headers.joined(name).map(Cow::into_owned);
     policy.decide(method, target.path(), &mut field)
 }
 
-/// A preflight goes to the origin of the request that it asks about. What is no preflight and has no rule goes
-/// to the default origin.
+/// A preflight goes to the origin of the request that it announces. Any other request without a rule goes to
+/// the default origin.
 fn origin_of_preflight<'p>(policy: &'p Policy, head: &Head, target: &Target) -> &'p str {
     let asked = head.headers.get("access-control-request-method");
     let asked = asked.filter(|_| head.method == "OPTIONS");
