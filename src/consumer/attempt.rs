@@ -17,7 +17,7 @@ use crate::rpc::ports::{
     Collected, OriginError, OriginRequest, OriginResponse, PutError, Unavailable,
 };
 
-/// Statuses that a stored response can have; the platform cannot make responses outside of them.
+/// Statuses that a stored response can have; the platform cannot create a response with any other.
 const FINAL_STATUS: std::ops::RangeInclusive<u16> = 200..=599;
 
 /// Sends the request, and reads and stores the response.
@@ -46,7 +46,7 @@ pub(super) async fn attempt<P: Back>(
     (outcome, None)
 }
 
-/// The request of the attempt: the client's, with the fields of the job.
+/// Builds the request of the attempt: the client's, with the fields of the job.
 async fn request<P: Back>(
     ports: &P,
     work: Work,
@@ -132,14 +132,14 @@ async fn receive<P: Back>(
     let length = headers.get("content-length").map(str::to_owned);
     let mut headers = response_to_store(headers);
     if let Some(length) = length.filter(|_| is_head) {
-        // The only way to know it: no content tells.
+        // A response to HEAD has no content to take the length from.
         headers.push("content-length", length);
     }
     if headers.len_bytes() > HEADERS_MAX {
         return Err(Outcome::TooLarge);
     }
-    // These end with their head; any other response without a length ended with the connection
-    // (RFC 9112 section 6.3), which may have been lost just as well.
+    // These end with their head. Any other response without a length ends when the connection closes
+    // (RFC 9112 section 6.3), and that looks like a lost connection.
     let ends_with_head = is_head || matches!(status, 204 | 205 | 304);
     let length_unverified = announced.is_none() && !chunked && !ends_with_head;
     let head = ResponseHead {

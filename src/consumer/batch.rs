@@ -1,4 +1,4 @@
-//! A batch of messages: which of them run at a time, and which reports go together.
+//! Runs a batch of messages: which jobs run at the same time, and which reports share a call.
 
 use std::collections::VecDeque;
 
@@ -15,15 +15,15 @@ use super::lease::run_attempt;
 use super::report::{Report, send_reports};
 use super::{Back, Disposal, Run};
 
-/// How long a report waits for others, so that they share a call and a commit. It is short beside what a
-/// job takes on its way, and long enough for jobs that were sent together to an origin that takes about
-/// the same time for each. A report waits for nothing when no other attempt runs.
+/// How long a report waits for others, so that they share a call and a commit. It is short compared to a
+/// job's total time, and long enough to join jobs that started together and took about as long. The report of
+/// the last running attempt does not wait.
 const GATHER: Millis = Millis(10);
 
-/// Most reports in one call: their bodies (64 KiB each) then stay a small part of an isolate's 128 MB.
+/// Most reports in one call. Their bodies (64 KiB each) stay a small part of an isolate's 128 MB.
 const REPORTS_PER_CALL: usize = 32;
 
-/// Takes one message: claims its jobs and runs those that were granted, all at the same time.
+/// Handles one message: claims its jobs and runs the granted ones, all at the same time.
 pub async fn run_message<P: Back>(ports: &P, policy: &Policy, message: &Message) -> Disposal {
     let disposal = std::cell::RefCell::new(Disposal::Retry);
     run_batch(
@@ -39,9 +39,9 @@ pub async fn run_message<P: Back>(ports: &P, policy: &Policy, message: &Message)
     disposal.into_inner()
 }
 
-/// Takes a batch of messages, in their order. At most `connections` attempts run at a time: each has one
-/// that may wait for a response, and an invocation has few of those. A message that could not be begun
-/// within [`BEGIN_WITHIN`] is handed back. `settle` tells the queue what becomes of each message.
+/// Handles a batch of messages, in order. At most `connections` attempts run at a time, because each needs a
+/// connection that may wait for response headers, and an invocation has few. A message that could not be
+/// started within [`BEGIN_WITHIN`] is handed back. `settle` tells the queue what to do with each message.
 pub async fn run_batch<P: Back, M>(
     ports: &P,
     policy: &Policy,
@@ -76,7 +76,7 @@ pub async fn run_batch<P: Back, M>(
         };
         batch.events.push(late.boxed_local());
     }
-    // What is left of the events when all messages are settled are timers.
+    // Once all messages are settled, only timers are left.
     while batch.unsettled > 0 {
         let Some(event) = batch.events.next().await else {
             break;
@@ -86,32 +86,32 @@ pub async fn run_batch<P: Back, M>(
     }
 }
 
-/// A message that was begun.
+/// A message that was started.
 struct Taken<M> {
-    /// What `settle` gets; `None` once it did.
+    /// The argument for `settle`; `None` once settled.
     handle: Option<M>,
     shard: u16,
-    /// Connections kept for its jobs until its claims are answered.
+    /// Connections reserved for its jobs until the response to its claims arrives.
     kept: usize,
-    /// Attempts that run, and reports that were not sent yet.
+    /// Running attempts and unsent reports.
     open: usize,
 }
 
-/// A job that was granted: its work and its body.
+/// A granted job: its work and its body.
 type Granted = (Work, Vec<u8>);
 
 enum Event {
-    /// The claims of a message were answered, or not.
+    /// The claims of a message got a response, or none: then the message to send in its place.
     Claimed(usize, Result<Vec<Granted>, Message>),
-    /// An attempt of a message ended. There is no report of a job that was taken away.
+    /// An attempt of a message ended. No report: the job was taken away.
     Attempted(usize, Option<Report>),
     /// The reports of this gathering have waited long enough.
     Gathered(u32),
     /// Reports of these messages were sent.
     Reported(Vec<usize>),
-    /// The queue was told what becomes of a message.
+    /// The queue was told what to do with a message.
     Settled,
-    /// What was not begun by now might not end in time.
+    /// A message that has not started by now might not end in time.
     TooLate,
 }
 
@@ -119,25 +119,25 @@ struct Batch<'a, P, M, S> {
     run: Run<'a, P>,
     connections: usize,
     settle: &'a S,
-    /// Messages that the queue was not told about.
+    /// Messages that are not settled yet.
     unsettled: usize,
-    /// Messages that were not begun.
+    /// Messages that were not started.
     waiting: VecDeque<(M, Message)>,
     taken: Vec<Taken<M>>,
-    /// Connections that no attempt has or is about to have.
+    /// Connections that are neither in use nor reserved.
     free: usize,
-    /// Attempts that run.
+    /// Running attempts.
     attempts: usize,
     /// Reports that wait for others, each with its message.
     reports: Vec<(usize, Report)>,
-    /// The number of the gathering.
+    /// The number of the current gathering.
     gathering: u32,
     events: FuturesUnordered<LocalBoxFuture<'a, Event>>,
 }
 
 impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
-    /// Begins messages while there are connections for their jobs. A message with more jobs than there
-    /// are connections begins when all are free.
+    /// Starts messages while there are connections for their jobs. A message with more jobs than there
+    /// are connections starts when all are free.
     fn begin(&mut self) {
         while let Some((_, message)) = self.waiting.front() {
             let kept = message.jobs.len().min(self.connections);
@@ -210,7 +210,7 @@ impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
         }
     }
 
-    /// Sends the reports that wait, or sees to it that they are sent soon.
+    /// Sends the waiting reports if no attempt runs. Otherwise starts the timer with the first one.
     fn gather(&mut self) {
         if self.attempts == 0 {
             self.report();
@@ -223,7 +223,7 @@ impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
         }
     }
 
-    /// Sends the reports that wait, those of a shard together.
+    /// Sends the waiting reports, grouped by shard.
     fn report(&mut self) {
         self.gathering = self.gathering.wrapping_add(1);
         let mut groups: Vec<(u16, Vec<usize>, Vec<Report>)> = Vec::new();

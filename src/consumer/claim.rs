@@ -12,16 +12,16 @@ use super::{Back, Run};
 /// The wait before the first repetition; it doubles.
 const CLAIM_WAIT: Millis = Millis(200);
 
-/// A claim is repeated for this part of the lease that it asks for: a lease that began with the first try
-/// must still have most of its time when the attempt begins.
+/// A claim is repeated for at most this fraction of the lease (1/4): a lease that the first try began must
+/// still have most of its time left when the attempt begins.
 const CLAIM_PART_OF_LEASE: u64 = 4;
 
-/// Longest time for claiming: longer than most objects take to start again, and so short that the
-/// attempts still fit into the invocation.
+/// Longest time for claiming. Most objects restart faster, and the attempts still fit into the
+/// invocation.
 const CLAIM_WITHIN: Millis = Millis::from_secs(15);
 
-/// Claims the jobs of a message. While no answer comes the claim is repeated with the same tokens. If
-/// none comes at all, the error is the message to send in place of this one.
+/// Claims the jobs of a message. Without a response the claim is repeated with the same tokens. If all
+/// tries fail, the error is the message to send in place of this one.
 pub(super) async fn claim<P: Back>(
     run: Run<'_, P>,
     message: &Message,
@@ -41,7 +41,7 @@ pub(super) async fn claim<P: Back>(
         });
     let call = Call::Claim(claims.collect());
     let longest = Millis(policy.lease.0 / CLAIM_PART_OF_LEASE).min(CLAIM_WITHIN);
-    // Two tries fit into the time, also where the first one hangs.
+    // Even if the first try hangs, a second one fits.
     let once = Millis(longest.0 / 2).min(SHARD_TIMEOUT);
     if let Ok(granted) = claim_once(ports, message.shard, &call, once).await {
         return Ok(granted);

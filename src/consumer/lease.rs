@@ -1,6 +1,6 @@
-//! An attempt under its lease: what may end it before the origin answers.
+//! An attempt under its lease: renewals, cancellation and time-out.
 //!
-//! All spans are measured by timers. The clock may jump, and then ends nothing early or late.
+//! All spans are measured by timers, so a clock that jumps ends nothing early or late.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -17,27 +17,27 @@ use super::attempt::attempt;
 use super::report::Report;
 use super::{Back, Run};
 
-/// A lease grows with each renewal up to this many times its first length: renewals of a long attempt
-/// become rare (each is a row written), and a lost consumer is noticed within about the time that it had
-/// already been working.
+/// A lease grows with each renewal up to this many times its first length. So renewals of a long attempt
+/// become rare (each is a row written), and a lost consumer is noticed after about as long as it had been
+/// working.
 const LEASE_GROWTH_MAX: u64 = 8;
 
 /// Shortest lease after renewals that failed: half of it is the pause before the next.
 const LEASE_MIN: Millis = Millis::from_secs(1);
 
-/// An attempt that has run for so long watches its job, so that a cancel aborts its request at once.
-/// Most attempts are shorter, and then cost no call for it.
+/// After this long an attempt watches its job, so that a cancel aborts its request at once. Most
+/// attempts are shorter, and save the call.
 const WATCH_AFTER: Millis = Millis::from_secs(2);
 
 /// The wait before a broken watch is opened again; it doubles up to [`WATCH_AGAIN_MAX`].
 const WATCH_AGAIN: Millis = Millis::from_secs(1);
 
-/// Longest wait before a watch is opened again: about as long as a renewal takes to notice a cancel.
+/// Longest wait before a watch is opened again. A renewal notices a cancel after about as long.
 const WATCH_AGAIN_MAX: Millis = Millis::from_secs(30);
 
 /// A consumer invocation has 15 minutes
-/// (<https://developers.cloudflare.com/queues/platform/limits/>). After this no report is begun: one that
-/// hangs for [`SHARD_TIMEOUT`] and telling the queue take the rest.
+/// (<https://developers.cloudflare.com/queues/platform/limits/>). After this no report is started: the rest
+/// is for one that hangs for [`SHARD_TIMEOUT`] and for settling the messages.
 const REPORTED_WITHIN: Millis = Millis::from_secs(14 * 60 + 35);
 
 /// Runs one attempt under its lease. `None` when the job was canceled, is past its deadline, or belongs
@@ -57,8 +57,8 @@ pub(super) async fn run_attempt<P: Back>(
         length: Cell::new(run.policy.lease),
         watch: watch(shard, &work.id),
     };
-    // Whichever side ends first drops the other, here and not after the report: dropping the attempt
-    // aborts its request.
+    // Whichever side ends first drops the other. Dropping the attempt aborts its request, so this must
+    // not wait for the report.
     let (outcome, response) = {
         let attempt = pin!(attempt(run.ports, run.policy, shard, work, body));
         match select(attempt, pin!(lease.until_over(timeout))).await {
@@ -82,7 +82,7 @@ fn watch(shard: u16, id: &str) -> Option<String> {
     JobId::parse(id).and_then(|_| Envelope::header_of(shard, &watch).ok())
 }
 
-/// Why an attempt ends without an answer of the origin.
+/// Why an attempt ends without a response from the origin.
 enum Over {
     TimedOut,
     LeaseLost,
@@ -104,7 +104,7 @@ impl<P: Back> Lease<'_, P> {
     async fn until_over(&self, timeout: Millis) -> Over {
         let ports = self.run.ports;
         let lease = self.run.policy.lease;
-        // Most attempts end in this time, and so need one timer.
+        // Most attempts end within this time and need only this timer.
         let first = WATCH_AFTER.min(Millis(lease.0 / 2)).min(timeout);
         ports.sleep(first).await;
         let timed_out = pin!(ports.sleep(Millis(timeout.0.saturating_sub(first.0))));
@@ -116,8 +116,8 @@ impl<P: Back> Lease<'_, P> {
         }
     }
 
-    /// How long a report is repeated while no answer comes: as long as the lease may last, and as the
-    /// invocation does. After the lease has lapsed a report does no harm; it is refused.
+    /// How long a report is repeated until a response comes: as long as the lease may last, and within the
+    /// invocation. A report after the lease has lapsed is rejected and does no harm.
     fn report_within(&self, timeout: Millis) -> Millis {
         let run = self.run;
         // The clock may have jumped; the timers have not.
@@ -127,13 +127,13 @@ impl<P: Back> Lease<'_, P> {
         self.length.get().min(left)
     }
 
-    /// Renews the lease, which is so old, until that is refused.
+    /// Renews the lease, whose age is given, until a renewal is rejected.
     async fn until_lost(&self, age: Millis) {
         let ports = self.run.ports;
         let first = self.run.policy.lease;
         let longest = Millis(first.0.saturating_mul(LEASE_GROWTH_MAX));
         let mut lease = first;
-        // Half-way through, so that one lost renewal can still be made up for.
+        // Half-way through, so that there is time to repeat a lost renewal.
         let mut pause = Millis((lease.0 / 2).saturating_sub(age.0));
         loop {
             ports.sleep(pause).await;

@@ -1,15 +1,15 @@
 //! The consumer: takes messages, runs attempts, reports their outcomes.
 //!
-//! Every step may run twice or stop half-way, and that is safe:
+//! Every step is safe to run twice or to stop half-way:
 //!
-//! 1. *claim*: repeated with the same tokens while no answer comes. After that a fresh message carries the
-//!    tokens, so that the next claim takes over what was granted: nothing was sent under it.
+//! 1. *claim*: repeated with the same tokens until a response comes. If none comes, a new message carries
+//!    the tokens; nothing was sent under them, so the next claim may take over the leases.
 //! 2. *send*: at least once; `job::classify` decides what an ambiguous outcome means.
-//! 3. *store*: under a new key, noted at the shard before; an unused object is deleted.
-//! 4. *finish*: counts once, by its token; repeated while no answer comes and the lease lasts.
+//! 3. *store*: under a new key that the shard has noted; an unused object is deleted.
+//! 4. *finish*: counts once, by its token; repeated until a response comes or the lease lapses.
 //!
-//! A message is acknowledged once its claims are answered and its attempts reported. A job whose attempt
-//! is lost on the way is carried by its record's wake-up, not by the message.
+//! A message is acknowledged once its claims have a response and its attempts are reported. If an attempt is
+//! lost, the wake-up of the job's record takes over, not the message.
 
 mod attempt;
 mod batch;
@@ -26,7 +26,7 @@ use crate::rpc::ports::{Bucket, CallBody, Host, OriginPort, Shards, Watching};
 
 pub use batch::{run_batch, run_message};
 
-/// Everything that running jobs takes.
+/// The ports that running jobs needs.
 pub trait Back: Host + Shards + Bucket + OriginPort + Watching {}
 
 impl<P: Host + Shards + Bucket + OriginPort + Watching> Back for P {}
@@ -34,12 +34,12 @@ impl<P: Host + Shards + Bucket + OriginPort + Watching> Back for P {}
 /// What to do with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposal {
-    /// It has served its purpose.
+    /// It is done.
     Acknowledge,
-    /// It was not begun, or its shard did not answer: deliver it again.
+    /// It was not started, or its shard did not respond: deliver it again.
     Retry,
-    /// Its claims were not answered, but may have been granted: send this one in its place, which says
-    /// under which tokens nothing was sent. Where that fails, deliver the old one again.
+    /// Its claims got no response, but may have been granted. Send this message in its place: it lists the
+    /// tokens under which nothing was sent. If that fails, deliver the old one again.
     Replace(Message),
 }
 

@@ -16,17 +16,17 @@ use super::Back;
 /// The wait before the first repetition; it doubles up to [`REPORT_WAIT_MAX`].
 const REPORT_WAIT: Millis = Millis(200);
 
-/// Longest wait before a report is repeated: a shard that is back gets it within seconds, and one that
-/// is overloaded is not asked more often.
+/// Longest wait before a report is repeated: short enough for a shard that recovers, long enough for one
+/// that is overloaded.
 const REPORT_WAIT_MAX: Millis = Millis::from_secs(5);
 
-/// What is reported of an attempt.
+/// The report about an attempt.
 pub(super) struct Report {
     pub(super) key: RowKey,
     pub(super) token: u64,
     pub(super) outcome: Outcome,
     pub(super) response: Option<Response>,
-    /// How long it is repeated while no answer comes.
+    /// How long it is repeated until a response comes.
     pub(super) within: Millis,
 }
 
@@ -46,7 +46,7 @@ struct Prepared {
     object: Option<String>,
 }
 
-/// Reports to the shard, again and again while no answer comes; deletes objects that were not wanted.
+/// Sends reports to the shard, repeated until a response comes, and deletes the objects that it did not keep.
 pub(super) async fn send_reports<P: Back>(ports: &P, shard: u16, reports: Vec<Report>) {
     let longest = reports.iter().map(|report| report.within).max();
     let prepared: Vec<Prepared> = reports.into_iter().filter_map(prepare).collect();
@@ -90,7 +90,7 @@ fn prepare(report: Report) -> Option<Prepared> {
     })
 }
 
-/// Sends reports once. Those that were not recorded come back.
+/// Sends reports once. Returns those that were not recorded.
 async fn send<P: Back>(
     ports: &P,
     shard: u16,
@@ -109,9 +109,9 @@ async fn send<P: Back>(
     for report in reports {
         match (answers.next().flatten(), report.object) {
             (None, object) => open.push(Prepared { object, ..report }),
-            // A repeated report is refused although the first one counted: then the record names the
-            // object, and the shard's note about it is gone. Only what was refused at the first try is
-            // certainly not wanted; the rest is left to the shard's sweep.
+            // A repeated report is rejected even if the first one counted, and the record may then name
+            // the object. So only an object rejected at the first try is deleted here; the rest is left to
+            // the shard's sweep.
             (Some(answer), Some(object)) if !answer.kept && is_first => unwanted.push(object),
             (Some(_), _) => {}
         }

@@ -1,8 +1,8 @@
-//! What the Worker and the consumer say to a shard, and how it is written down.
+//! The calls of Worker and consumer to a shard, and their encoding.
 //!
-//! A call is JSON in one request header, so that the request's body can be a stream that is handed
-//! on untouched. It is escaped to ASCII, because that is what a header carries safely. Both sides
-//! may be of different builds during a deploy: fields are only ever added, with defaults.
+//! A call is JSON in one request header, so that the body can be a stream that is passed on
+//! untouched. It is escaped to ASCII, which headers carry safely. During a deploy both sides may be
+//! different builds, so fields are only added, with defaults.
 
 use std::fmt::Write as _;
 
@@ -18,24 +18,24 @@ pub use crate::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
 /// The header that carries a call.
 pub const CALL_HEADER: &str = "raincheck-call";
 
-/// In a shard's answer: the key of the object that holds the body which the answer lacks.
+/// In a shard's reply: the key of the object that holds the body.
 pub const OBJECT_HEADER: &str = "raincheck-object";
 
-/// In a shard's answer: the first byte and the number of bytes of that object to send.
+/// In a shard's reply: which part of that object to send, as first byte and number of bytes.
 pub const SLICE_HEADER: &str = "raincheck-slice";
 
-/// In a shard's answer to a call that asked to be held: the id of the job.
+/// In a shard's reply to a held request's call: the id of the job.
 pub const HELD_HEADER: &str = "raincheck-held";
 
-/// In a receipt for a call that asked to be held: the job was there already.
+/// In the receipt for a held request: the job existed already.
 pub const REPEATS_HEADER: &str = "raincheck-repeats";
 
-/// Largest body that is kept in the record's row instead of the bucket. A row may have 2 MB; up to
-/// here one row costs less than an R2 write ($1.00 against $4.50 per million), and a full gathering
-/// window of such bodies is a small part of an isolate's 128 MB.
+/// Largest body that is kept in the record's row instead of the bucket. A row may have 2 MB and costs
+/// less than an R2 write ($1.00 against $4.50 per million). A full commit group of such bodies is a
+/// small part of an isolate's 128 MB.
 pub const INLINE_MAX: u64 = 64 * 1024;
 
-/// Version of the calls. A shard refuses a later one, and the caller answers 503 meanwhile.
+/// Version of the calls. A shard rejects a later one, and the client gets 503.
 pub const CALL_VERSION: u8 = 1;
 
 /// A call in its envelope.
@@ -43,22 +43,22 @@ pub const CALL_VERSION: u8 = 1;
 pub struct Envelope {
     /// [`CALL_VERSION`].
     pub v: u8,
-    /// The shard that is meant: it learns its number from the first call.
+    /// The number of the shard, which learns it from the first call.
     pub shard: u16,
-    /// What is asked.
+    /// The call.
     pub call: Call,
 }
 
-/// What is asked of a shard.
+/// A call to a shard.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
-    /// Take a request in. The body, where it is small, is the call's body.
+    /// Accept a request. A small body is the call's body.
     Accept(Box<AcceptCall>),
     /// Show a job.
     View(ViewCall),
-    /// Tell when a job ends: answered with a WebSocket that gets one message, or at once with 204 if
-    /// there is nothing to wait for.
+    /// Tell when a job ends. The reply is a WebSocket that gets one message, or 204 if there is nothing to
+    /// wait for.
     Watch(JobCall),
     /// Cancel a job.
     Cancel(ViewCall),
@@ -66,19 +66,19 @@ pub enum Call {
     Purge(ViewCall),
     /// Run a failed job again, as a new one.
     Redrive(RedriveCall),
-    /// Grant the right to run these; answered with frames.
+    /// Grant the right to run these jobs; the reply has frames.
     Claim(Vec<ClaimCall>),
     /// Extend a lease.
     Renew(ClaimCall),
-    /// Record what attempts came to. The call's body has a frame for each, see [`FinishCall::frame`];
-    /// the answer is a JSON list with a [`FinishAnswer`] for each, or null where the report could not
-    /// be recorded and is to be repeated.
+    /// Record the outcome of attempts. The call's body has a frame for each, see [`FinishCall::frame`];
+    /// the reply is a JSON list with a [`FinishAnswer`] for each, or null for a report that could not be
+    /// recorded and must be repeated.
     Finish,
     /// An object is about to be written.
     Intend {
         /// Its key.
         object: String,
-        /// The job it is for, if there is one already.
+        /// Its job, if there is one already.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<RowKey>,
     },
@@ -86,30 +86,30 @@ pub enum Call {
     DeadLetter(Vec<RowKey>),
 }
 
-/// A request that wants to become a job.
+/// A request to be accepted as a job.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AcceptCall {
     /// Where clients reach the jobs: scheme, host and mount.
     pub base: String,
-    /// What the job is to be.
+    /// The description of the job.
     pub spec: JobSpec,
-    /// Hash of owner and idempotency key, and how long it stands.
+    /// The idempotency key, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyCall>,
-    /// Only look whether the key stands for a job already; answer 204 when it does not.
+    /// Only look for a job with this key; the reply is 204 if there is none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lookup: bool,
-    /// `Preference-Applied: respond-async` belongs into the receipt.
+    /// The receipt gets `Preference-Applied: respond-async`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preferred: bool,
-    /// The receipt goes back to a caller that waits: name the job in [`HELD_HEADER`].
+    /// The request is held: name the job in [`HELD_HEADER`].
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,
     /// The method and target, for the fingerprint.
     pub method: String,
     /// The target as the client sent it.
     pub target: String,
-    /// The request head, as [`RequestHead`]; the shard keeps it as it is.
+    /// The request head, a [`RequestHead`]; opaque to the shard.
     pub request: Box<RawValue>,
     /// The body.
     pub payload: PayloadCall,
@@ -121,22 +121,22 @@ pub struct AcceptCall {
 pub enum PayloadCall {
     /// There is none.
     Absent,
-    /// It is the body of the call, of this length where the client announced one.
+    /// It is the body of the call, of this length if the client announced one.
     Inline(Option<u64>),
     /// It is in the bucket.
     Object(BodyRef),
 }
 
-/// An idempotency key as it goes to the shard: only its hash does.
+/// An idempotency key. The shard gets only its hash.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct KeyCall {
     /// Hash of owner and key.
     pub hash: String,
-    /// How long it stands.
+    /// How long the key identifies the job.
     pub window: Millis,
 }
 
-/// Which part of a job is wanted.
+/// Which part of a job to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum View {
@@ -146,26 +146,26 @@ pub enum View {
     Result,
 }
 
-/// What a request that is held for the result has done.
+/// What a held request did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Held {
-    /// It made the job.
+    /// It created the job.
     Created,
     /// It repeats an earlier request with the same key.
     Repeated,
 }
 
-/// A call about one job, by somebody who holds its id.
+/// A call about one job from a client that has its id.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ViewCall {
     /// The job's id.
     pub id: String,
     /// Where clients reach the jobs.
     pub base: String,
-    /// What is wanted.
+    /// What to show.
     pub view: View,
-    /// Answer without content.
+    /// Reply without content (HEAD).
     #[serde(default, skip_serializing_if = "is_false")]
     pub head: bool,
     /// `If-Match` of the request.
@@ -186,8 +186,8 @@ pub struct ViewCall {
     /// `If-Range` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_range: Option<String>,
-    /// The caller holds a request with a receipt: name the job in [`HELD_HEADER`] where the response is about
-    /// the job, and not about a storage that cannot be read now.
+    /// The request is held, and has its receipt. Name the job in [`HELD_HEADER`], unless the reply is a storage
+    /// error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
     /// Show the history of attempts in the document.
@@ -195,17 +195,17 @@ pub struct ViewCall {
     pub include_attempts: bool,
 }
 
-/// The wish to run a failed job again.
+/// Run a failed job again.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RedriveCall {
     /// Which job.
     pub view: ViewCall,
-    /// A copy of the request's body for the new job, where the body is in the bucket.
+    /// A copy of the request's body for the new job, if the body is in the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<BodyRef>,
 }
 
-/// A call about one job that shows nothing of it.
+/// A call about one job that shows none of its data.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct JobCall {
     /// The job's id.
@@ -217,20 +217,20 @@ pub struct JobCall {
 pub struct ClaimCall {
     /// The job.
     pub key: RowKey,
-    /// The fencing token. A claim may be repeated with the same token when its answer did not come: if it
-    /// was granted, it is granted again, as the same attempt.
+    /// The fencing token. A claim whose response was lost may be repeated with the same token: if it was
+    /// granted, it is granted again, as the same attempt.
     pub token: u64,
-    /// How long the lease is to be.
+    /// The length of the lease.
     pub lease: Millis,
-    /// The token of an earlier claim of this job whose answer was lost, so that nothing was sent to the
-    /// origin under it. If that lease still stands, `token` takes it over, as the same attempt. Whoever
-    /// has sent anything under a token must not name it here. Renewals leave it out.
+    /// The token of an earlier claim of this job whose response was lost, so nothing was sent to the
+    /// origin under it. If that lease is still current, `token` takes it over, as the same attempt. A
+    /// token under which anything was sent must not be named here. Renewals leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsent: Option<u64>,
 }
 
-/// A report about an attempt: one frame in the body of [`Call::Finish`]. Heads of several responses
-/// could be too much for the header that carries the call.
+/// A report about an attempt: one frame in the body of [`Call::Finish`]. The heads of several responses
+/// may not fit into the call's header.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FinishCall {
     /// The job.
@@ -239,25 +239,25 @@ pub struct FinishCall {
     pub token: u64,
     /// What happened.
     pub outcome: Outcome,
-    /// The head of the response, as [`ResponseHead`]; the shard keeps it as it is.
+    /// The head of the response, a [`ResponseHead`]; opaque to the shard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Box<RawValue>>,
-    /// The response's body, where it is in the bucket; otherwise it is the body of the frame.
+    /// The response's body, if it is in the bucket; otherwise it is the body of the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<BodyRef>,
 }
 
-/// The answer to one report.
+/// The reply to one report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishAnswer {
-    /// The response is the job's result. When it is not, its object is to be deleted.
+    /// The response is the job's result. If it is not, the caller deletes its object.
     pub kept: bool,
 }
 
-/// The answer to a renewal.
+/// The reply to a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewAnswer {
-    /// Whether the lease stands.
+    /// Whether the lease was extended.
     pub renewed: bool,
 }
 
@@ -279,14 +279,14 @@ pub struct Work {
     pub origin: String,
     /// The request, as [`RequestHead`].
     pub request: RequestHead,
-    /// The request's body, if there is one: in the bucket, or else in the frame.
+    /// The request's body, if there is one: in the bucket or in the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<BodyRef>,
 }
 
 impl Envelope {
-    /// Writes a call for the header: a [`Call`], or what looks like one when it is written. Fails only
-    /// if a value cannot be JSON, which none can.
+    /// Encodes a call for the header: a [`Call`], or a type that serializes like one. Fails only if a value
+    /// cannot be JSON; all of these can.
     pub fn header_of<C: Serialize>(shard: u16, call: &C) -> Result<String, serde_json::Error> {
         #[derive(Serialize)]
         struct Borrowed<'a, C> {
@@ -305,8 +305,8 @@ impl Envelope {
 }
 
 impl Call {
-    /// Whether it waits for a commit that it shares: what writes does, what only reads need not, and
-    /// what is rare is not worth it.
+    /// Whether the call shares a commit with others: frequent writes do. Reads need no commit, and rare
+    /// calls are not worth the wait.
     #[must_use]
     pub const fn shares_commit(&self) -> bool {
         match self {
@@ -316,7 +316,7 @@ impl Call {
         }
     }
 
-    /// Whether the answer is complete as the shard gives it: a document, never a stored body.
+    /// Whether the shard's reply is complete: a document, never a stored body.
     #[must_use]
     pub fn is_about_status(&self) -> bool {
         match self {
@@ -328,8 +328,8 @@ impl Call {
 }
 
 impl FinishCall {
-    /// The report as a frame, with the response's body where that is small. Fails only if a value
-    /// cannot be JSON, which none can.
+    /// The report as a frame, with the response's body if that is small. Fails only if a value cannot be
+    /// JSON; all of these can.
     pub fn frame(&self, body: Vec<u8>) -> Result<Frame, serde_json::Error> {
         let json = serde_json::to_string(self)?;
         Ok(Frame { json, body })
@@ -337,7 +337,7 @@ impl FinishCall {
 }
 
 impl ViewCall {
-    /// A plain look at a job.
+    /// An unconditional read of a job.
     #[must_use]
     pub fn of(id: &JobId, base: String, view: View) -> Self {
         Self {
@@ -356,14 +356,14 @@ impl ViewCall {
         }
     }
 
-    /// The id, if it is one of this shard's.
+    /// The id, if it belongs to this shard.
     #[must_use]
     pub fn job_id(&self, shard: u16) -> Option<JobId> {
         JobId::parse(&self.id).filter(|id| id.shard == shard)
     }
 }
 
-/// JSON allows every character to be written in ASCII; only strings can hold others.
+/// Escapes non-ASCII characters, which can only be in strings.
 fn escape_non_ascii(json: String) -> String {
     if json.is_ascii() {
         return json;

@@ -1,4 +1,4 @@
-//! Calling a shard, and storing a body in the bucket under a key that its shard knows of.
+//! Calls a shard, and stores a body in the bucket under a key that its shard has noted.
 
 use futures_util::future::{Either, select};
 
@@ -8,16 +8,16 @@ use crate::job::{BodyRef, Millis, RowKey};
 use super::call::{Call, Envelope};
 use super::ports::{Bucket, CallBody, Host, PutError, Shards, Unavailable};
 
-/// Longest wait for a shard's answer. A shard answers within milliseconds, and within seconds when its
-/// object starts or moves; after ten it hangs, and the caller does better to try again.
+/// Longest wait for a shard's response. A shard takes milliseconds, or seconds when its object starts or
+/// moves; after ten seconds it hangs, and the caller should try again.
 pub const SHARD_TIMEOUT: Millis = Millis::from_secs(10);
 
-/// Longest wait for the answer to a call whose body a client still sends: at most 64 KiB, which takes
-/// a minute at 1 KB/s. A client that is slower than that has stalled.
+/// Longest wait for the response to a call whose body a client still sends. That is at most 64 KiB,
+/// which takes a minute at 1 KB/s; a slower client has stalled.
 pub const UPLOAD_TIMEOUT: Millis = Millis::from_secs(60);
 
-/// Calls a shard, and waits for the head of its answer within [`SHARD_TIMEOUT`], or [`UPLOAD_TIMEOUT`]
-/// where the call carries a stream.
+/// Calls a shard, and waits for the head of its response for [`SHARD_TIMEOUT`], or [`UPLOAD_TIMEOUT`] if
+/// the call carries a stream.
 pub async fn call_shard<P: Shards + Host>(
     ports: &P,
     shard: u16,
@@ -32,8 +32,8 @@ pub async fn call_shard<P: Shards + Host>(
     within(ports, longest, ports.call(shard, header, body)).await?
 }
 
-/// Calls a shard and reads its answer whole, all within `longest`: status 200 and its content, or
-/// nothing.
+/// Calls a shard and returns the content of its response, all within `longest`. Any status but 200 counts as
+/// unavailable.
 pub async fn ask_shard<P: Shards + Host>(
     ports: &P,
     shard: u16,
@@ -52,7 +52,7 @@ pub async fn ask_shard<P: Shards + Host>(
     within(ports, longest, asked).await?
 }
 
-/// Waits for a future, at most so long. Dropping it gives up what it waits for.
+/// Waits for a future, at most for this long, then drops it.
 pub async fn within<P: Host, T>(
     ports: &P,
     longest: Millis,
@@ -65,8 +65,8 @@ pub async fn within<P: Host, T>(
     }
 }
 
-/// Stores a body in the bucket. The shard is told first, so that an object which no record comes to
-/// name is deleted, whatever stops this Worker in between.
+/// Stores a body in the bucket. The shard is told first, so that it deletes the object if this Worker
+/// stops before a record names it.
 pub async fn store<P: Shards + Bucket + Host>(
     ports: &P,
     shard: u16,
@@ -86,13 +86,13 @@ pub async fn store<P: Shards + Bucket + Host>(
     }
     let stored = ports.put(object, body, announced, limit).await;
     if stored.is_err() {
-        // The answer may have been lost and the object stored, even after the note about it ran out.
+        // The object may be stored although its response was lost, and the shard's note may have run out.
         let _ = ports.delete(&[object.to_owned()]).await;
     }
     stored
 }
 
-/// A key for an object: what it is for, its shard, and 128 random bits.
+/// A key for an object: its kind, its shard, and 128 random bits.
 pub fn object_key<P: Host>(ports: &P, kind: &str, shard: u16) -> String {
     let mut bytes = [0; 16];
     ports.random(&mut bytes);

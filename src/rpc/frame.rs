@@ -1,16 +1,16 @@
-//! Several jobs in one body, of work in the answer to a claim and of reports in a finish: for each, the
-//! length of its JSON, the JSON, the length of its bytes, the bytes. Lengths are 32-bit, little-endian.
+//! Frames: several jobs in one body (the work in the reply to a claim, the reports in a finish). A frame is
+//! the length of its JSON, the JSON, the length of its bytes, the bytes. Lengths are 32-bit, little-endian.
 
-/// One piece.
+/// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is, as JSON.
+    /// Its JSON.
     pub json: String,
-    /// The bytes that belong to it.
+    /// Its bytes.
     pub body: Vec<u8>,
 }
 
-/// Writes frames one after the other.
+/// Encodes frames one after the other.
 #[must_use]
 pub fn encode<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -25,7 +25,7 @@ pub fn encode<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> Vec<u8> {
     bytes
 }
 
-/// Reads them back. `None` when the bytes are not frames.
+/// Decodes frames. `None` if the bytes are not frames.
 #[must_use]
 pub fn decode(mut bytes: &[u8]) -> Option<Vec<Frame>> {
     let mut frames = Vec::new();

@@ -1,4 +1,4 @@
-//! Hashes: of bodies, of owners and keys, of what makes two requests the same.
+//! Hashes: of bodies, of owners and keys, of request fingerprints.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,8 +10,8 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(&Sha256::digest(bytes))
 }
 
-/// SHA-256 over several parts. Each part is preceded by its length, so that no two lists of parts
-/// can run into the same bytes.
+/// SHA-256 over several parts. Each part is prefixed with its length, so that different lists of parts
+/// never hash the same bytes.
 #[must_use]
 pub fn of_parts(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
@@ -22,10 +22,9 @@ pub fn of_parts(parts: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// The name by which an origin knows a job, from the job's id: the first half of SHA-256 over
-/// `raincheck-origin:` and the id, in hexadecimal. It is the same in every attempt, whoever holds the id
-/// can compute it, and it opens nothing: the id is the right to read and cancel the job, and does not
-/// belong into an origin's logs.
+/// The name by which an origin knows a job: the first half of SHA-256 over `raincheck-origin:` and the
+/// id, in hexadecimal. It is the same in every attempt, and anybody with the id can compute it. It grants
+/// nothing, while the id is the right to read and cancel the job and must not get into an origin's logs.
 #[must_use]
 pub fn name_at_origin(id: &str) -> String {
     let mut name = sha256_hex(format!("raincheck-origin:{id}").as_bytes());

@@ -1,14 +1,14 @@
-//! The heads that a shard keeps: of the request that is repeated, and of the response that is handed out.
+//! The heads that a shard stores: the request's for the attempts, and the response's for the result.
 
 use serde::{Deserialize, Serialize};
 
 use crate::http::Headers;
 
-/// Most bytes of header fields that a job keeps. Origins commonly take 8 to 64 KB; the row that
-/// keeps them has room for 2 MB with the payload.
+/// Most bytes of header fields that a job stores. Origins commonly accept 8 to 64 KB; their row has room
+/// for 2 MB with the payload.
 pub const HEADERS_MAX: usize = 32 * 1024;
 
-/// The head of the request that every attempt repeats. It is kept for as long as the job.
+/// The head of the request that every attempt sends. It is kept as long as the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHead {
     /// Version of the stored form.
@@ -17,9 +17,9 @@ pub struct RequestHead {
     pub method: String,
     /// The target as the client sent it.
     pub target: String,
-    /// The header fields for the origin, all but those of the attempt.
+    /// The header fields for the origin, without those that differ per attempt.
     pub headers: Headers,
-    /// The client's `Idempotency-Key` as it was sent; without one the job's id is the key.
+    /// The client's `Idempotency-Key` as it was sent. Without one, the key is the job's name at the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -33,10 +33,10 @@ pub struct ResponseHead {
     pub status: u16,
     /// Its end-to-end header fields.
     pub headers: Headers,
-    /// The body ended with the connection, and nothing said how long it was to be.
+    /// The body ended when the connection closed, and had no announced length.
     #[serde(default, skip_serializing_if = "is_false")]
     pub length_unverified: bool,
-    /// It answered HEAD: a `Content-Length` among the fields is that of a content which never came.
+    /// It is the response to a HEAD: its `Content-Length` is that of content which was not sent.
     #[serde(default, skip_serializing_if = "is_false")]
     pub to_head: bool,
 }

@@ -1,5 +1,5 @@
-//! Queue messages: hints that some jobs of a shard want to be run. Losing one delays a job, and
-//! nothing else; the shard sends it again.
+//! Queue messages: hints that some jobs of a shard are ready to run. A lost message only delays its jobs;
+//! the shard sends another.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,22 +9,22 @@ use crate::shard::Send;
 /// Version of the queued form.
 pub const MESSAGE_VERSION: u8 = 1;
 
-/// Most jobs in one message. A consumer invocation has six connections that may wait for headers at
-/// a time. More jobs in it would only wait, under leases that run; and one connection is kept for
-/// renewals and reports, which must not wait for an origin.
+/// Most jobs in one message. A consumer invocation has six connections that may wait for headers at a
+/// time; one is kept for renewals and reports, which must not wait for an origin. More jobs would only
+/// wait, while their leases run.
 pub const JOBS_PER_MESSAGE: usize = 5;
 
 /// A consumer invocation may take 15 minutes
-/// (<https://developers.cloudflare.com/queues/platform/limits/>), and one attempt 14. A message whose turn
-/// comes later than this is handed back: its attempts would be cut off with their outcome unknown.
+/// (<https://developers.cloudflare.com/queues/platform/limits/>), and one attempt 14. A message that has to
+/// wait longer than this is handed back: its attempts might be cut off with their outcome unknown.
 pub const BEGIN_WITHIN: Millis = Millis::from_secs(30);
 
-/// Longest delay that a queue takes (12 hours). A later job gets its message from the alarm.
+/// Longest delay that a queue accepts (12 hours). Later jobs get their message from the alarm.
 pub const DELAY_MAX: Millis = Millis::from_secs(12 * 3600);
 
 /// Most messages that a queue takes at once
-/// (<https://developers.cloudflare.com/queues/platform/limits/>). So many of ours have far less than the
-/// 256 KB that it takes at once.
+/// (<https://developers.cloudflare.com/queues/platform/limits/>). This many of ours stay far below the
+/// 256 KB that it accepts at once.
 pub const MESSAGES_PER_BATCH: usize = 100;
 
 /// What is queued, as JSON text.
@@ -36,13 +36,13 @@ pub struct Message {
     pub shard: u16,
     /// Their rows.
     pub jobs: Vec<RowKey>,
-    /// The tokens under which a consumer claimed these jobs, in their order, without ever hearing of a
-    /// grant; it has sent nothing under them. The next claim takes such leases over.
+    /// The tokens under which a consumer claimed these jobs, in their order, without getting a response. It
+    /// sent nothing under them, so the next claim takes over such leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsent: Vec<u64>,
 }
 
-/// A message with where and when to send it.
+/// A message with its queue and delay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// The queue.
@@ -56,16 +56,16 @@ pub struct Outgoing {
 /// Why a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// A later build wrote it. It is to be delivered again: that build is being deployed, or was rolled back.
+    /// A later build wrote it, which is being deployed or was rolled back. Let the queue deliver it again.
     LaterBuild,
-    /// It is no message of ours. Redelivery cannot help.
+    /// It is not a message of ours. Redelivery cannot help.
     Foreign,
 }
 
 impl Message {
     /// Reads a message.
     pub fn read(text: &str) -> Result<Self, Unread> {
-        /// All that messages of every build have in common.
+        /// What messages of every build have in common.
         #[derive(Deserialize)]
         struct Version {
             v: u8,
@@ -89,7 +89,7 @@ impl Message {
 pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
     let mut groups: Vec<(Priority, u64, Vec<RowKey>)> = Vec::new();
     for send in sends {
-        // Longer than a queue can delay: the shard's own wake-up is near that time anyway.
+        // A longer delay than a queue accepts is cut: the shard's own wake-up sends another message.
         let delay = send.delay.min(DELAY_MAX).ceil_secs();
         let open = groups.iter_mut().find(|(priority, secs, jobs)| {
             *priority == send.priority && *secs == delay && jobs.len() < JOBS_PER_MESSAGE
@@ -119,8 +119,7 @@ pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
         .collect()
 }
 
-/// The messages that are sent together: those to the same queue. A call to a queue costs many times what
-/// a message more in it does.
+/// Groups messages by queue: a call to a queue is many times as expensive as one more message in it.
 #[must_use]
 pub fn batches(messages: Vec<Outgoing>) -> Vec<Vec<Outgoing>> {
     let mut batches: Vec<Vec<Outgoing>> = Vec::new();

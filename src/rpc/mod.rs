@@ -1,5 +1,5 @@
-//! What the Worker, the consumer and the shards say to each other, and how it is written down: calls,
-//! frames, queue messages, stored heads and replies. [`ports`] is what all of them need of the world.
+//! What the Worker, the consumer and the shards exchange: calls, frames, queue messages, stored heads and
+//! replies. [`ports`] has the traits through which all of them reach the platform.
 
 pub mod call;
 pub mod client;

@@ -1,7 +1,7 @@
-//! What the gateway needs of the world. The platform implements these in `edge`, the tests in
-//! memory; a test world makes each of them fail before, after, or with the answer lost.
+//! Ports: what the gateway needs of the platform. `edge` implements them for the platform, the tests in
+//! memory; a test can make each call fail before or after its effect, or lose its response.
 //!
-//! None of the futures is `Send`: a Worker is one thread, and its values belong to it.
+//! The futures are not `Send`: a Worker runs on one thread.
 #![expect(async_fn_in_trait, reason = "no port is ever used across threads")]
 
 use crate::http::Headers;
@@ -13,7 +13,7 @@ use crate::rpc::Reply;
 pub trait Host {
     /// The time.
     fn now(&self) -> UnixMillis;
-    /// Fills a slice with random bytes that nobody can guess.
+    /// Fills a slice with cryptographically secure random bytes.
     fn random(&self, bytes: &mut [u8]);
     /// Waits.
     async fn sleep(&self, span: Millis);
@@ -26,10 +26,10 @@ pub trait Streams {
     /// A body that has not been read.
     type Body;
 
-    /// Reads a body as long as it has at most `limit` bytes.
+    /// Reads a body of at most `limit` bytes into memory.
     async fn collect(&self, body: Self::Body, limit: u64) -> Collected<Self::Body>;
 
-    /// A body of these bytes.
+    /// A body with these bytes.
     fn body_of(&self, bytes: Vec<u8>) -> Self::Body;
 }
 
@@ -38,24 +38,24 @@ pub trait Streams {
 pub enum Collected<B> {
     /// The whole body.
     All(Vec<u8>),
-    /// It has more bytes than the limit; this is all of it, still streaming.
+    /// It is longer than the limit; this is the whole body, still streaming.
     More(B),
     /// It broke off.
     Broken,
 }
 
-/// What a shard call carries.
+/// The body of a shard call.
 #[derive(Debug)]
 pub enum CallBody<B> {
     /// Nothing.
     Empty,
-    /// A stream, handed on untouched.
+    /// A stream, passed on untouched.
     Stream(B),
     /// Bytes.
     Bytes(Vec<u8>),
 }
 
-/// Something did not answer, or not in time. Whether it acted is not known.
+/// No response came, or not in time. It is not known whether the call took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
 
@@ -78,10 +78,10 @@ pub trait Shards: Streams {
     /// A header field of a response.
     fn field(&self, response: &Self::Response, name: &str) -> Option<String>;
 
-    /// Reads the content of a small response whole. `None` when it broke off.
+    /// Reads the whole content of a small response. `None` if it broke off.
     async fn read(&self, response: Self::Response) -> Option<Vec<u8>>;
 
-    /// Makes a response.
+    /// Creates a response.
     fn respond(&self, reply: Reply) -> Self::Response;
 
     /// The response with these fields set (`Some`) or removed (`None`), and another body if given.
@@ -93,18 +93,17 @@ pub trait Shards: Streams {
     ) -> Self::Response;
 }
 
-/// Waiting for a job without asking again and again.
+/// Waiting for a job without polling.
 pub trait Watching {
-    /// Waits until the shard says that the job has ended. `call` is a watch as header text. False when
-    /// the shard could not be asked or the connection broke. Dropping the future ends the wait; without
-    /// that it may never end.
+    /// Waits until the shard says that the job has ended. `call` is a watch as header text. False if the
+    /// call failed or the connection broke. There is no time-out: drop the future to end the wait.
     async fn until_ended(&self, shard: u16, call: String) -> bool;
 }
 
 /// Where large bodies are kept.
 pub trait Bucket: Streams {
-    /// Stores a body under a key, while counting and hashing it. `announced` is its length if known:
-    /// another length is [`PutError::Incomplete`].
+    /// Stores a body under a key, and counts and hashes it on the way. `announced` is its length, if known:
+    /// any other length is [`PutError::Incomplete`].
     async fn put(
         &self,
         key: &str,
@@ -113,7 +112,7 @@ pub trait Bucket: Streams {
         limit: u64,
     ) -> Result<BodyRef, PutError>;
 
-    /// Opens a stored body, or `count` bytes of it from `first`. `None` when there is none.
+    /// Opens a stored body, or `count` bytes of it from `first` (`slice`). `None` if there is no such object.
     async fn get(
         &self,
         key: &str,
@@ -124,7 +123,7 @@ pub trait Bucket: Streams {
     async fn delete(&self, keys: &[String]) -> Result<(), Unavailable>;
 }
 
-/// Why a body was not stored. Nothing is kept of it in any case.
+/// Why a body was not stored. No part of it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutError {
     /// It has more bytes than the limit.
@@ -135,7 +134,7 @@ pub enum PutError {
     Storage,
 }
 
-/// The API behind.
+/// The API behind the gateway.
 pub trait OriginPort: Streams {
     /// Sends a request and waits for the head of the response. Dropping the future aborts the
     /// request, and so does dropping the body.
@@ -150,10 +149,10 @@ pub trait OriginPort: Streams {
 pub struct OriginRequest<B> {
     /// The method.
     pub method: String,
-    /// The name of the origin; empty for the default one. The platform adds the header fields that the
-    /// configuration has for it, and fails as [`OriginError::Unreachable`] where there is none by that name.
+    /// The name of the origin; empty for the default one. The platform adds the header fields configured
+    /// for it, and fails with [`OriginError::Unreachable`] if no origin has that name.
     pub origin: String,
-    /// The target; the platform puts the address of the origin before it.
+    /// The target; the platform prefixes it with the address of the origin.
     pub target: String,
     /// The header fields.
     pub headers: Headers,
@@ -161,7 +160,7 @@ pub struct OriginRequest<B> {
     pub body: Option<(B, u64)>,
 }
 
-/// The head of a response of the origin, and its body still to be read.
+/// The head of the origin's response, and its unread body.
 #[derive(Debug)]
 pub struct OriginResponse<B> {
     /// The status, as it came.
@@ -175,10 +174,10 @@ pub struct OriginResponse<B> {
 /// Why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginError {
-    /// No connection was made: the origin has seen nothing.
+    /// No connection was made, so the origin has seen nothing.
     Unreachable,
-    /// The connection was lost, or what came was no HTTP; the origin may have acted.
+    /// The connection was lost, or what came was not HTTP. The origin may have acted.
     Lost,
-    /// An answer came that is no valid response.
+    /// What came is not a valid response.
     Malformed,
 }

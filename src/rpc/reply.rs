@@ -1,17 +1,17 @@
-//! A response that is ready to be sent, before it becomes the platform's.
+//! A response as plain data, before it becomes the platform's.
 
 use crate::http::Headers;
 use crate::protocol::problem::Problem;
 
-/// Longest reply that is packed into a header field. Receipts and status documents have about 1 KB; a
-/// platform commonly takes 16 KB of fields and more.
+/// Longest reply that is packed into a header field. Receipts and status documents have about 1 KB;
+/// platforms commonly accept 16 KB of fields or more.
 pub const PACKED_MAX: usize = 8 * 1024;
 
-/// Most fields of a reply that is packed: names are compared with each other, so that these are few. Receipts
-/// and status documents have about a dozen.
+/// Most fields of a packed reply. It is low, because names are compared pairwise. Receipts and status
+/// documents have about a dozen.
 pub const PACKED_FIELDS_MAX: usize = 32;
 
-/// What a packed reply ends with.
+/// The last part of a packed reply.
 const PACKED_END: &str = ".";
 
 /// The content of a reply.
@@ -23,8 +23,8 @@ pub enum Content {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// A problem whose text is still to be [rendered](Reply::rendered): it names the mount, which most of those
-    /// who find a problem do not know.
+    /// A problem that is not [rendered](Reply::rendered) yet: its text names the mount, which is not known
+    /// where most problems are created.
     Problem(Box<Problem>),
 }
 
@@ -64,7 +64,7 @@ impl Reply {
         self
     }
 
-    /// With the text of a problem, whose `type` is a page below this mount. Other contents stay as they are.
+    /// Renders a problem, whose `type` is a page below this mount. Other content stays as it is.
     #[must_use]
     pub fn rendered(mut self, mount: &str) -> Self {
         if let Content::Problem(problem) = &self.content {
@@ -73,12 +73,12 @@ impl Reply {
         self
     }
 
-    /// All of it as the value of one header field, where it is short and plain enough: status, name and
-    /// value of each field, nothing, the content, then a dot, with tabs between. Without that end
-    /// the tabs of an empty content would be lost: a field's value has no white space around it.
+    /// The whole reply as the value of one header field, if it is short and plain enough: status, name and
+    /// value of each field, an empty part, the content and a dot, separated by tabs. The dot protects the tabs
+    /// before an empty content, since white space at the end of a field value is stripped.
     ///
-    /// A problem has to be rendered before. A reply that goes from a shard to a Worker and on to a client is so made and taken apart once
-    /// instead of at every hop.
+    /// A reply that goes from a shard through a Worker to a client is built and parsed only once this way. A
+    /// problem must be rendered first.
     #[must_use]
     pub fn packed(&self) -> Option<String> {
         let content = match &self.content {
@@ -93,7 +93,7 @@ impl Reply {
         let mut packed = self.status.to_string();
         let mut names: Vec<&str> = Vec::new();
         for (name, value) in self.headers.iter() {
-            // What takes the fields apart keeps one of each name.
+            // The reader keeps one field of each name.
             if name.is_empty() || names.contains(&name) {
                 return None;
             }
@@ -116,11 +116,11 @@ impl Reply {
         (is_plain && is_unambiguous && packed.len() <= PACKED_MAX).then_some(packed)
     }
 
-    /// Without its content, for HEAD; header fields stay as for GET (RFC 9110 section 9.3.2).
+    /// Removes the content, for HEAD. Header fields stay as for GET (RFC 9110 section 9.3.2).
     #[must_use]
     pub fn without_content(mut self) -> Self {
         let len = match &self.content {
-            // How long the text of a problem is, only its rendering shows; nobody needs to know.
+            // The length of a problem is known only when it is rendered, and a HEAD need not have it.
             Content::Empty | Content::Problem(_) => None,
             Content::Text(text) => Some(text.len()),
             Content::Bytes(bytes) => Some(bytes.len()),
