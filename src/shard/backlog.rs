@@ -1,22 +1,22 @@
-//! Telling a lost message from one that waits in a long queue.
+//! Tells a lost message from one that waits in a long queue.
 //!
-//! A queue hands its messages out roughly in the order in which their jobs were due. So a job has been
-//! passed over once another one of its priority that was due later is claimed: its message is lost, and is
-//! sent again. While nothing of the kind happens, the queue may only be slow, and sending all of its
-//! messages again would add load exactly when there is too much. Then one job is sent again as a probe, the
-//! one that was due last: when it is claimed, all before it have been passed over.
+//! A queue delivers messages roughly in the order in which their jobs were due. So once a job is claimed,
+//! the waiting jobs of that priority that were due earlier have been passed over: their messages are lost
+//! and are sent again. As long as nothing is claimed, the queue may only be slow, and re-sending all messages
+//! would add load when there is already too much. Then only one probe is sent, for the job that was due last:
+//! if that is claimed, all the others have been passed over.
 //!
-//! Nothing of this is stored. An object that starts anew finds the waiting jobs in its rows, and probes.
+//! Nothing of this is stored. After a restart the object finds the waiting jobs in its rows, and probes.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::job::{Millis, Priority, RowKey, UnixMillis};
 
-/// A job's place in its queue: when it was due, and its key where several were due at once.
+/// A job's place in its queue: when it was due, then its key.
 pub(super) type Place = (UnixMillis, RowKey);
 
-/// After so many probes in vain the time between two of them stops growing: patience × 2⁷, about an hour
-/// with the default patience.
+/// After this many unclaimed probes the time between two of them stops growing, at patience × 2⁷: about an
+/// hour with the default patience.
 const DOUBLINGS_MAX: u8 = 7;
 
 /// What the shard knows of its queues.
@@ -29,22 +29,22 @@ pub(super) struct Backlog {
 struct Queue {
     /// The latest place that was claimed.
     reached: Option<Place>,
-    /// Jobs that have waited for longer than the patience, and were not passed over.
+    /// Jobs that have waited longer than the patience and were not passed over.
     waiting: BTreeSet<Place>,
     /// The latest probe, unless something was claimed after it.
     probed: Option<Place>,
-    /// How many probes were in vain.
-    in_vain: u8,
+    /// How many probes were not claimed.
+    unclaimed: u8,
     /// When the next probe may be sent.
     next: UnixMillis,
 }
 
 impl Backlog {
-    /// A job was claimed. Returns the waiting jobs that it has passed over.
+    /// A job was claimed. Returns the waiting jobs that this passed over.
     pub fn claimed(&mut self, priority: Priority, place: Place) -> Vec<RowKey> {
         let queue = self.queues.entry(priority).or_default();
         queue.reached = queue.reached.max(Some(place));
-        (queue.probed, queue.in_vain) = (None, 0);
+        (queue.probed, queue.unclaimed) = (None, 0);
         let behind = queue.waiting.split_off(&place);
         let passed = std::mem::replace(&mut queue.waiting, behind);
         passed.into_iter().map(|(_, key)| key).collect()
@@ -56,23 +56,23 @@ impl Backlog {
         queue.is_some_and(|queue| queue.reached.is_some_and(|reached| place < reached))
     }
 
-    /// A job has waited for longer than the patience.
+    /// A job has waited longer than the patience.
     pub fn wait(&mut self, priority: Priority, place: Place) {
         let queue = self.queues.entry(priority).or_default();
         queue.waiting.insert(place);
     }
 
-    /// A job waits no more.
+    /// A job no longer waits.
     pub fn forget(&mut self, priority: Priority, place: Place) {
         if let Some(queue) = self.queues.get_mut(&priority) {
             queue.waiting.remove(&place);
         }
     }
 
-    /// The jobs to send as probes now, one of a queue at most.
+    /// The jobs to send as probes now, at most one per queue.
     ///
-    /// A probe that is not claimed is followed by one for the job before it, so that a job which nobody can
-    /// claim hides no other.
+    /// An unclaimed probe is followed by one for the job before it, so that a job which cannot be claimed
+    /// does not hide the others.
     pub fn probes(&mut self, now: UnixMillis, patience: Millis) -> Vec<(Priority, RowKey)> {
         let queues = self.queues.iter_mut();
         queues
@@ -99,14 +99,14 @@ impl Queue {
         let place = *earlier.or_else(|| self.waiting.last())?;
         let (due, key) = place;
         self.probed = Some(place);
-        self.in_vain = self.in_vain.saturating_add(1).min(DOUBLINGS_MAX);
+        self.unclaimed = self.unclaimed.saturating_add(1).min(DOUBLINGS_MAX);
         let doubled = |times: u8| {
             let factor = 1_u64.checked_shl(u32::from(times)).unwrap_or(1);
             Millis(patience.0.saturating_mul(factor))
         };
-        // As with a job's own wake-ups: an object that forgets the count with each start must not send a
-        // stuck job's message any oftener.
-        let wait = doubled(self.in_vain).max(now.since(due));
+        // A restart forgets the count. So the wait is at least the time that the job has been due, as with a
+        // job's own wake-ups, and restarts do not send a stuck job's message more often.
+        let wait = doubled(self.unclaimed).max(now.since(due));
         self.next = now.plus(wait.min(doubled(DOUBLINGS_MAX)));
         Some(key)
     }

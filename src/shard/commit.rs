@@ -1,4 +1,4 @@
-//! The one way by which a changed record gets into its row.
+//! The only place where a changed record is written to its row.
 
 use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, StoredBody, wake};
 
@@ -11,12 +11,12 @@ pub(super) struct Committed {
     pub(super) record: crate::job::Record,
     pub(super) refused: Option<Refusal>,
     pub(super) sends: Vec<Send>,
-    /// The response that came with the event is the job's result now.
+    /// The response that came with the event is now the job's result.
     pub(super) kept: bool,
 }
 
 impl<S: Sql> Shard<S> {
-    /// Stores a step with what belongs to it, in one commit, and moves the schedule after it.
+    /// Stores a step and its bodies in one commit, then updates the schedule.
     pub(super) fn commit(
         &mut self,
         key: RowKey,

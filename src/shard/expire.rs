@@ -1,4 +1,4 @@
-//! Expiry: a partition that has expired is dropped, its objects before it.
+//! Expiry: the objects of an expired partition are deleted, then its table is dropped.
 
 use crate::job::{Millis, RowKey, UnixMillis};
 
@@ -7,15 +7,15 @@ use super::sql::{Param, Sql, SqlError};
 use super::upkeep::{Sweep, Tick, objects_of};
 use super::{Ended, Shard, ShardError, read_record, schema};
 
-/// Rows of an expired partition whose objects are deleted at once. Each names two at most, and an R2
-/// delete call takes 1,000 keys.
+/// Rows of an expired partition whose objects are deleted in one call. Each names at most two objects, and
+/// an R2 delete call takes 1,000 keys.
 const ROWS_PER_PAGE: u64 = 500;
 
-/// Most partitions that one call forgets: each is a row that is deleted.
+/// Most partitions that one call forgets: each costs a deleted row.
 const FORGOTTEN_MAX: usize = 256;
 
-/// When a partition with a row that cannot be read is looked at again. A later build wrote it, and that
-/// build is on its way to every machine; until then each look is an alarm.
+/// When to look again at a partition with an unreadable row. A later build wrote that, and its deploy is
+/// under way; until then each look is an alarm.
 const UNREADABLE_AGAIN: Millis = Millis::from_secs(600);
 
 /// Rows of an expired partition whose objects are being deleted.
@@ -27,10 +27,10 @@ pub(super) struct Page {
 }
 
 impl<S: Sql> Shard<S> {
-    /// Drops a partition that has expired, and what else is over, and tells how many things it did.
-    /// What is left has the alarm ring again at once; what is refused is put off.
+    /// Drops an expired partition and an expired table of keys, forgets old tombstones, and returns how many
+    /// changes it made. If work is left, the alarm fires again at once; what the database refuses is put off.
     ///
-    /// To be committed before [`Self::tick`]: it makes room in a database that is full.
+    /// Commit it before [`Self::tick`]: it makes room in a full database.
     pub fn expire(&mut self, now: UnixMillis) -> Result<usize, ShardError> {
         let again = now.plus(self.settings.patience);
         let keys = self.drop_keys(now).map(usize::from).map_err(|error| {
@@ -42,7 +42,7 @@ impl<S: Sql> Shard<S> {
         Ok(keys?.saturating_add(partition?).saturating_add(forgotten?))
     }
 
-    /// Forgets partitions whose tombstones have passed, if one of them is due.
+    /// Forgets partitions whose tombstones are over.
     fn forget_partitions(
         &mut self,
         now: UnixMillis,
@@ -62,7 +62,7 @@ impl<S: Sql> Shard<S> {
             return Ok(0);
         }
         let next = self.catalogue.next_number();
-        // The catalogue itself no longer tells which numbers were given.
+        // The catalogue then no longer shows the highest number that was used.
         let is_last = numbers.last() == next.checked_sub(1).as_ref();
         let stored_before = self.meta.stored.clone();
         let sql = self.sql.clone();
@@ -89,8 +89,8 @@ impl<S: Sql> Shard<S> {
         Ok(numbers.len())
     }
 
-    /// Takes the partition that has been due for longest a step further: no job of it is served from then
-    /// on, and when none of its objects is left, its table is dropped.
+    /// Moves the partition that has been due longest to its next phase: first its jobs are no longer served,
+    /// and once its objects are deleted, its table is dropped.
     fn expire_partition(
         &mut self,
         now: UnixMillis,
@@ -121,7 +121,7 @@ impl<S: Sql> Shard<S> {
             partition.emptying = has_objects.then(|| RowKey::first_of(number));
         });
         for key in self.schedule.remove_partition(number) {
-            // No alarm came between its deadline and now. Whoever waits for it is told.
+            // No alarm fired since its deadline. Its watchers are told now.
             self.ended.push(Ended { key, failure: None });
         }
         Ok(1)
@@ -140,8 +140,7 @@ impl<S: Sql> Shard<S> {
         })
     }
 
-    /// The objects of the next rows of an expired partition. When they are deleted, tell
-    /// [`Self::swept`].
+    /// The objects of the next page of an expired partition. Call [`Self::swept`] once they are deleted.
     pub(super) fn next_objects(&mut self, now: UnixMillis, tick: &mut Tick) -> Vec<Sweep> {
         let Some((number, from)) = self.catalogue.emptying(now) else {
             return Vec::new();
@@ -165,7 +164,7 @@ impl<S: Sql> Shard<S> {
             match row.first().map(read_record) {
                 Some(Ok(record)) => objects.extend(objects_of(&record).map(Sweep::of)),
                 Some(Err(error)) => {
-                    // It may name an object, which would be in the bucket for ever.
+                    // It may name an object, which would stay in the bucket for ever.
                     self.put_off_emptying(number, now.plus(UNREADABLE_AGAIN));
                     tick.note(error);
                     return Vec::new();
@@ -202,8 +201,8 @@ impl<S: Sql> Shard<S> {
             .change(number, |partition| partition.put_off = until);
     }
 
-    /// Marks partitions as settled whose jobs have all ended and which take no more, so that no start
-    /// reads them.
+    /// Marks full or past partitions as settled once all their jobs have ended, so that a start need not read
+    /// them.
     pub(super) fn settle(&mut self, now: UnixMillis) -> Result<(), SqlError> {
         let settled: Vec<(u32, bool)> = self
             .catalogue

@@ -1,4 +1,4 @@
-//! Taking a job in: one key, one job.
+//! Inserts jobs: one key, one job.
 
 use crate::job::{
     JobId, JobSpec, KeyRef, Millis, RECORD_VERSION, Record, RowKey, Secret, State, StoredBody,
@@ -9,17 +9,17 @@ use super::partition::{Phase, expiry};
 use super::sql::{Param, Sql, SqlError};
 use super::{Send, Shard, ShardError, schema, write_record};
 
-/// Most jobs of a shard that have not ended. The schedule takes 87 bytes of memory for each (measured
-/// natively after a start with 10⁶), so 17 MB of the 128 MB of an isolate, which several shards may share.
-/// Beyond it a shard refuses new jobs rather than lose its memory, and with it the calls under way.
+/// Most active jobs of a shard. The schedule takes 87 bytes of memory for each (measured natively after a
+/// start with 10⁶), so 17 MB of an isolate's 128 MB, which several shards may share. Above it a shard rejects
+/// new jobs, because running out of memory would fail all calls under way.
 const ACTIVE_MAX: usize = 200_000;
 
-/// A request that wants to become a job.
+/// A request to be accepted as a job.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// Random bytes, drawn by the caller: what makes the id unguessable.
+    /// Random bytes from the caller, which make the id unguessable.
     pub nonce: [u8; 8],
-    /// What it is to be.
+    /// The description of the job.
     pub spec: JobSpec,
     /// Its idempotency key.
     pub key: Option<KeyClaim>,
@@ -27,7 +27,7 @@ pub struct NewJob {
     pub request: String,
     /// The body of the request, if it has one.
     pub payload: Option<StoredBody>,
-    /// The job that this one repeats.
+    /// The job that this one repeats, in a redrive.
     pub redrive_of: Option<String>,
 }
 
@@ -36,25 +36,25 @@ pub struct NewJob {
 pub struct KeyClaim {
     /// Hash of owner and key.
     pub hash: String,
-    /// Hash of what the request says; the same key with another one is refused.
+    /// Hash of method, target and body. The same key with another fingerprint is rejected.
     pub fingerprint: String,
-    /// How long the key stands for the job.
+    /// How long the key identifies the job.
     pub window: Millis,
 }
 
-/// What became of it.
+/// The outcome of an accept.
 #[derive(Clone, Debug)]
 pub enum Accepted {
-    /// A new job; the message is to be sent.
+    /// A new job, and the message to send.
     Created(JobId, Box<Record>, Send),
-    /// The key already stands for this job. An object that came with the request is not needed.
+    /// The key belongs to this job already. The object of the request, if any, is not used.
     Existing(JobId, Box<Record>),
-    /// The key stands for a different request.
+    /// The key belongs to a different request.
     KeyReused,
-    /// So many jobs wait that no more are taken in. An object that came with the request is not needed.
+    /// The shard has too many active jobs. The object of the request, if any, is not used.
     Overloaded,
-    /// The object that came with the request was not announced, or so long ago that it is being
-    /// deleted. Nothing was taken in.
+    /// The object of the request was not announced, or so long ago that it is being deleted. No job was
+    /// created.
     ObjectGone,
 }
 
@@ -62,7 +62,7 @@ pub enum Accepted {
 type NewRow<'a> = (RowKey, Secret, &'a NewJob, String);
 
 impl<S: Sql> Shard<S> {
-    /// Takes a group of jobs in, in one commit: all of them, or on an error none.
+    /// Inserts a group of jobs in one commit: all of them, or none on an error.
     pub fn accept(
         &mut self,
         group: &[NewJob],
@@ -93,8 +93,8 @@ impl<S: Sql> Shard<S> {
         Ok(answers)
     }
 
-    /// The partition of each job of a group, if nothing has to be written for these but their rows, and
-    /// nothing has to be looked up: the common case. A statement then takes many of them.
+    /// The partition of each job, if the group needs no lookup and no write except its rows. This is the common
+    /// case, in which one statement inserts many rows.
     fn plain_partitions(&mut self, group: &[NewJob], now: UnixMillis) -> Option<Vec<u32>> {
         let mut partitions = Vec::with_capacity(group.len());
         for job in group {
@@ -156,7 +156,7 @@ impl<S: Sql> Shard<S> {
         }
     }
 
-    /// Takes a job in beside so many others of the same commit.
+    /// Inserts a job; `others` jobs precede it in the same commit.
     fn accept_one(
         &mut self,
         job: &NewJob,
@@ -193,7 +193,7 @@ impl<S: Sql> Shard<S> {
         Ok(self.created(key, secret, job, record))
     }
 
-    /// The partition that takes a job now. Opens one if there is none.
+    /// The partition for a new job. Opens one if necessary.
     fn partition_for(&mut self, retention: Millis, now: UnixMillis) -> Result<u32, ShardError> {
         let expires = expiry(retention, now);
         if let Some(number) = self.catalogue.taking(retention, expires) {
@@ -214,7 +214,7 @@ impl<S: Sql> Shard<S> {
         Ok(number)
     }
 
-    /// Notes that a row of a partition names an object, so that its expiry looks for them.
+    /// Notes that a row of a partition names an object, so that expiry looks for objects.
     pub(super) fn note_objects(&mut self, number: u32) -> Result<(), SqlError> {
         if let Some(partition) = self.catalogue.changing(number)
             && !partition.objects
@@ -246,8 +246,8 @@ impl<S: Sql> Shard<S> {
         Accepted::Created(self.id(key, secret), Box::new(record), send)
     }
 
-    /// Adds rows: all of them, or on an error none. One statement needs no transaction of its own, which
-    /// would cost as much again.
+    /// Inserts rows: all of them, or none on an error. A single statement needs no transaction, which would
+    /// double its cost.
     fn insert(&self, mut rows: Vec<NewRow<'_>>) -> Result<(), SqlError> {
         rows.sort_by_key(|(key, ..)| *key);
         let same = |a: &NewRow<'_>, b: &NewRow<'_>| a.0.partition() == b.0.partition();
@@ -283,8 +283,8 @@ impl<S: Sql> Shard<S> {
         Ok(())
     }
 
-    /// Notes that an object is about to be written to the bucket, before any record names it: if
-    /// none does by the end of the grace, it is deleted.
+    /// Notes that an object is about to be written to the bucket. If no record names it by the end of the
+    /// grace, it is deleted.
     pub fn intend(
         &mut self,
         object: &str,
@@ -295,7 +295,7 @@ impl<S: Sql> Shard<S> {
         let stored_before = self.meta.stored.clone();
         let sql = self.sql.clone();
         let written = sql.atomically(&mut || {
-            // An alarm, which knows no number, has to find it here.
+            // An alarm does not know the shard's number and reads it from this row.
             self.ensure_tables()?;
             self.write_sweep(object, due, job)
         });

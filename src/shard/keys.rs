@@ -1,9 +1,8 @@
-//! Idempotency keys. Those that were first used in one span of time share a table, a generation, and
-//! go with it.
+//! Idempotency keys. Keys first used in the same span of time share a table, a *generation*, which is
+//! dropped as a whole.
 //!
-//! A generation takes keys for one span, and stands for another: so long may the last of its keys
-//! stand for its job. Every generation that stands is asked for a key, also one of a window that the
-//! configuration no longer has.
+//! A generation takes keys for one span and is kept for another, because its last key may be valid that
+//! long. A lookup reads every generation, including those of windows that are no longer configured.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +12,11 @@ use super::insert::{Accepted, KeyClaim, NewJob, read_secret};
 use super::sql::{Param, Sql, SqlError};
 use super::{Shard, ShardError, read_record, schema};
 
-/// Spans are powers of two in milliseconds, so that a configuration with many windows has few tables.
-/// The shortest is about a minute: a generation costs about four rows.
+/// The smallest class, a span of about a minute: a generation costs about four rows. Spans are powers of
+/// two in milliseconds, so that many configured windows share few tables.
 const CLASS_MIN: u32 = 16;
 
-/// The longest is about four years; no window is as long.
+/// The largest class, a span of about four years; no window is as long.
 const CLASS_MAX: u32 = 37;
 
 /// A table of keys.
@@ -25,12 +24,12 @@ const CLASS_MAX: u32 = 37;
 pub(super) struct Generation {
     /// Its span of time is 2 to this power, in milliseconds.
     class: u32,
-    /// How many such spans passed since the epoch before it began.
+    /// Which span since the epoch.
     number: u64,
 }
 
 impl Generation {
-    /// The generation that takes a key with this window now: its span is at least as long.
+    /// The generation for a new key with this window. Its span is at least as long.
     fn of(window: Millis, now: UnixMillis) -> Self {
         let longest = u64::BITS.saturating_sub(window.0.saturating_sub(1).leading_zeros());
         let class = longest.clamp(CLASS_MIN, CLASS_MAX);
@@ -50,25 +49,25 @@ impl Generation {
         format!("keys_{}_{}", self.class, self.number)
     }
 
-    /// When the last of its keys can be over: a span after it has stopped to take keys.
+    /// When its last key has certainly expired: one span after it stopped taking keys.
     fn ends(self) -> UnixMillis {
         let span = 1_u64.checked_shl(self.class).unwrap_or(u64::MAX);
         UnixMillis(self.number.saturating_add(2).saturating_mul(span))
     }
 }
 
-/// The generations that stand.
+/// The generations that exist.
 #[derive(Debug, Default)]
 pub(super) struct Generations {
     standing: BTreeSet<Generation>,
-    /// Those that the transaction under way created.
+    /// Those created by the transaction under way.
     created: Vec<Generation>,
-    /// Dropping one was refused, and is not tried again before.
+    /// Dropping one failed, and is not tried again before this.
     put_off: UnixMillis,
 }
 
 impl Generations {
-    /// Finds them among the names of tables.
+    /// Finds the generations among the names of all tables.
     pub(super) fn among<'a>(tables: impl Iterator<Item = &'a str>) -> Self {
         Self {
             standing: tables.filter_map(Generation::parse).collect(),
@@ -76,7 +75,7 @@ impl Generations {
         }
     }
 
-    /// When one is to be dropped.
+    /// When the next one is to be dropped.
     pub(super) fn due(&self) -> Option<UnixMillis> {
         let ends = self.standing.iter().map(|generation| generation.ends());
         ends.min().map(|at| at.max(self.put_off))
@@ -86,7 +85,7 @@ impl Generations {
         self.put_off = until;
     }
 
-    /// The transaction stands.
+    /// The transaction was committed.
     pub(super) fn commit(&mut self) {
         self.created.clear();
     }
@@ -108,7 +107,7 @@ struct KeyRow {
 }
 
 impl<S: Sql> Shard<S> {
-    /// Looks whether a key already stands for a job, without taking anything in.
+    /// Looks up the job of a key. Writes nothing.
     pub fn find_key(
         &self,
         claim: &KeyClaim,
@@ -118,7 +117,7 @@ impl<S: Sql> Shard<S> {
         let Some(row) = rows.iter().find(|row| now < row.ends) else {
             return Ok(None);
         };
-        // A key whose job is gone stands for nothing.
+        // A key whose job is gone does not count.
         let Some((state, secret)) = self.job_state(row.job)? else {
             return Ok(None);
         };
@@ -149,7 +148,7 @@ impl<S: Sql> Shard<S> {
         Ok(found)
     }
 
-    /// Points a key at a new job. Call inside a transaction, after [`Self::find_key`] found nothing.
+    /// Assigns a key to a new job. Call inside a transaction, after [`Self::find_key`] found nothing.
     pub(super) fn write_key(
         &mut self,
         claim: &KeyClaim,
@@ -160,7 +159,7 @@ impl<S: Sql> Shard<S> {
         let window = claim.window.min(job.spec.retention);
         let generation = Generation::of(window, now);
         for row in self.key_rows(&claim.hash)? {
-            // It must not come to stand again when the clock goes back.
+            // An old row would become valid again if the clock went back.
             if row.generation != generation {
                 self.delete_key(row.generation, &claim.hash, row.job)?;
             }
@@ -181,7 +180,7 @@ impl<S: Sql> Shard<S> {
         Ok(())
     }
 
-    /// Forgets the key of a job that is purged, if it is still this job's. Call inside a transaction.
+    /// Deletes the key of a purged job, if it still belongs to it. Call inside a transaction.
     pub(super) fn forget_key(&self, key: RowKey, record: &Record) -> Result<(), SqlError> {
         let Some(idempotency) = &record.key else {
             return Ok(());
@@ -197,7 +196,7 @@ impl<S: Sql> Shard<S> {
         Ok(())
     }
 
-    /// Drops a generation none of whose keys can stand any more, and tells whether it did.
+    /// Drops a generation whose keys have all expired. Returns whether there was one.
     pub(super) fn drop_keys(&mut self, now: UnixMillis) -> Result<bool, SqlError> {
         if self.generations.due().is_none_or(|due| now < due) {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Attempts: who may run one, and what came of it.
+//! Attempts: granting and extending leases, and recording outcomes.
 
 use crate::job::{
     Effect, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, StoredBody, UnixMillis, apply,
@@ -9,29 +9,29 @@ use super::insert::read_secret;
 use super::sql::Sql;
 use super::{Send, Shard, ShardError, read_record};
 
-/// A message that comes earlier than this before its time is not followed by another: the clock went
-/// back, and a queue could not hold the message for so long. The alarm has the job in any case.
+/// A message that is earlier than this is not followed by another: the clock went back, and a queue cannot
+/// delay a message for so long. The alarm has the job in any case.
 const EARLY_MAX: Millis = Millis::from_secs(12 * 3600);
 
-/// A consumer's wish to run a job, or to go on running it.
+/// A consumer's request for a lease, or to extend it.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
     /// The job.
     pub key: RowKey,
-    /// A fencing token, drawn at random for this claim; for a renewal, the token of the lease.
+    /// A random fencing token for this claim; for a renewal, the token of the lease.
     pub token: u64,
-    /// How long the right lasts from now unless renewed.
+    /// The length of the lease, from now.
     pub lease: Millis,
     /// The token of an earlier claim under which nothing was sent: see [`Event::Claim`].
     pub unsent: Option<u64>,
 }
 
-/// The answer to a claim. `H` is the head of the request as the caller reads it.
+/// The result of a claim. `H` is the parsed head of the request.
 #[derive(Clone, Debug)]
 pub enum Claimed<H> {
     /// The attempt may begin.
     Granted(Box<Grant<H>>),
-    /// There is nothing to do: the job is unknown (`None`), over, too early, or somebody else's.
+    /// No attempt may begin: the job is unknown (`None`), has ended, is not due, or has another lease.
     Refused(Option<Refusal>),
 }
 
@@ -44,7 +44,7 @@ pub struct Grant<H> {
     pub record: Record,
     /// The head of the request.
     pub request: H,
-    /// The body of the request, where it is kept in the row.
+    /// The body of the request, if it is kept in the row.
     pub payload: Option<Vec<u8>>,
 }
 
@@ -55,30 +55,30 @@ pub struct Finish {
     pub key: RowKey,
     /// The token of the lease.
     pub token: u64,
-    /// What happened.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The response, when there is one: its head, opaque to the shard, and its body.
+    /// The response, if there is one: its head, opaque to the shard, and its body.
     pub response: Option<(String, StoredBody)>,
 }
 
-/// The answer to a report.
+/// The result of a report.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// Whether the report counted; `Some(refusal)` when not.
+    /// Why the report was refused; `None` if it counted.
     pub refused: Option<Refusal>,
-    /// Whether the response is the job's result now. When it is not, whoever stored an object for
-    /// it deletes that object.
+    /// Whether the response is now the job's result. If not, the caller deletes the object that it
+    /// stored.
     pub kept: bool,
-    /// The record as it stands; `None` when the job is unknown.
+    /// The current record; `None` if the job is unknown.
     pub record: Option<Box<Record>>,
     /// Messages to send.
     pub sends: Vec<Send>,
 }
 
 impl<S: Sql> Shard<S> {
-    /// Grants or refuses the right to run an attempt. `read` reads the head of the request, which is
-    /// opaque to the shard. A head that it cannot read was written by a later build: the claim then fails
-    /// as [`ShardError::Unreadable`] before anything is written, and the job waits for that build.
+    /// Grants or refuses a lease. `read` parses the head of the request, which is opaque to the shard. If it
+    /// fails, a later build wrote the head: the claim then fails with [`ShardError::Unreadable`], nothing is
+    /// written, and the job waits for that build.
     pub fn claim<H>(
         &mut self,
         claim: &Claim,
@@ -109,7 +109,7 @@ impl<S: Sql> Shard<S> {
             if let Refusal::TooEarly(due) = refusal
                 && due.since(now) <= EARLY_MAX
             {
-                // The message came before its time (it was a re-send): ask for another in time.
+                // The message was early (a re-send). Send another for the right time.
                 let (priority, key) = (record.spec.priority, claim.key);
                 sends.push(Send {
                     priority,
@@ -132,8 +132,8 @@ impl<S: Sql> Shard<S> {
         Ok((Claimed::Granted(Box::new(grant)), sends))
     }
 
-    /// Extends a lease and tells its new end. `None` when there is nothing to extend: the worker
-    /// should stop.
+    /// Extends a lease and returns its new end. `None` if the lease is not current: the attempt should
+    /// stop.
     pub fn renew(
         &mut self,
         claim: &Claim,
@@ -155,7 +155,7 @@ impl<S: Sql> Shard<S> {
         Ok((ends, done.sends))
     }
 
-    /// Records what an attempt came to, with its response, in one commit.
+    /// Records the outcome of an attempt, with its response, in one commit.
     pub fn finish(
         &mut self,
         finish: &Finish,
@@ -182,7 +182,7 @@ impl<S: Sql> Shard<S> {
             && let Some(object) = body.and_then(StoredBody::object)
             && !self.may_name(object)?
         {
-            // It was announced so long ago that it is being deleted.
+            // The object was announced so long ago that it is being deleted.
             let lost = event(Outcome::NotStored, None);
             step = apply(read_record(&state)?, &lost, now, random_permille);
         }
@@ -195,7 +195,7 @@ impl<S: Sql> Shard<S> {
         })
     }
 
-    /// Notes that a queue gave up on a message, and sends a fresh one if the job still waits.
+    /// Notes that a queue gave up on a message, and sends a new one if the job still waits.
     pub fn dead_letter(
         &mut self,
         key: RowKey,
@@ -206,7 +206,7 @@ impl<S: Sql> Shard<S> {
         Ok(done.map(|done| done.sends).unwrap_or_default())
     }
 
-    /// Applies an event that brings no bodies. `None` when the job is unknown.
+    /// Applies an event without a body. `None` if the job is unknown.
     pub(super) fn apply_event(
         &mut self,
         key: RowKey,

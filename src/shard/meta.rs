@@ -1,5 +1,5 @@
-//! The shard's notes about itself: one row, written with the first of all other rows, and again only
-//! when the last partitions of a shard that has fallen quiet are forgotten.
+//! The shard's notes about itself: one row. It is written together with the first other row, and again
+//! only when the newest partition is forgotten, after the shard has been idle.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,10 +13,10 @@ use super::{Shard, ShardError, schema};
 /// Version of the stored form.
 const META_VERSION: u8 = 1;
 
-/// What the shard knows about itself.
+/// The shard's notes in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Meta {
-    /// The key of its ids' secrets.
+    /// The key for the secrets of its ids.
     pub(super) id_key: IdKey,
     /// The row; `None` before it is written.
     pub(super) stored: Option<Stored>,
@@ -25,16 +25,16 @@ pub(super) struct Meta {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stored {
     v: u8,
-    /// The shard's number: an alarm does not know it.
+    /// The shard's number, which an alarm does not know.
     shard: u16,
     /// [`Meta::id_key`] in base64url.
     id_key: String,
-    /// No partition from this number on was ever forgotten.
+    /// No partition with this number or above was ever forgotten.
     next_partition: u32,
 }
 
 impl Meta {
-    /// A shard that has no row yet, with a key that is drawn anew at each start until it has.
+    /// The notes of a shard without a row. Until it has one, each start draws a new key.
     pub(super) const fn new(id_key: IdKey) -> Self {
         Self {
             id_key,
@@ -77,9 +77,8 @@ impl Meta {
 }
 
 impl<S: Sql> Shard<S> {
-    /// Creates the tables that every shard has, unless they stand. Call inside a transaction that
-    /// writes something: what only reads must leave an empty database empty, since anybody can make up
-    /// ids of a thousand shards.
+    /// Creates the tables that every shard has, if necessary. Call inside a transaction that writes: a
+    /// read must leave an empty database empty, because anybody can make up ids of a thousand shards.
     pub(super) fn ensure_tables(&mut self) -> Result<(), SqlError> {
         if self.meta.stored.is_some() {
             return Ok(());

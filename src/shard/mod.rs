@@ -1,15 +1,14 @@
 //! Many job records in one SQLite database, their schedule, and the keys that name them.
 //!
-//! Everything here is synchronous and runs natively; the Durable Object in `edge` calls it with the
-//! platform's SQL, the tests with rusqlite.
+//! All code here is synchronous and runs natively: the Durable Object in `edge` calls it with the
+//! platform's SQL, tests call it with rusqlite.
 //!
 //! Rules:
 //!
 //! 1. A record changes only through [`crate::job::apply`].
-//! 2. A call either commits all that it writes or fails and leaves what was there; memory changes
-//!    only after the writes succeeded.
-//! 3. Whatever becomes due is found from the rows alone: the memory is a cache of them.
-//! 4. What must be sent is returned; sending it is the caller's, after the commit.
+//! 2. A call commits all of its writes or none; memory changes only after the writes succeeded.
+//! 3. The rows alone say what is due; memory is a cache of them.
+//! 4. Messages are returned; the caller sends them after the commit.
 
 mod backlog;
 mod commit;
@@ -44,19 +43,19 @@ use meta::Meta;
 use partition::{Catalogue, Phase};
 use schedule::Schedule;
 
-/// Times that hold for all jobs of a shard; from the configuration.
+/// Times for all jobs of a shard, from the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long a queued job waits for its claim before its message is sent again.
+    /// How long a queued job waits for its claim before its message counts as late.
     pub patience: Millis,
-    /// How long an expired job still answers 410 before it is forgotten.
+    /// How long an expired job responds with 410 before it is forgotten.
     pub tombstone: Millis,
-    /// How long an object that no record names may lie in the bucket before it is deleted.
+    /// How long an object that no record names stays in the bucket.
     pub orphan_grace: Millis,
 }
 
-/// The time in a note about an object that is being deleted. The note is written before the deletion
-/// begins, so that no record comes to name what is about to go; no clock takes it back.
+/// The due time in the note of an object that is being deleted. It is written before the deletion begins,
+/// and no record may name the object from then on, whatever the clock says.
 const DOOMED: UnixMillis = UnixMillis(0);
 
 /// A queue message to send: run job `key`, after `delay`.
@@ -64,20 +63,20 @@ const DOOMED: UnixMillis = UnixMillis(0);
 pub struct Send {
     /// The queue.
     pub priority: Priority,
-    /// Not to be delivered earlier.
+    /// The delay before delivery.
     pub delay: Millis,
     /// The job.
     pub key: RowKey,
 }
 
-/// Why the shard could not do what was asked. The texts are for the log only.
+/// Why a call to the shard failed. The texts are for the log only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShardError {
     /// The database refused.
     Sql(SqlError),
-    /// A row holds what this build cannot read.
+    /// A row that this build cannot read.
     Unreadable(String),
-    /// No key is left: 2²⁶ partitions were opened.
+    /// No row key is left: 2²⁶ partitions were opened.
     Exhausted,
 }
 
@@ -118,7 +117,7 @@ pub struct Shard<S> {
 pub struct Ended {
     /// Its row.
     pub key: RowKey,
-    /// Where it failed: what the log says of it.
+    /// The log line of a failed job, without its id.
     pub failure: Option<String>,
 }
 
@@ -134,12 +133,12 @@ impl Ended {
 }
 
 impl<S: Sql> Shard<S> {
-    /// Opens the shard. Reads what is small; the active jobs are read by [`Self::load`]. Writes nothing,
-    /// and creates nothing in a database that is empty.
+    /// Opens the shard. Reads all but the active jobs, which [`Self::load`] reads. Writes nothing, also not
+    /// to an empty database.
     ///
-    /// `number` is the shard's number where the caller knows it (a request carries it, an alarm
-    /// does not); it is kept with the data from the first job on. So is `id_key`, 32 random bytes that a
-    /// shard without data takes as its own.
+    /// `number` is the shard's number if the caller knows it: a request carries it, an alarm does not.
+    /// `id_key` is 32 random bytes, used if the shard has no key yet. Both are stored with the first
+    /// write.
     pub fn open(
         sql: S,
         number: Option<u16>,
@@ -176,8 +175,8 @@ impl<S: Sql> Shard<S> {
         })
     }
 
-    /// When the alarm should ring: the earliest thing that time alone makes due. `None` when the
-    /// shard holds nothing at all.
+    /// When the alarm should fire: the earliest work that time alone makes due. `None` if the shard is
+    /// empty.
     #[must_use]
     pub fn wake_at(&self) -> Option<UnixMillis> {
         [
@@ -197,7 +196,7 @@ impl<S: Sql> Shard<S> {
         self.schedule.len()
     }
 
-    /// The jobs that have ended since the last call: whoever waits for one is to be told.
+    /// The jobs that have ended since the last call. Their watchers are to be told.
     pub fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
     }
@@ -208,12 +207,12 @@ impl<S: Sql> Shard<S> {
         self.number
     }
 
-    /// The database, for a caller that has to look beside the shard (tests do).
+    /// The database, for tests that look at it directly.
     pub const fn sql(&self) -> &S {
         &self.sql
     }
 
-    /// The partition of a job, if its jobs are served.
+    /// The partition of a job, unless it has expired.
     fn served(&self, key: RowKey) -> Option<u32> {
         let number = key.partition();
         let partition = self.catalogue.get(number)?;
@@ -233,7 +232,7 @@ impl<S: Sql> Shard<S> {
         }))
     }
 
-    /// What an attempt needs of a job: state, secret, request, payload.
+    /// The columns that an attempt needs: state, secret, request, payload.
     fn job_work(&self, key: RowKey) -> Result<Option<[Value; 4]>, SqlError> {
         let Some(partition) = self.served(key) else {
             return Ok(None);
@@ -262,8 +261,8 @@ impl<S: Sql> Shard<S> {
         }
     }
 
-    /// Writes a note that `object` is to be deleted at `due`. Call inside a transaction; tell
-    /// [`Self::sweep_noted`] once it is committed.
+    /// Writes a note that `object` is to be deleted at `due`. Call inside a transaction, and
+    /// [`Self::sweep_noted`] after the commit.
     fn write_sweep(
         &self,
         object: &str,
@@ -278,7 +277,7 @@ impl<S: Sql> Shard<S> {
         Ok(())
     }
 
-    /// Whether an object may come to be named by a record: it was announced, and is not being deleted.
+    /// Whether a record may name an object: it was announced and is not being deleted.
     fn may_name(&self, object: &str) -> Result<bool, SqlError> {
         if self.meta.stored.is_none() {
             return Ok(false);
@@ -292,8 +291,8 @@ impl<S: Sql> Shard<S> {
     }
 }
 
-/// Reads a stored record. Fails on another version: a newer build wrote it, and guessing would be
-/// worse than waiting for that build.
+/// Reads a stored record. Fails on a newer version: it is better to wait for that build than to
+/// misread its record.
 fn read_record(state: &Value) -> Result<Record, ShardError> {
     let text = state
         .text()

@@ -1,8 +1,8 @@
-//! Partitions: jobs that expire at the same moment share a table, and go with it.
+//! Partitions: jobs that expire at the same moment share a table, which is dropped as a whole.
 //!
-//! A retention is cut into windows. All jobs that are accepted with it in one window expire together:
-//! one retention after the end of the window. So each is kept at least as long as its retention, and
-//! its expiry is one `DROP TABLE`, which writes no row.
+//! Each retention has windows of time. Jobs accepted with it in the same window expire together, one
+//! retention after the end of the window. So each job is kept at least as long as its retention, and
+//! expiry is one `DROP TABLE`, which writes no row.
 
 use std::collections::BTreeMap;
 
@@ -12,38 +12,38 @@ use super::ShardError;
 use super::schema;
 use super::sql::{Sql, Value};
 
-/// A window is this share of its retention, so a job is kept for at most a sixteenth longer than its
-/// rule says, and a retention has some 17 tables at a time.
+/// A window is this fraction of its retention (1/16). So a job is kept at most a sixteenth longer than its
+/// rule says, and a retention has about 17 tables at a time.
 const WINDOW_SHARE: u64 = 16;
 
 /// The shortest window: opening and closing a partition writes about six rows.
 const WINDOW_MIN: Millis = Millis::from_secs(10);
 
-/// The longest window: what a long retention may be exceeded by.
+/// The longest window: a long retention may be exceeded by a day.
 const WINDOW_MAX: Millis = Millis::from_secs(86_400);
 
-/// A partition with so many rows takes no more. To drop them blocks a shard for some 15 ms, and requests
-/// wait for it; see docs/benchmark.md.
+/// Most rows of a partition. Dropping them blocks the shard's requests for about 15 ms; see
+/// docs/benchmark.md.
 const ROWS_MAX: u32 = 16_384;
 
-/// A partition with so many bytes of bodies takes no more rows. Results that come later still go into
-/// it. To drop so many takes some 40 ms.
+/// A partition with this many bytes of bodies takes no more rows; results of its jobs are still stored in
+/// it. Dropping 64 MiB takes about 40 ms.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// A partition with fewer rows is read at a start rather than marked as settled: to read a thousand
-/// rows costs what it costs to write the mark.
+/// A partition with fewer rows is not marked as settled but read at each start: reading a thousand rows
+/// costs as much as writing the mark.
 const SETTLED_ROWS: u32 = 1_024;
 
-/// Where a partition stands. It only moves forward.
+/// The phase of a partition. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// It may take jobs, and may hold active ones.
     Open,
     /// Every job in it has ended, and it takes no more.
     Settled,
-    /// It has expired: none of its jobs is served, and its objects are being deleted.
+    /// It has expired: its jobs are no longer served, and its objects are being deleted.
     Expired,
-    /// Its table is gone; its ids are still answered 410.
+    /// Its table is gone; its ids still get 410.
     Dropped,
 }
 
@@ -61,7 +61,7 @@ impl Phase {
     }
 }
 
-/// What memory knows about a partition.
+/// A partition in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partition {
     pub(super) retention: Millis,
@@ -70,17 +70,17 @@ pub(super) struct Partition {
     pub(super) phase: Phase,
     /// A row may name an object in the bucket.
     pub(super) objects: bool,
-    /// The next row's number. `None` when it was not looked up since the start.
+    /// The number of the next row. `None`: not looked up since the start.
     pub(super) next: Option<u32>,
-    /// Bytes of bodies, as far as they were counted.
+    /// Bytes of bodies, as far as they have been counted.
     pub(super) bytes: u64,
-    /// Where the start goes on to read its active jobs. `None` when it has read all of them.
+    /// Where the start resumes reading its active jobs. `None`: all are read.
     pub(super) unread: Option<RowKey>,
-    /// It was looked at and is settled, which is not worth a row.
+    /// It is settled, but too small for a mark in the catalogue.
     pub(super) quiet: bool,
-    /// Where the deletion of its objects goes on. `None` when they are all gone.
+    /// Where the deletion of its objects resumes. `None`: they are all gone.
     pub(super) emptying: Option<RowKey>,
-    /// Its expiry failed, and is not tried again before.
+    /// Its expiry failed, and is not tried again before this.
     pub(super) put_off: UnixMillis,
 }
 
@@ -96,16 +96,16 @@ impl Partition {
         self.next.is_some_and(|next| next > SETTLED_ROWS)
     }
 
-    /// Whether no job that is accepted from now on can come into it.
+    /// Whether its window is over, or it takes no more rows.
     pub(super) fn is_over(&self, now: UnixMillis) -> bool {
         !self.takes_more() || expiry(self.retention, now) > self.expires
     }
 
-    /// When something has to be done about it.
+    /// When it next needs work.
     fn due(&self, tombstone: Millis) -> UnixMillis {
         let due = match self.phase {
             Phase::Open | Phase::Settled | Phase::Expired => self.expires,
-            // Later than the tombstone ends, so that one alarm forgets many.
+            // A window later than the tombstone ends, so that one alarm forgets many.
             Phase::Dropped => self.expires.plus(tombstone).plus(window(self.retention)),
         };
         due.max(self.put_off)
@@ -117,7 +117,7 @@ fn window(retention: Millis) -> Millis {
     Millis(retention.0 / WINDOW_SHARE).clamp(WINDOW_MIN, WINDOW_MAX)
 }
 
-/// When a job expires that is accepted now: a retention after the end of the window.
+/// When a job that is accepted now expires: a retention after the end of the window.
 pub(super) fn expiry(retention: Millis, now: UnixMillis) -> UnixMillis {
     let window = window(retention);
     let into = now.0.checked_rem(window.0).unwrap_or(0);
@@ -128,19 +128,19 @@ pub(super) fn expiry(retention: Millis, now: UnixMillis) -> UnixMillis {
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     partitions: BTreeMap<u32, Partition>,
-    /// The partition that takes the jobs of a retention that expire at a time, where it is known.
+    /// The open partition for a retention and an expiry, if known.
     taking: BTreeMap<(Millis, UnixMillis), u32>,
     /// The number of the next partition.
     next: u32,
-    /// What was there before the changes of the transaction under way, newest last.
+    /// The old values of what the transaction under way has changed, newest last.
     undo: Vec<(u32, Option<Partition>)>,
-    /// When the next one is due.
+    /// When the next one needs work.
     due: Option<UnixMillis>,
     tombstone: Millis,
 }
 
 impl Catalogue {
-    /// Reads the catalogue. `next` is a number that no partition had before.
+    /// Reads the catalogue. `next` is a number above those of all forgotten partitions.
     pub(super) fn load<S: Sql>(sql: &S, next: u32, tombstone: Millis) -> Result<Self, ShardError> {
         let mut partitions = BTreeMap::new();
         for row in sql.run(schema::PARTITIONS, &[])? {
@@ -175,13 +175,13 @@ impl Catalogue {
             .map(|(number, partition)| (*number, partition))
     }
 
-    /// A partition whose active jobs the start has still to read, and where it goes on.
+    /// A partition whose active jobs the start has yet to read, and where to resume.
     pub(super) fn unread(&self) -> Option<(u32, RowKey)> {
         let mut partitions = self.iter();
         partitions.find_map(|(number, partition)| Some((number, partition.unread?)))
     }
 
-    /// An expired partition whose objects are to be deleted now, and where that goes on.
+    /// An expired partition whose objects are to be deleted now, and where to resume.
     pub(super) fn emptying(&self, now: UnixMillis) -> Option<(u32, RowKey)> {
         let mut partitions = self.iter();
         partitions.find_map(|(number, partition)| {
@@ -195,7 +195,7 @@ impl Catalogue {
         self.next
     }
 
-    /// The partition for a job of this retention that expires then, unless a new one is needed.
+    /// The partition for a new job with this retention and expiry. `None`: a new one is needed.
     pub(super) fn taking(&mut self, retention: Millis, expires: UnixMillis) -> Option<u32> {
         let fits = |partition: &Partition| {
             partition.takes_more()
@@ -245,7 +245,7 @@ impl Catalogue {
         Ok(number)
     }
 
-    /// Takes the next row of a partition. `next` is its number where the partition does not know it.
+    /// Takes the next row of a partition. `next` is its number, in case the partition does not know it.
     pub(super) fn take_row(&mut self, number: u32, next: u32, bytes: u64) -> Option<RowKey> {
         let partition = self.changing(number)?;
         let sequence = partition.next.unwrap_or(next);
@@ -257,7 +257,7 @@ impl Catalogue {
         Some(RowKey::new(number, sequence))
     }
 
-    /// Changes a partition inside a transaction: [`Self::roll_back`] takes it back.
+    /// Changes a partition inside a transaction. [`Self::roll_back`] undoes it.
     pub(super) fn changing(&mut self, number: u32) -> Option<&mut Partition> {
         let partition = self.partitions.get_mut(&number)?;
         if !self.undo.iter().any(|(known, _)| *known == number) {
@@ -266,7 +266,7 @@ impl Catalogue {
         Some(partition)
     }
 
-    /// The transaction stands.
+    /// The transaction was committed.
     pub(super) fn commit(&mut self) {
         self.undo.clear();
     }
@@ -284,7 +284,7 @@ impl Catalogue {
         self.find_due();
     }
 
-    /// Changes a partition after the transaction stands.
+    /// Changes a partition after a commit.
     pub(super) fn change(&mut self, number: u32, change: impl FnOnce(&mut Partition)) {
         if let Some(partition) = self.partitions.get_mut(&number) {
             change(partition);
@@ -292,7 +292,7 @@ impl Catalogue {
         self.find_due();
     }
 
-    /// Counts bytes of bodies that came and went. It changes nothing that is due.
+    /// Counts bytes of bodies that were added and removed. This changes no due time.
     pub(super) fn count_bytes(&mut self, number: u32, more: u64, less: u64) {
         if let Some(partition) = self.partitions.get_mut(&number) {
             partition.bytes = partition.bytes.saturating_add(more).saturating_sub(less);
@@ -307,7 +307,7 @@ impl Catalogue {
         self.find_due();
     }
 
-    /// When the next partition is due.
+    /// When the next partition needs work.
     pub(super) const fn due(&self) -> Option<UnixMillis> {
         self.due
     }

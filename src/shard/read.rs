@@ -1,4 +1,4 @@
-//! Reading, canceling and erasing: what somebody who holds the id may do.
+//! Reads, cancels and purges jobs: what the holder of an id may do.
 
 use crate::job::{Event, JobId, Record, RowKey, Status, UnixMillis, apply};
 
@@ -7,12 +7,12 @@ use super::sql::{Param, Sql, SqlError, Value};
 use super::upkeep::objects_of;
 use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
 
-/// What is behind an id.
+/// What an id leads to.
 #[derive(Clone, Debug)]
 pub enum Found<T> {
-    /// Nothing, or nothing that this id opens.
+    /// No job, or the id's secret is wrong.
     Nothing,
-    /// A job that has expired and will be forgotten soon.
+    /// A job that has expired and is not forgotten yet.
     Expired,
     /// A job.
     Job(T),
@@ -21,26 +21,26 @@ pub enum Found<T> {
 /// A canceled (or already ended) job.
 #[derive(Clone, Debug)]
 pub struct Canceled {
-    /// The record as it stands.
+    /// The current record.
     pub record: Record,
-    /// Messages to send (time may have changed the job before the cancel came).
+    /// Messages to send: time may have changed the job before the cancel.
     pub sends: Vec<Send>,
 }
 
-/// What came of the wish to erase a job.
+/// The result of a purge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purged {
-    /// It is gone: record, payload, result and key.
+    /// Record, payload, result and key are erased.
     Erased,
-    /// It has not ended yet.
+    /// The job has not ended yet.
     StillActive,
 }
 
-/// A stored response: head (opaque to the shard) and, where it is kept in the row, body.
+/// A stored response: its head (opaque to the shard) and its body, if that is in the row.
 pub type StoredResponse = (String, Option<Vec<u8>>);
 
 impl<S: Sql> Shard<S> {
-    /// Reads a job. Time is not applied here: the answer is what is committed.
+    /// Reads a job as it is committed. Time is not applied.
     pub fn read(&self, id: &JobId, now: UnixMillis) -> Result<Found<Record>, ShardError> {
         let Some(partition) = self.catalogue.get(id.key.partition()) else {
             return Ok(Found::Nothing);
@@ -63,7 +63,7 @@ impl<S: Sql> Shard<S> {
         Ok(self.of_expired(true, record.expires, now))
     }
 
-    /// What an id is told whose job has expired.
+    /// What an id of an expired job leads to.
     fn of_expired<T>(&self, is_genuine: bool, expires: UnixMillis, now: UnixMillis) -> Found<T> {
         if is_genuine && now < expires.plus(self.settings.tombstone) {
             Found::Expired
@@ -88,7 +88,7 @@ impl<S: Sql> Shard<S> {
         Ok(head.text().map(|head| (head.to_owned(), body)))
     }
 
-    /// Reads the request of a job: its head, and its body where that is kept in the row.
+    /// Reads the request of a job: its head, and its body if that is in the row.
     pub fn request(&self, key: RowKey) -> Result<Option<StoredResponse>, ShardError> {
         let Some([_, _, head, body]) = self.job_work(key)? else {
             return Ok(None);
@@ -96,7 +96,7 @@ impl<S: Sql> Shard<S> {
         Ok(head.text().map(|head| (head.to_owned(), body.into_blob())))
     }
 
-    /// Cancels a job that has not ended; one that has stays as it is.
+    /// Cancels a job. A job that has ended stays as it is.
     pub fn cancel(
         &mut self,
         id: &JobId,
@@ -116,7 +116,7 @@ impl<S: Sql> Shard<S> {
         }))
     }
 
-    /// Erases a job that has ended, now instead of at its expiry.
+    /// Purges a job that has ended, without waiting for its expiry.
     pub fn purge(&mut self, id: &JobId, now: UnixMillis) -> Result<Found<Purged>, ShardError> {
         match self.read(id, now)? {
             Found::Nothing => Ok(Found::Nothing),
@@ -129,7 +129,7 @@ impl<S: Sql> Shard<S> {
         }
     }
 
-    /// Empties a job's row, forgets its key, and notes its objects for deletion, in one commit.
+    /// Empties a job's row, deletes its key, and notes its objects for deletion, in one commit.
     fn erase(&mut self, key: RowKey, record: &Record) -> Result<(), SqlError> {
         let sql = self.sql.clone();
         sql.atomically(&mut || {

@@ -1,5 +1,5 @@
-//! What the shard has to look at next. Kept in memory, and rebuilt from the active rows when the
-//! object starts, so that no index has to be written for it.
+//! The schedule: when each active job needs a look. It is kept in memory and rebuilt from the active rows
+//! when the object starts, which saves an index.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use crate::job::{Millis, Priority, RowKey, SEQUENCE_MAX, UnixMillis};
 
 use super::backlog::Backlog;
 
-/// After this many re-sends of one message the wait stops growing: patience × 2⁷, about an hour
-/// with the default patience. It bounds the wake-ups that one stuck job can cause.
+/// After this many re-sends of one message the wait stops growing, at patience × 2⁷: about an hour with
+/// the default patience. This bounds the wake-ups of a stuck job.
 const DOUBLINGS_MAX: u8 = 7;
 
 /// The wake-up times of all active jobs.
@@ -23,12 +23,12 @@ pub(super) struct Schedule {
 struct Entry {
     at: UnixMillis,
     resends: u8,
-    /// While it is part of the backlog: its queue, and when it was due.
+    /// Its queue and due time, while it is part of the backlog.
     waits: Option<(Priority, UnixMillis)>,
 }
 
 impl Schedule {
-    /// Sets, moves or (with `None`) removes a job's wake-up. Starts the patience anew.
+    /// Sets, moves or (with `None`) removes a job's wake-up. Resets its re-sends.
     pub fn set(&mut self, key: RowKey, at: Option<UnixMillis>) {
         self.remove(key);
         if let Some(at) = at {
@@ -37,9 +37,9 @@ impl Schedule {
         }
     }
 
-    /// Moves a job's wake-up after it was looked at in vain: each time the wait doubles. `waited` is
-    /// how long the job has been due: the wait is at least as long, so that an object that forgets
-    /// the count with each start does not send a stuck job's message any oftener.
+    /// Moves the wake-up of a job that is still not claimed: each time the wait doubles. A restart forgets
+    /// the count, so the wait is also at least `waited`, the time that the job has been due; restarts then do
+    /// not send a stuck job's message more often.
     pub fn resent(
         &mut self,
         key: RowKey,
@@ -68,8 +68,8 @@ impl Schedule {
         );
     }
 
-    /// Whether the message of a job that has waited for longer than the patience is lost. If nothing says
-    /// so, the job is part of the backlog from now on.
+    /// Whether the message of a job that has waited longer than the patience is lost. If that is not known,
+    /// the job joins the backlog.
     pub fn has_lost_message(&mut self, key: RowKey, priority: Priority, due: UnixMillis) -> bool {
         if self.backlog.is_passed(priority, (due, key)) {
             return true;
@@ -81,7 +81,7 @@ impl Schedule {
         false
     }
 
-    /// A job was claimed. Those that it has passed over are looked at now.
+    /// A job was claimed. The jobs that this passed over wake now.
     pub fn claimed(&mut self, key: RowKey, priority: Priority, due: UnixMillis, now: UnixMillis) {
         for passed in self.backlog.claimed(priority, (due, key)) {
             if let Some(entry) = self.remove(passed) {
@@ -91,10 +91,10 @@ impl Schedule {
         }
     }
 
-    /// The jobs of the backlog to send again now, to see whether their queues move.
+    /// The jobs of the backlog to send now as probes, to see whether their queues move.
     pub fn probes(&mut self, now: UnixMillis, patience: Millis) -> Vec<(Priority, RowKey)> {
         if self.by_time.first().is_some_and(|(at, _)| *at <= now) {
-            // Not before the whole backlog is known.
+            // The backlog is not complete yet.
             return Vec::new();
         }
         self.backlog.probes(now, patience)
@@ -107,7 +107,7 @@ impl Schedule {
         [first, self.backlog.next()].into_iter().flatten().min()
     }
 
-    /// Up to `most` jobs whose time has come, earliest first.
+    /// Up to `most` due jobs, earliest first.
     #[must_use]
     pub fn due(&self, now: UnixMillis, most: usize) -> Vec<RowKey> {
         self.by_time
@@ -124,7 +124,7 @@ impl Schedule {
         self.by_key.range(rows_of(number)).next().is_some()
     }
 
-    /// Removes all jobs of a partition, and tells which were active.
+    /// Removes and returns the active jobs of a partition.
     pub fn remove_partition(&mut self, number: u32) -> Vec<RowKey> {
         let active = self.by_key.range(rows_of(number));
         let keys: Vec<RowKey> = active.map(|(key, _)| *key).collect();

@@ -1,12 +1,12 @@
-//! Every statement that the shard runs, in one place, and why each table is as it is.
+//! All SQL statements of the shard, and the reasons for its tables.
 //!
-//! Rows written are what a job costs most (each counts, index rows too). So there is no index beside
-//! the primary keys, and no row is ever deleted for its age: dropping a table writes no row, whatever
-//! was in it. Jobs that expire at the same moment share a table, and so do the idempotency keys of one
-//! span of time.
+//! Rows written are the most expensive part of a job, and index rows count too. So there is no index
+//! except the primary keys, and old rows are not deleted one by one: dropping a table writes no row,
+//! whatever it holds. Jobs that expire at the same moment share a table, and so do the idempotency keys
+//! of one span of time.
 
-/// Tells which of the tables that are looked for at a start stand: `meta`, and those of the
-/// idempotency keys. It is the only statement that may run before [`CREATE`].
+/// Lists which of `meta` and the tables of idempotency keys exist. It is the only statement that may run
+/// before [`CREATE`].
 pub const TABLES: &str = "SELECT name FROM sqlite_master \
      WHERE type = 'table' AND (name = 'meta' OR name GLOB 'keys_*')";
 
@@ -18,8 +18,8 @@ pub const CREATE: [&str; 3] = [
     "CREATE TABLE partitions (\
      number INTEGER PRIMARY KEY, retention INTEGER NOT NULL, expires INTEGER NOT NULL, \
      phase INTEGER NOT NULL, objects INTEGER NOT NULL)",
-    // Objects in the bucket that are to be deleted at `due`, unless job `job` keeps one by then. A
-    // `due` of 0 says that the object is being deleted, and nothing may come to name it any more.
+    // Objects in the bucket that are to be deleted at `due`, unless job `job` names the object by then.
+    // A `due` of 0: the object is being deleted, and no record may name it any more.
     "CREATE TABLE sweeps (\
      object TEXT PRIMARY KEY, due INTEGER NOT NULL, job INTEGER) WITHOUT ROWID",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -27,12 +27,12 @@ pub const CREATE: [&str; 3] = [
 
 /// Reads the shard's own notes.
 pub const META_READ: &str = "SELECT value FROM meta WHERE name = 'shard'";
-/// Writes them.
+/// Writes the shard's own notes.
 pub const META_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('shard', ?)";
 
 /// Reads the catalogue.
 pub const PARTITIONS: &str = "SELECT number, retention, expires, phase, objects FROM partitions";
-/// Adds a partition to it.
+/// Adds a partition to the catalogue.
 pub const PARTITION_ADD: &str =
     "INSERT INTO partitions (number, retention, expires, phase, objects) VALUES (?, ?, ?, ?, ?)";
 /// Moves a partition to another phase.
@@ -45,8 +45,8 @@ pub const PARTITION_FORGET: &str = "DELETE FROM partitions WHERE number = ?";
 /// Creates the table of a partition.
 #[must_use]
 pub fn jobs_create(partition: u32) -> String {
-    // `active` stands outside the JSON because a start filters on it. The columns that can be large
-    // come last, so that scans stop reading before them.
+    // `active` is a column of its own because a start filters on it. Large columns come last, so that
+    // scans do not read them.
     format!(
         "CREATE TABLE jobs_{partition} (\
          key INTEGER PRIMARY KEY, active INTEGER NOT NULL, secret BLOB NOT NULL, \
@@ -54,7 +54,7 @@ pub fn jobs_create(partition: u32) -> String {
     )
 }
 
-/// Drops the table of a partition, with all that is in it.
+/// Drops the table of a partition.
 #[must_use]
 pub fn jobs_drop(partition: u32) -> String {
     format!("DROP TABLE jobs_{partition}")
@@ -66,13 +66,13 @@ pub fn jobs_last(partition: u32) -> String {
     format!("SELECT max(key) FROM jobs_{partition}")
 }
 
-/// The active jobs in a range of keys. The range bounds the rows that are read.
+/// The active jobs in a range of keys, which bounds the rows read.
 #[must_use]
 pub fn jobs_active(partition: u32) -> String {
     format!("SELECT key, state FROM jobs_{partition} WHERE key >= ? AND key < ? AND active = 1")
 }
 
-/// The bytes of the bodies in a range of keys. SQLite finds a length without reading the body.
+/// The bytes of the bodies in a range of keys. SQLite knows a length without reading the body.
 #[must_use]
 pub fn jobs_bytes(partition: u32) -> String {
     format!(
@@ -81,7 +81,7 @@ pub fn jobs_bytes(partition: u32) -> String {
     )
 }
 
-/// The states of the jobs in a range of keys, those of purged ones left out.
+/// The states of the jobs in a range of keys, without purged ones.
 #[must_use]
 pub fn jobs_states(partition: u32) -> String {
     format!("SELECT state FROM jobs_{partition} WHERE key >= ? AND key < ? AND state <> ''")
@@ -90,11 +90,11 @@ pub fn jobs_states(partition: u32) -> String {
 /// The values of one job in [`jobs_insert`].
 const JOB_VALUES: &str = "(?, 1, ?, ?, ?, ?)";
 
-/// Most jobs that one statement adds: a Durable Object binds at most 100 values to one
-/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>), and a job has five.
+/// Most jobs that one statement adds: a statement in a Durable Object has at most 100 bound values
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>), and a job five.
 pub const JOBS_PER_INSERT: usize = 20;
 
-/// Adds `count` jobs, at least one: all of them, or on an error none.
+/// Adds `count` jobs (at least one): all of them, or none on an error.
 #[must_use]
 pub fn jobs_insert(partition: u32, count: usize) -> String {
     let mut statement = format!(
@@ -108,7 +108,7 @@ pub fn jobs_insert(partition: u32, count: usize) -> String {
     statement
 }
 
-/// Reads what a status needs. A purged job is not there.
+/// Reads what a status needs. A purged job is not found.
 #[must_use]
 pub fn job_state(partition: u32) -> String {
     format!("SELECT state, secret FROM jobs_{partition} WHERE key = ? AND state <> ''")
@@ -128,12 +128,12 @@ pub fn job_result(partition: u32) -> String {
     format!("SELECT response, body FROM jobs_{partition} WHERE key = ? AND state <> ''")
 }
 
-/// What a statement that stores a state changes beside it.
+/// What [`job_update`] changes beside the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// The request's bytes go.
+    /// The request's body is removed.
     pub drops_payload: bool,
-    /// A response and its body come, as values 4 and 5.
+    /// A response and its body are stored, as values 4 and 5.
     pub has_response: bool,
 }
 
@@ -153,7 +153,7 @@ pub fn job_update(partition: u32, update: Update) -> String {
     format!("UPDATE jobs_{partition} SET state = ?2, active = ?3{response}{payload} WHERE key = ?1")
 }
 
-/// Empties the row of a purged job. The row stays, so that its key is not given to another job.
+/// Empties the row of a purged job. The row stays, so that its key is not used again.
 #[must_use]
 pub fn job_purge(partition: u32) -> String {
     format!(
@@ -171,7 +171,7 @@ pub fn keys_create(table: &str) -> String {
     )
 }
 
-/// Drops one.
+/// Drops a table of idempotency keys.
 #[must_use]
 pub fn keys_drop(table: &str) -> String {
     format!("DROP TABLE {table}")
@@ -183,13 +183,13 @@ pub fn key_read(table: &str) -> String {
     format!("SELECT job, fingerprint, ends FROM {table} WHERE hash = ?")
 }
 
-/// Points an idempotency key at a job.
+/// Assigns an idempotency key to a job.
 #[must_use]
 pub fn key_write(table: &str) -> String {
     format!("INSERT OR REPLACE INTO {table} (hash, job, fingerprint, ends) VALUES (?, ?, ?, ?)")
 }
 
-/// Forgets an idempotency key, if it is still this job's.
+/// Deletes an idempotency key, if it still belongs to this job.
 #[must_use]
 pub fn key_delete(table: &str) -> String {
     format!("DELETE FROM {table} WHERE hash = ? AND job = ?")
@@ -197,11 +197,11 @@ pub fn key_delete(table: &str) -> String {
 
 /// Notes an object for deletion; a later call moves the time.
 pub const SWEEP_WRITE: &str = "INSERT OR REPLACE INTO sweeps (object, due, job) VALUES (?, ?, ?)";
-/// Takes the note back.
+/// Removes the note.
 pub const SWEEP_DELETE: &str = "DELETE FROM sweeps WHERE object = ?";
 /// When an object is to be deleted.
 pub const SWEEP_READ: &str = "SELECT due FROM sweeps WHERE object = ?";
-/// What is due for deletion.
+/// The objects that are due for deletion.
 pub const SWEEPS_DUE: &str = "SELECT object, job, due FROM sweeps WHERE due <= ? LIMIT ?";
-/// When the next one is due.
+/// When the next object is due.
 pub const SWEEP_NEXT: &str = "SELECT min(due) FROM sweeps";

@@ -1,12 +1,12 @@
-//! The port to the database: synchronous, because a Durable Object's SQLite is. The same statements
-//! run on rusqlite in the tests.
+//! The port to the database. It is synchronous, as a Durable Object's SQLite is. Tests run the same
+//! statements on rusqlite.
 
 /// A value bound to a statement.
 #[derive(Clone, Copy, Debug)]
 pub enum Param<'a> {
     /// NULL.
     Null,
-    /// An integer of at most 53 bits: JavaScript carries it on the platform.
+    /// An integer of at most 53 bits, because it passes through JavaScript.
     Int(u64),
     /// Text.
     Text(&'a str),
@@ -19,7 +19,7 @@ pub enum Param<'a> {
 pub enum Value {
     /// NULL.
     Null,
-    /// An integer that is not negative; nothing else is ever stored.
+    /// A non-negative integer; no other is ever stored.
     Int(u64),
     /// Text.
     Text(String),
@@ -27,21 +27,21 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
-/// The database refused a statement: full, broken, or out of reach. The text is for the log only.
+/// The database refused a statement: it is full, broken or unreachable. The text is for the log only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlError(pub String);
 
-/// A SQLite database that one owner uses at a time. Clones are handles to the same database.
+/// A SQLite database with one user at a time. Clones are handles to the same database.
 pub trait Sql: Clone {
     /// Runs one statement and returns its rows, values in column order.
     fn run(&self, statement: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError>;
 
-    /// Runs `body` so that either all of its writes stand or, when it fails, none.
+    /// Runs `body` in a transaction: if it fails, none of its writes remain.
     fn atomically(&self, body: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError>;
 }
 
 impl<'a> Param<'a> {
-    /// The bytes, where there are any.
+    /// The bytes, or NULL.
     #[must_use]
     pub fn blob_or_null(bytes: Option<&'a [u8]>) -> Self {
         bytes.map_or(Self::Null, Self::Blob)

@@ -1,15 +1,15 @@
-//! The start: the schedule is rebuilt from the active jobs, page by page.
+//! The start: rebuilds the schedule from the active jobs, page by page.
 //!
-//! Partitions that are settled are not read, however many jobs they hold. Requests are served between
-//! the pages; a job that they change is scheduled then, and read again when its page comes.
+//! Settled partitions are not read, however many jobs they hold. Calls are served between the pages; a job
+//! that a call changes is scheduled then, and read again with its page.
 
 use crate::job::{RowKey, UnixMillis, wake};
 
 use super::sql::{Param, Sql};
 use super::{Shard, ShardError, first_int, read_record, schema};
 
-/// Rows of a partition that a page covers: a few milliseconds. A state takes some 2 KB while it is read,
-/// so a page is a small part of the isolate's 128 MB.
+/// Rows of a page: they take a few milliseconds to read. A state takes about 2 KB of memory meanwhile, so a
+/// page is a small part of the isolate's 128 MB.
 const ROWS_PER_PAGE: u64 = 512;
 
 impl<S: Sql> Shard<S> {
@@ -19,7 +19,7 @@ impl<S: Sql> Shard<S> {
         self.catalogue.unread().is_none()
     }
 
-    /// Schedules the active jobs of the next page. To be called until [`Self::is_loaded`].
+    /// Schedules the active jobs of the next page. Call it until [`Self::is_loaded`].
     pub fn load(&mut self) -> Result<(), ShardError> {
         let Some((number, from)) = self.catalogue.unread() else {
             return Ok(());
@@ -32,8 +32,8 @@ impl<S: Sql> Shard<S> {
         for row in &active {
             if let [key, state] = row.as_slice() {
                 let key = RowKey(key.int().unwrap_or_default());
-                // A later build's row must not keep the others from being served; the first alarm
-                // looks at it, and so does one every now and then until it can be read.
+                // A later build's row must not stop the others. Alarms look at it, from the first one on,
+                // until it can be read.
                 let wake = read_record(state).map_or(Some(UnixMillis(0)), |record| {
                     wake(&record, self.settings.patience)
                 });

@@ -1,32 +1,31 @@
-//! What the alarm does: repair and sweep. Each call does a bounded amount and can be repeated.
+//! The alarm's repairs and sweeps. Each call does a bounded amount of work and can be repeated.
 
 use crate::job::{Event, Millis, Record, RowKey, UnixMillis};
 
 use super::sql::{Param, Sql, SqlError};
 use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
 
-/// Most jobs that one tick looks at: a few milliseconds of SQLite, so that requests are not kept
-/// waiting. What is left has the alarm ring again at once.
+/// Most jobs of one tick: a few milliseconds of SQLite, so that requests do not wait. If jobs are left, the
+/// alarm fires again at once.
 const JOBS_PER_TICK: usize = 256;
 
-/// Most objects that one alarm deletes: an R2 delete call takes up to 1,000 keys.
+/// Most objects that one tick deletes: an R2 delete call takes up to 1,000 keys.
 const SWEEPS_PER_TICK: usize = 500;
 
-/// A note about an object that is met later than this after its time says that the clock has leapt, or
-/// that the alarm did not come: then an upload may be under way that began a moment ago, and the note
-/// is put off by another grace.
+/// If a note is later than this, the clock has jumped or the alarm was late. The upload of its object may
+/// then have begun only a moment ago, so the note is put off by another grace.
 const SWEEP_LATE: Millis = Millis::from_secs(300);
 
-/// What is to be done after a tick.
+/// What the caller does after a tick.
 #[derive(Clone, Debug, Default)]
 pub struct Tick {
     /// Messages to send.
     pub sends: Vec<Send>,
-    /// Objects to delete; when that is done, tell [`Shard::swept`].
+    /// Objects to delete; call [`Shard::swept`] when that is done.
     pub sweeps: Vec<Sweep>,
-    /// Rows that could not be read; they are left alone, and looked at again later.
+    /// Rows that could not be read. They are left alone and tried again later.
     pub unreadable: usize,
-    /// What the database refused first. What it was about is put off; everything else is done.
+    /// The first error of the database. What failed is put off; all else is done.
     pub fault: Option<ShardError>,
 }
 
@@ -56,18 +55,18 @@ impl Tick {
 }
 
 impl<S: Sql> Shard<S> {
-    /// Does what is due, except [`Self::expire`]: settles jobs whose time has come, sends lost messages
-    /// again, names the objects to delete.
+    /// Does all due work except [`Self::expire`]: settles jobs, re-sends lost messages, and returns the objects
+    /// to delete.
     ///
-    /// A job whose change is refused stays as it was, in its row and in the memory, and stops no other:
-    /// it is looked at again later.
+    /// If the database refuses a job's change, the job stays as it was, in its row and in memory, and is
+    /// tried again later. Other jobs are not affected.
     pub fn tick(&mut self, now: UnixMillis, random_permille: u16) -> Tick {
         let mut tick = Tick::default();
         for key in self.schedule.due(now, JOBS_PER_TICK) {
             match self.wake(key, now, random_permille) {
                 Ok(sends) => tick.sends.extend(sends),
                 Err(error) => {
-                    // It must not stop the others, nor ring without end.
+                    // The others go on, and the alarm must not fire at once for ever.
                     let (patience, never) = (self.settings.patience, UnixMillis(u64::MAX));
                     self.schedule.resent(key, now, Millis(0), patience, never);
                     tick.note(error);
@@ -99,7 +98,7 @@ impl<S: Sql> Shard<S> {
         tick
     }
 
-    /// The objects were deleted (deleting one that does not exist counts).
+    /// The objects were deleted; a missing one counts as deleted.
     pub fn swept(&mut self, sweeps: &[Sweep]) -> Result<(), ShardError> {
         if let Some(page) = self.emptying.take() {
             self.emptied(page);
@@ -112,7 +111,7 @@ impl<S: Sql> Shard<S> {
         Ok(self.load_sweep_next()?)
     }
 
-    /// The objects could not be deleted: leave them for a later alarm.
+    /// The objects could not be deleted. A later alarm tries again.
     pub fn sweep_later(&mut self, now: UnixMillis) {
         if let Some(page) = self.emptying.take() {
             return self.emptying_failed(page, now);
@@ -174,7 +173,7 @@ impl<S: Sql> Shard<S> {
         Ok(sweeps)
     }
 
-    /// Whether an object whose note is due is to be deleted now; the note says so before it is.
+    /// Whether to delete an object whose note is due. If so, the note is marked first.
     fn goes(
         &self,
         object: &str,
@@ -201,7 +200,7 @@ impl<S: Sql> Shard<S> {
         Ok(true)
     }
 
-    /// Whether a job's record names this object. `None` when it cannot be read: then nobody knows.
+    /// Whether a job's record names this object. `None` if the record cannot be read.
     fn job_keeps(&self, key: RowKey, object: &str) -> Result<Option<bool>, SqlError> {
         let Some((state, _)) = self.job_state(key)? else {
             return Ok(Some(false));

@@ -1,4 +1,4 @@
-//! Accepting: from a call to a row, and back as a receipt.
+//! Accepting: turns a call into a row, and the row into a receipt.
 
 use crate::job::{JobId, JobSpec, Millis, Record, StoredBody, UnixMillis};
 use crate::protocol::document::Document;
@@ -14,7 +14,7 @@ use crate::rpc::call::{
 };
 use crate::rpc::hash::{of_parts, sha256_hex};
 
-/// Takes a group of requests in, in one commit. The replies come in the order of the calls.
+/// Accepts a group of requests in one commit. The replies are in the order of the calls.
 pub fn accept_group<S: Sql>(
     shard: &mut Shard<S>,
     group: Vec<(AcceptCall, Vec<u8>)>,
@@ -52,7 +52,7 @@ fn take_in<S: Sql>(
         .flatten()
         .map(|receipt| receipt.lookup)
         .collect();
-    let mut accepted = answers(shard, &prepared, &lookups, now).into_iter();
+    let mut accepted = accept_each(shard, &prepared, &lookups, now).into_iter();
     waiting
         .into_iter()
         .map(|entry| match entry {
@@ -65,9 +65,9 @@ fn take_in<S: Sql>(
         .collect()
 }
 
-/// What becomes of each request. They go in one commit, but for two cases that come rarely: a lookup
-/// must not write, and a key that stands for a row of a later build must fail no other request.
-fn answers<S: Sql>(
+/// Accepts the group in one commit, except in two rare cases: a lookup must not write, and an unreadable row
+/// (of a later build) behind one request's key must not fail the others.
+fn accept_each<S: Sql>(
     shard: &mut Shard<S>,
     group: &[NewJob],
     lookups: &[bool],
@@ -128,7 +128,7 @@ pub(super) fn redrive<S: Sql>(
             bytes,
             sha256: body.sha256.clone(),
         }),
-        // Two jobs must not share an object: the caller copies it and asks again.
+        // Two jobs must not share an object: the caller copies it and calls again.
         (Some(body), None, None) => {
             let object = body.object.clone().unwrap_or_default();
             let mut reply = Reply::new(409);
@@ -138,7 +138,7 @@ pub(super) fn redrive<S: Sql>(
     };
     let job = NewJob {
         nonce: nonce(random),
-        // Whoever asks for another run wants it now.
+        // A redrive runs now, whatever delay the first request had.
         spec: JobSpec {
             delay: Millis(0),
             ..record.spec
@@ -158,7 +158,7 @@ pub(super) fn redrive<S: Sql>(
     Ok(receipt.answer(accepted, now))
 }
 
-/// What the reply needs of the call.
+/// The part of the call that the reply needs.
 struct Receipt {
     base: String,
     preferred: bool,
@@ -207,7 +207,7 @@ impl Receipt {
             headers.push(HELD_HEADER, id.to_string());
         }
         if headers.get("retry-after").is_none() {
-            // The same key for a job that has ended: the receipt is the same, and so is its advice.
+            // A repeated key whose job has ended gets the same receipt, with the same advice.
             headers.push("retry-after", "1");
         }
         Reply::new(202).headers(headers).text(document.to_json())

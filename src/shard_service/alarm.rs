@@ -1,4 +1,4 @@
-//! The alarm of a shard: it settles, sends again, sweeps and expires, and sees to the next one.
+//! The alarm of a shard: it settles jobs, re-sends messages, sweeps and expires, and re-arms itself.
 
 use crate::job::{Millis, UnixMillis};
 use crate::shard::{Send, Shard, ShardError, Sql, SqlError, Sweep};
@@ -6,17 +6,17 @@ use crate::shard::{Send, Shard, ShardError, Sql, SqlError, Sweep};
 use super::permille;
 use crate::rpc::ports::Unavailable;
 
-/// Most ticks in one alarm. Each does a bounded amount; what is left rings again at once, so that
-/// requests come in between.
+/// Most ticks in one alarm. Each does a bounded amount of work; if some is left, the alarm fires again at
+/// once, so that requests are served in between.
 const TICKS_PER_ALARM: usize = 8;
 
-/// An alarm that failed before, or cannot open the database, rings again after this long.
+/// When an alarm that failed, or could not open the database, fires again.
 const ALARM_AGAIN: Millis = Millis(30_000);
 
-/// The shortest time between two alarms of one shard. It bounds what a mistake could cost.
+/// The shortest time between two alarms of one shard. It bounds the cost of a bug that re-arms for ever.
 const ALARM_PAUSE: Millis = Millis(50);
 
-/// What an alarm needs of the object in which its shard lives.
+/// What an alarm needs of its shard's object.
 #[expect(async_fn_in_trait, reason = "no object is ever used across threads")]
 pub trait Alarmed {
     /// The shard's database.
@@ -31,58 +31,57 @@ pub trait Alarmed {
     /// Opens the database, if it is not open.
     async fn open(&self) -> Result<(), ShardError>;
 
-    /// Lets what waits for the shard come in between two pieces of work.
+    /// Yields, so that waiting calls run between two pieces of work.
     async fn breathe(&self);
 
-    /// When the shard next has something to do. `None` also when it is not open.
+    /// When the shard next has work. `None` also if it is not open.
     fn wake_at(&self) -> Option<UnixMillis>;
 
-    /// Does something with the shard in one turn, which is one commit. `None` when it is not open.
+    /// Acts on the shard in one turn, which is one commit. `None` if it is not open.
     fn turn<T>(&self, act: impl FnOnce(&mut Shard<Self::Sql>) -> T) -> Option<T>;
 
-    /// Deletes objects from the bucket. One that is not there counts as deleted.
+    /// Deletes objects from the bucket. A missing object counts as deleted.
     async fn delete(&self, objects: &[String]) -> Result<(), Unavailable>;
 
-    /// When the alarm that was set last rings. `None` while none stands: so it is in an alarm until
-    /// somebody sets the next.
+    /// When the armed alarm fires. `None` while none is armed: an alarm that fires disarms itself.
     fn standing(&self) -> Option<UnixMillis>;
 
-    /// Sets the alarm, in place of any that stands. One that could not be set is none that stands, so
-    /// the next call sets it: see [`sooner`].
+    /// Arms the alarm, in place of an armed one. If that fails, [`standing`](Self::standing) is `None`, and
+    /// the next call arms it: see [`sooner`].
     async fn set_alarm(&self, at: UnixMillis);
 
-    /// Leaves no alarm standing.
+    /// Disarms the alarm.
     async fn clear_alarm(&self);
 
-    /// Waits until what was done so far is committed, so that nothing that fails later takes it back.
+    /// Waits until all writes so far are committed, so that a later failure cannot roll them back.
     async fn committed(&self);
 
-    /// So many rows could not be read, and were left alone.
+    /// This many rows could not be read, and were left alone. For the log.
     fn unreadable(&self, rows: usize);
 
-    /// The database refused something, which is put off. For the log.
+    /// The database refused a change, which is put off. For the log.
     fn refused(&self, error: &ShardError);
 }
 
-/// When an alarm that is wanted `at` a time is set to ring.
+/// The time for an alarm that is wanted `at`: not before the shortest pause is over.
 #[must_use]
 pub fn not_at_once(at: UnixMillis, now: UnixMillis) -> UnixMillis {
     at.max(now.plus(ALARM_PAUSE))
 }
 
-/// The alarm that has to be set for what is to be done at `wake`, unless the standing one rings before.
+/// The time to arm the alarm for work due at `wake`. `None` if the armed one fires early enough.
 #[must_use]
 pub fn sooner(wake: Option<UnixMillis>, standing: Option<UnixMillis>) -> Option<UnixMillis> {
     wake.filter(|at| standing.is_none_or(|standing| *at < standing))
 }
 
-/// What happens when the alarm rings: returns the messages to send. After an error, which is that the
-/// database cannot be opened or read, the alarm rings again.
+/// Runs when the alarm fires, and returns the messages to send. Fails if the database cannot be opened or
+/// read; the alarm is then armed again.
 ///
-/// An alarm that does not get to its end is rung again by the platform, but not for ever
-/// ([six times](https://developers.cloudflare.com/durable-objects/api/alarms/)); with `is_retry` it is one
-/// of these. Only then is the next alarm set before anything else, since each that is set is billed as
-/// a row.
+/// The platform retries an alarm that did not complete, but only
+/// [six times](https://developers.cloudflare.com/durable-objects/api/alarms/). With `is_retry`, this is such
+/// a retry, and the next alarm is armed before anything else. A first run saves that, because arming is
+/// billed as a row written.
 pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<Send>, ShardError> {
     let again = || object.set_alarm(object.now().plus(ALARM_AGAIN));
     if is_retry {
@@ -108,8 +107,8 @@ pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<Send>, S
     Ok(sends)
 }
 
-/// Reads the active jobs of a shard that was opened for a call, page by page, while calls are answered.
-/// An alarm stands meanwhile: of what has not been read nobody knows yet when it is due.
+/// Reads the active jobs of a shard that was opened for a call, page by page, while calls are served.
+/// An alarm is armed meanwhile, because unread jobs may be due.
 pub async fn load<A: Alarmed>(object: &A) -> Result<(), ShardError> {
     let is_loaded = object.turn(|shard| shard.is_loaded());
     if is_loaded == Some(false) && object.standing().is_none() {
@@ -129,7 +128,7 @@ async fn load_pages<A: Alarmed>(object: &A) -> Result<(), ShardError> {
     }
 }
 
-/// The alarm that is wanted, in place of one that was set meanwhile.
+/// Arms the alarm for the next work, in place of one that was armed meanwhile.
 async fn set_next<A: Alarmed>(object: &A) {
     let wanted = object.wake_at().map(|at| not_at_once(at, object.now()));
     if wanted == object.standing() {
@@ -141,8 +140,8 @@ async fn set_next<A: Alarmed>(object: &A) {
     }
 }
 
-/// Expires before anything else, and commits that alone: a database that is full refuses what makes rows
-/// grow, and may take the whole turn back with it.
+/// Expires first, in a commit of its own: a full database refuses rows that grow, and may roll back the
+/// whole turn.
 async fn expire<A: Alarmed>(object: &A) {
     let now = object.now();
     match object.turn(|shard| shard.expire(now)) {

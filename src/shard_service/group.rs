@@ -1,4 +1,4 @@
-//! The calls that share a commit.
+//! Calls that share a commit.
 
 use crate::job::UnixMillis;
 use crate::shard::{Shard, Sql};
@@ -6,19 +6,19 @@ use crate::shard::{Shard, Sql};
 use super::{Handled, Random, accept_group, handle};
 use crate::rpc::call::{AcceptCall, Call};
 
-/// A call that waits for the commit of its group.
+/// A call in a group.
 #[derive(Debug)]
 pub struct GroupedCall<T> {
     /// The call.
     pub call: Call,
     /// Its body, read whole.
     pub body: Vec<u8>,
-    /// Who is answered.
+    /// Who gets the reply.
     pub caller: T,
 }
 
-/// Handles the calls of a group, all in one turn: the accepts together, because they can share a
-/// statement, and before them the others one by one. `answer` gets each answer as it comes.
+/// Handles the calls of a group in one turn: first all but the accepts, one by one, then the accepts
+/// together, because they can share a statement. `answer` gets each reply.
 pub fn handle_group<S: Sql, T>(
     shard: &mut Shard<S>,
     group: Vec<GroupedCall<T>>,

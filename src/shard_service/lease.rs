@@ -1,4 +1,4 @@
-//! Attempts: granting them, and recording what came of them.
+//! Grants attempts, and records their outcomes.
 
 use crate::job::{RowKey, StoredBody, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
@@ -10,8 +10,8 @@ use crate::rpc::frame::{Frame, decode, encode};
 use crate::rpc::hash::sha256_hex;
 use crate::rpc::{Content, Reply};
 
-/// Grants what can be granted; the reply is one frame for each grant. After an error no more is asked for:
-/// what has been granted is told all the same, because its leases stand; the alarm has the other jobs.
+/// Grants the claims that it can; the reply has one frame for each grant. An error ends the loop, but the
+/// grants before it are in the reply, because their leases are current. The alarm has the other jobs.
 pub(super) fn claim<S: Sql>(
     shard: &mut Shard<S>,
     claims: &[ClaimCall],
@@ -28,7 +28,7 @@ pub(super) fn claim<S: Sql>(
             lease: call.lease,
             unsent: call.unsent,
         };
-        // A row that cannot be read must not keep the other jobs of the message from running.
+        // An unreadable row must not stop the other jobs of the message.
         match shard.claim(&claim, now, permille(random), RequestHead::parse) {
             Ok((Claimed::Granted(grant), more)) => {
                 sends.extend(more);
@@ -98,8 +98,8 @@ pub(super) fn renew<S: Sql>(
     })
 }
 
-/// Records the reports, each for itself: one that cannot be recorded or read does not keep the others
-/// back. All of them are in one turn, so they share a commit.
+/// Records the reports in one turn, so they share a commit. One that cannot be read or recorded does not
+/// stop the others.
 pub(super) fn finish<S: Sql>(
     shard: &mut Shard<S>,
     body: &[u8],
@@ -137,7 +137,7 @@ pub(super) fn finish<S: Sql>(
     }
 }
 
-/// A report as the shard takes it. `None` when it is not JSON of a [`FinishCall`].
+/// Reads a report. `None` if it is not JSON of a [`FinishCall`].
 fn report(frame: Frame) -> Option<Finish> {
     let Frame { json, body } = frame;
     let call: FinishCall = serde_json::from_str(&json).ok()?;

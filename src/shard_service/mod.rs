@@ -1,7 +1,7 @@
-//! The shard's side of every call: synchronous, and the same natively and in the Durable Object.
+//! The shard's side of every call. It is synchronous, and the same natively and in the Durable Object.
 //!
-//! Each function takes the shard, the call and the time, and returns the reply together with what
-//! the object has to do after the commit. Nothing here waits, so nothing can come between.
+//! Each function takes the shard, the call and the time, and returns the reply and what the object
+//! must do after the commit. No function waits, so no other call can run in between.
 
 mod accept;
 pub mod alarm;
@@ -23,11 +23,10 @@ pub use group::{GroupedCall, handle_group};
 use crate::rpc::Reply;
 use crate::rpc::call::{AcceptCall, Call, ViewCall};
 
-/// Seconds after which a caller may try again when the storage refused.
+/// `Retry-After` of a storage error, in seconds.
 const STORAGE_RETRY_AFTER: u64 = 1;
 
-/// Seconds after which a caller may try again when a shard held too many unfinished jobs: some end in
-/// that time, if any do.
+/// `Retry-After` of a shard with too many unfinished jobs, in seconds: long enough for some to end.
 const OVERLOADED_RETRY_AFTER: u64 = 10;
 
 /// Fills a slice with random bytes.
@@ -36,11 +35,11 @@ pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);
 /// A reply, and what to do after the commit.
 #[derive(Clone, Debug)]
 pub struct Handled {
-    /// To be sent once everything written so far is durable.
+    /// To be sent once all writes so far are durable.
     pub reply: Reply,
     /// Messages to send.
     pub sends: Vec<Send>,
-    /// Set when the reply stands for an error of the storage: the text is for the log only.
+    /// The storage error behind the reply, if any; for the log only.
     pub fault: Option<String>,
 }
 
@@ -71,7 +70,7 @@ impl From<ShardError> for Handled {
     }
 }
 
-/// Answers one call. `body` is the call's body, read whole.
+/// Handles one call. `body` is the call's whole body.
 pub fn handle<S: Sql>(
     shard: &mut Shard<S>,
     call: Call,
@@ -102,14 +101,14 @@ pub fn handle<S: Sql>(
     handled.unwrap_or_else(Handled::from)
 }
 
-/// A draw for the jitter of a retry, in thousandths.
+/// A random number for the jitter of a retry, 0 to 1000.
 fn permille(random: Random<'_>) -> u16 {
     let mut bytes = [0; 2];
     random(&mut bytes);
     u16::from_le_bytes(bytes) % 1001
 }
 
-/// The one answer for a job that is not there, and for one that this id does not open.
+/// The reply for an unknown id and for an id with a wrong secret; the caller cannot tell them apart.
 fn not_found() -> Handled {
     Problem::new(ProblemCode::NotFound)
         .detail("There is no such job.")
@@ -124,7 +123,7 @@ fn precondition_failed(field: &str) -> Problem {
     Problem::new(ProblemCode::PreconditionFailed).field(field)
 }
 
-/// The status document of a job, as this caller asks for it.
+/// The status document of a job, as the call asks for it.
 fn document<'a>(
     call: &'a ViewCall,
     id: &'a JobId,

@@ -13,13 +13,13 @@ use crate::shard::{Shard, ShardError, Sql};
 
 use super::{document, precondition_failed};
 
-/// Statuses whose responses have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5).
+/// Statuses of responses without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5).
 const WITHOUT_CONTENT: [u16; 3] = [204, 205, 304];
 
 /// Fields that a 304 leaves out: the client has them (RFC 9110 section 15.4.5).
 const NOT_WITH_304: [&str; 3] = ["content-type", "content-encoding", "content-length"];
 
-/// Digests of the content that is sent, not of the whole (RFC 9530 section 2).
+/// Digests of the content as sent, which differ for a part (RFC 9530 section 2).
 const DIGESTS_OF_CONTENT: [&str; 2] = ["content-digest", "content-md5"];
 
 pub(super) fn result<S: Sql>(
@@ -83,16 +83,16 @@ enum Stored<'a> {
     Object(&'a str),
 }
 
-/// What the conditions of a request come to (RFC 9110 section 13.2.2).
+/// The result of evaluating a request's conditions (RFC 9110 section 13.2.2).
 enum Condition {
     Met,
     NotModified,
-    /// Not met; this field says so.
+    /// The condition in this field is not met.
     Failed(&'static str),
 }
 
-/// The origin's response again: status, fields, bytes. Fails with the problem of a condition or range
-/// that the result does not meet.
+/// Replays the origin's response: status, fields, bytes. Fails if a condition is not met or the range is not
+/// satisfiable.
 fn replay(
     call: &ViewCall,
     head: ResponseHead,
@@ -107,7 +107,7 @@ fn replay(
     headers.remove("accept-ranges");
     let mut status = head.status;
     if status == 202 {
-        // At a result URL 202 means that the job has not ended.
+        // At a result URL, 202 means that the job has not ended.
         status = 200;
         headers.set(result::ORIGIN_STATUS, "202");
     }
@@ -133,7 +133,7 @@ fn replay(
     }
     let (mut first, mut count) = (0, len);
     if is_encoded(&headers) {
-        // The platform decodes it for a client that cannot, and could not decode a part.
+        // The platform decodes it for clients that cannot, which is not possible for a part.
         headers.add_vary("Accept-Encoding");
     } else if status == 200 {
         headers.set("accept-ranges", "bytes");
@@ -161,8 +161,8 @@ fn replay(
     Ok(reply)
 }
 
-/// The response to a request with HEAD. Its length is that of a content which never came, so only a response
-/// to HEAD can have it (RFC 9110 section 8.6).
+/// Replays the response to a HEAD request. Its `Content-Length` is that of content which was not sent, so only
+/// another response to HEAD can carry it (RFC 9110 section 8.6).
 fn replay_head(call: &ViewCall, status: u16, mut headers: Headers) -> Reply {
     if !call.head {
         if let Some(len) = headers.get("content-length").map(str::to_owned) {
@@ -173,8 +173,8 @@ fn replay_head(call: &ViewCall, status: u16, mut headers: Headers) -> Reply {
     Reply::new(status).headers(headers)
 }
 
-/// The conditions of the request, in the order of RFC 9110 section 13.2.2. Dates count only where the origin
-/// said when its response was last modified.
+/// Evaluates the request's conditions in the order of RFC 9110 section 13.2.2. Dates count only if the
+/// response has `Last-Modified`.
 fn condition(call: &ViewCall, headers: &Headers) -> Condition {
     let tag = headers.get("etag").unwrap_or_default();
     let modified_since =

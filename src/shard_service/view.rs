@@ -1,4 +1,4 @@
-//! Showing, canceling and erasing a job.
+//! Shows, cancels and purges a job.
 
 use serde_json::value::RawValue;
 
@@ -13,8 +13,8 @@ use super::{Handled, Random, document, expired, not_found, permille, preconditio
 use crate::rpc::Reply;
 use crate::rpc::call::{HELD_HEADER, JobCall, ResponseHead, View, ViewCall};
 
-/// Largest JSON result that the status document shows as `output`, in bytes. It is read and sent with every
-/// poll of a job that has ended, so it stays small.
+/// Largest JSON result that the status document includes as `output`, in bytes. It is read and sent with
+/// every poll of a job that has ended.
 pub const OUTPUT_MAX: u64 = 16 * 1024;
 
 /// Responds with the status document or the result.
@@ -46,7 +46,7 @@ pub(super) fn view<S: Sql>(
     Ok(reply.into())
 }
 
-/// Responds with 101 when the job has not ended, and the object then opens a WebSocket; else with 204.
+/// Responds with 101 if the job has not ended, and the object then opens a WebSocket; otherwise with 204.
 pub(super) fn watch<S: Sql>(
     shard: &Shard<S>,
     call: &JobCall,
@@ -62,7 +62,7 @@ pub(super) fn watch<S: Sql>(
     Ok(Reply::new(if waits { 101 } else { 204 }).into())
 }
 
-/// Cancels a job, and responds with its document. A job that has ended stays as it is.
+/// Cancels a job, and responds with its status document. A job that has ended stays as it is.
 pub(super) fn cancel<S: Sql>(
     shard: &mut Shard<S>,
     call: &ViewCall,
@@ -91,7 +91,7 @@ pub(super) fn cancel<S: Sql>(
     })
 }
 
-/// Erases a job that has ended.
+/// Purges a job that has ended.
 pub(super) fn purge<S: Sql>(
     shard: &mut Shard<S>,
     call: &ViewCall,
@@ -113,8 +113,8 @@ pub(super) fn purge<S: Sql>(
     })
 }
 
-/// The problem of a change whose conditions the job's version does not meet (RFC 9110 sections 13.1.1
-/// and 13.1.2). Reads are different: they respond to `If-None-Match` with 304.
+/// Checks the conditions of a change against the job's version (RFC 9110 sections 13.1.1 and 13.1.2), and
+/// returns the problem if one is not met. A read differs: its `If-None-Match` leads to 304.
 pub(super) fn has_changed<S: Sql>(
     shard: &Shard<S>,
     call: &ViewCall,
@@ -124,11 +124,11 @@ pub(super) fn has_changed<S: Sql>(
     if call.if_match.is_none() && call.if_none_match.is_none() {
         return Ok(None);
     }
-    // The caller reports a job that is not there.
+    // The caller reports a missing job.
     let Found::Job(record) = shard.read(id, now)? else {
         return Ok(None);
     };
-    // The document has one tag with its attempts and one without; both name the version.
+    // A version has two tags: of the document with attempts, and without.
     let tags = ["", "attempts"].map(|variant| etag(u64::from(record.version), variant));
     let names = |value: &Option<String>, is_named: fn(&str, &str) -> bool| {
         value
@@ -174,7 +174,7 @@ fn status<S: Sql>(
     Ok(Reply::new(200).headers(headers).text(document.to_json()))
 }
 
-/// The result, where it is small JSON that may stand in the document.
+/// The result, if it is JSON that the document may include.
 fn output<S: Sql>(
     shard: &Shard<S>,
     id: &JobId,
