@@ -41,7 +41,6 @@ pub(super) async fn attempt<P: Back>(
         },
         Err(OriginError::Unreachable) => Outcome::Unreachable,
         Err(OriginError::Lost) => Outcome::Unknown,
-        Err(OriginError::Malformed) => Outcome::Malformed,
     };
     (outcome, None)
 }

@@ -8,7 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use crate::job::Millis;
 use crate::policy::Policy;
 use crate::rpc::call::Work;
-use crate::rpc::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
+use crate::rpc::message::{BEGIN_WITHIN, Message};
 
 use super::claim::claim;
 use super::lease::run_attempt;
@@ -22,22 +22,6 @@ const GATHER: Millis = Millis(10);
 
 /// Most reports in one call. Their bodies (64 KiB each) stay a small part of an isolate's 128 MB.
 const REPORTS_PER_CALL: usize = 32;
-
-/// Handles one message: claims its jobs and runs the granted ones, all at the same time.
-pub async fn run_message<P: Back>(ports: &P, policy: &Policy, message: &Message) -> Disposal {
-    let disposal = std::cell::RefCell::new(Disposal::Retry);
-    run_batch(
-        ports,
-        policy,
-        vec![((), message.clone())],
-        JOBS_PER_MESSAGE,
-        async |(), how| {
-            disposal.replace(how);
-        },
-    )
-    .await;
-    disposal.into_inner()
-}
 
 /// Handles a batch of messages, in order. At most `connections` attempts run at a time, because each needs a
 /// connection that may wait for response headers, and an invocation has few. A message that could not be

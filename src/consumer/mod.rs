@@ -24,7 +24,7 @@ use crate::rpc::client::call_shard;
 use crate::rpc::message::Message;
 use crate::rpc::ports::{Bucket, CallBody, Host, OriginPort, Shards, Watching};
 
-pub use batch::{run_batch, run_message};
+pub use batch::run_batch;
 
 /// The ports that running jobs needs.
 pub trait Back: Host + Shards + Bucket + OriginPort + Watching {}

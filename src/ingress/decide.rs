@@ -53,8 +53,8 @@ fn pass_through(
     origin: &str,
     varies: bool,
 ) -> Action {
-    let websocket = is_websocket(head);
-    let mut edits = edits_to_origin(&head.headers, &forwarding(policy, head, websocket));
+    let info = forwarding(policy, head, is_websocket(head));
+    let mut edits = edits_to_origin(&head.headers, &info);
     // `Host` follows from the URL.
     edits.keep("host");
     if edits.left(&head.headers, "accept-encoding").is_none() {
@@ -65,6 +65,5 @@ fn pass_through(
         target,
         edits,
         varies,
-        websocket,
     })
 }

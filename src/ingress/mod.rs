@@ -85,8 +85,6 @@ pub struct PassThrough {
     pub edits: Edits,
     /// The response varies with `Prefer`, because a rule looks at it.
     pub varies: bool,
-    /// It is a WebSocket handshake.
-    pub websocket: bool,
 }
 
 /// What the head says about the body.

@@ -15,9 +15,6 @@ use crate::rpc::frame::Frame;
 
 pub use crate::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
 
-/// The header that carries a call.
-pub const CALL_HEADER: &str = "raincheck-call";
-
 /// In a shard's reply: the key of the object that holds the body.
 pub const OBJECT_HEADER: &str = "raincheck-object";
 

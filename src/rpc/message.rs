@@ -76,12 +76,6 @@ impl Message {
         }
         serde_json::from_str(text).map_err(|_| Unread::Foreign)
     }
-
-    /// Reads a message of this build or an older one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::read(text).ok()
-    }
 }
 
 /// Packs what a shard wants sent into as few messages as possible: each is billed.

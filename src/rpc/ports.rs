@@ -178,6 +178,4 @@ pub enum OriginError {
     Unreachable,
     /// The connection was lost, or what came was not HTTP. The origin may have acted.
     Lost,
-    /// What came is not a valid response.
-    Malformed,
 }

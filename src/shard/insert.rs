@@ -108,7 +108,7 @@ impl<S: Sql> Shard<S> {
     }
 
     fn has_room(&self, jobs: usize) -> bool {
-        self.schedule.len().saturating_add(jobs) <= ACTIVE_MAX
+        self.active().saturating_add(jobs) <= ACTIVE_MAX
     }
 
     fn accept_plain(

@@ -207,11 +207,6 @@ impl<S: Sql> Shard<S> {
         self.number
     }
 
-    /// The database, for tests that look at it directly.
-    pub const fn sql(&self) -> &S {
-        &self.sql
-    }
-
     /// The partition of a job, unless it has expired.
     fn served(&self, key: RowKey) -> Option<u32> {
         let number = key.partition();

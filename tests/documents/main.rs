@@ -37,6 +37,7 @@ const ID: &str = "jAAMAAABAAAEJCQkJCQmJCYOXAddRDl4t";
 
 /// A shard and the calls that a Worker makes.
 struct Desk {
+    sql: Sqlite,
     shard: Shard<Sqlite>,
     now: UnixMillis,
 }
@@ -49,8 +50,10 @@ impl Desk {
             tombstone: Millis(60_000),
             orphan_grace: Millis(7_200_000),
         };
-        let shard = Shard::open(Sqlite::in_memory(), Some(3), settings, ID_KEY).unwrap();
-        Self { shard, now: START }
+        let sql = Sqlite::in_memory();
+        let shard = Shard::open(sql.clone(), Some(3), settings, ID_KEY).unwrap();
+        let now = START;
+        Self { sql, shard, now }
     }
 
     /// A shard with one job.

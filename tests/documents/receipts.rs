@@ -170,8 +170,7 @@ fn a_key_of_a_later_build_fails_only_its_own_request_in_a_group() {
     use raincheck::shard_service::accept_group;
     let mut desk = Desk::empty();
     desk.accept(with_key());
-    desk.shard
-        .sql()
+    desk.sql
         .run("UPDATE jobs_1 SET state = '{\"v\":2}'", &[])
         .unwrap();
     let group = [accept(), with_key(), accept()];

@@ -35,7 +35,7 @@ fn a_message_is_written_like_this_and_read_back() {
         unsent: Vec::new(),
     };
     assert_eq!(serde_json::to_string(&message).unwrap(), text);
-    assert_eq!(Message::parse(text).as_ref(), Some(&message));
+    assert_eq!(Message::read(text).as_ref(), Ok(&message));
     let text =
         r#"{"v":1,"shard":65535,"jobs":[1,281474976710655],"unsent":[3,18446744073709551615]}"#;
     let replacement = Message {
@@ -43,7 +43,7 @@ fn a_message_is_written_like_this_and_read_back() {
         ..message
     };
     assert_eq!(serde_json::to_string(&replacement).unwrap(), text);
-    assert_eq!(Message::parse(text), Some(replacement));
+    assert_eq!(Message::read(text), Ok(replacement));
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn shard_reads(state: &str) -> bool {
 }
 
 fn message_reads(text: &str) -> bool {
-    Message::parse(text).is_some()
+    Message::read(text).is_ok()
 }
 
 fn request_head_reads(text: &str) -> bool {

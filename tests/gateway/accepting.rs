@@ -333,13 +333,9 @@ fn a_held_request_gets_its_receipt_when_the_result_cannot_be_read() {
 fn a_held_request_gets_its_receipt_when_the_storage_fails_after_it() {
     let world = World::new().rule("client_delay = true");
     world.after(5_000, |world| {
-        world.with_shard(0, |shard| {
-            use raincheck::shard::Sql as _;
-            shard
-                .sql()
-                .run("ALTER TABLE jobs_1 RENAME TO lost", &[])
-                .unwrap();
-        });
+        use raincheck::shard::Sql as _;
+        let rename = "ALTER TABLE jobs_1 RENAME TO lost";
+        world.database(0).run(rename, &[]).unwrap();
     });
     let held = world.request("POST", "/slow").field("prefer", "wait=10");
     let receipt = held.field("raincheck-not-before", "60").body("x").send();

@@ -237,7 +237,7 @@ fn a_post_whose_response_was_lost_fails_as_unknown_and_is_not_repeated() {
         (Reaction::Lose, "outcome_unknown"),
         (Reaction::Hang, "outcome_unknown"),
         (cut.into(), "outcome_unknown"),
-        (Reaction::Malformed, "origin_protocol_error"),
+        (respond(103).into(), "origin_protocol_error"),
     ];
     for (reaction, code) in lost {
         let name = format!("{reaction:?}");
@@ -255,7 +255,7 @@ fn a_post_whose_response_was_lost_fails_as_unknown_and_is_not_repeated() {
 
 #[test]
 fn a_put_whose_response_was_lost_is_repeated() {
-    for reaction in [Reaction::Lose, Reaction::Hang, Reaction::Malformed] {
+    for reaction in [Reaction::Lose, Reaction::Hang, respond(600).into()] {
         let world = World::new().rule("").origin([reaction]);
         let id = world.request("PUT", "/slow").body("x").send().job();
         world.run();

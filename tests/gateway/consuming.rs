@@ -26,7 +26,7 @@ fn accepted(world: &World, jobs: usize) -> Vec<JobId> {
 fn message(ids: &[JobId]) -> Message {
     let keys: Vec<String> = ids.iter().map(|id| id.key.0.to_string()).collect();
     let text = format!("{{\"v\":1,\"shard\":0,\"jobs\":[{}]}}", keys.join(","));
-    Message::parse(&text).unwrap()
+    Message::read(&text).unwrap()
 }
 
 /// Runs a batch, and says which of its messages were handed back.
@@ -89,7 +89,7 @@ fn a_job_that_is_alone_is_reported_at_once() {
 fn a_report_that_cannot_be_written_does_not_keep_the_others_back() {
     let world = slow_world(&[1_000, 1_000, 1_000]);
     let ids = accepted(&world, 3);
-    let refuse = |world: &World, what| world.with_shard(0, |shard| shard.sql().refused.set(what));
+    let refuse = |world: &World, what| world.database(0).refused.set(what);
     let (one, two) = (ids[1], ids[2]);
     world.after(500, move |world| {
         refuse(world, Some(("UPDATE", Some(one.key.0))));

@@ -3,6 +3,7 @@
 use raincheck::consumer::{Disposal, dead_letter};
 use raincheck::job::{JobId, Millis};
 use raincheck::rpc::message::Message;
+use raincheck::shard::Sql as _;
 
 use super::script::{Reaction, after, respond};
 use super::world::{Fault, World};
@@ -132,7 +133,7 @@ fn a_claim_that_is_not_answered_for_long_brings_the_message_back() {
         .failing_times(1_000, "claim", Fault::Before);
     let id = world.post("x").job();
     let (_, outgoing) = world.queue.borrow_mut().remove(0);
-    let message = Message::parse(&outgoing.text).unwrap();
+    let message = Message::read(&outgoing.text).unwrap();
     let Disposal::Replace(replacement) = world.consume(&message) else {
         panic!("the message is gone");
     };
@@ -209,7 +210,7 @@ fn a_message_that_is_lost_is_sent_again_by_the_alarm() {
 #[test]
 fn a_message_about_jobs_that_are_gone_is_acknowledged() {
     let world = World::new().rule("");
-    let message = Message::parse("{\"v\":1,\"shard\":0,\"jobs\":[7,8]}").unwrap();
+    let message = Message::read("{\"v\":1,\"shard\":0,\"jobs\":[7,8]}").unwrap();
     let disposal = world.consume(&message);
     assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 0));
 }
@@ -225,7 +226,7 @@ fn the_jobs_of_one_message_run_at_the_same_time() {
     ];
     let keys: Vec<String> = ids.iter().map(|id| id.key.0.to_string()).collect();
     let text = format!("{{\"v\":1,\"shard\":0,\"jobs\":[{}]}}", keys.join(","));
-    let message = Message::parse(&text).unwrap();
+    let message = Message::read(&text).unwrap();
     world.consume(&message);
     assert_eq!(world.clock.get().since(super::world::START), Millis(60_000));
     assert!(ids.iter().all(|id| world.status_of(id) == "succeeded"));
@@ -235,19 +236,16 @@ fn the_jobs_of_one_message_run_at_the_same_time() {
 fn one_bad_job_in_a_message_does_not_keep_the_others_from_running() {
     let world = World::new().rule("");
     let ids = [world.post("a").job(), world.post("b").job()];
-    world.with_shard(0, |shard| {
-        use raincheck::shard::Sql as _;
-        let sql = format!(
-            "UPDATE jobs_1 SET state = '{{' WHERE key = {}",
-            ids[0].key.0
-        );
-        shard.sql().run(&sql, &[]).unwrap();
-    });
+    let sql = format!(
+        "UPDATE jobs_1 SET state = '{{' WHERE key = {}",
+        ids[0].key.0
+    );
+    world.database(0).run(&sql, &[]).unwrap();
     let text = format!(
         "{{\"v\":1,\"shard\":0,\"jobs\":[{},{}]}}",
         ids[0].key.0, ids[1].key.0
     );
-    let message = Message::parse(&text).unwrap();
+    let message = Message::read(&text).unwrap();
     let disposal = world.consume(&message);
     assert_eq!((disposal, world.times_sent()), (Disposal::Acknowledge, 1));
     assert_eq!(world.status_of(&ids[1]), "succeeded");
@@ -259,8 +257,8 @@ fn half_refused(refused: usize) -> (World, [JobId; 2], Disposal) {
     let ids = [world.post("a").job(), world.post("b").job()];
     let keys = ids.map(|id| id.key.0);
     let text = format!("{{\"v\":1,\"shard\":0,\"jobs\":[{},{}]}}", keys[0], keys[1]);
-    let message = Message::parse(&text).unwrap();
-    let refuse = |what| world.with_shard(0, |shard| shard.sql().refused.set(what));
+    let message = Message::read(&text).unwrap();
+    let refuse = |what| world.database(0).refused.set(what);
     refuse(Some(("UPDATE", Some(keys[refused]))));
     let disposal = world.consume(&message);
     refuse(None);
@@ -307,7 +305,7 @@ fn a_dead_letter_that_its_shard_did_not_confirm_is_kept() {
         let world = World::new().rule("").failing("dead_letter", fault);
         let id = world.post("x").job();
         let (_, outgoing) = world.queue.borrow_mut().remove(0);
-        let message = Message::parse(&outgoing.text).unwrap();
+        let message = Message::read(&outgoing.text).unwrap();
         let run = || world.block_on(dead_letter(&world, &message));
         assert_eq!(run(), Disposal::Retry);
         assert_eq!(run(), Disposal::Acknowledge);

@@ -178,7 +178,7 @@ proptest! {
 
     #[test]
     fn malformed_messages_are_rejected_without_panic(text in ".{0,80}") {
-        prop_assert_eq!(Message::parse(&text), None);
+        prop_assert!(Message::read(&text).is_err());
     }
 
     #[test]
@@ -196,7 +196,7 @@ proptest! {
             .collect();
         let mut carried = Vec::new();
         for outgoing in pack(shard, &sends) {
-            let message = Message::parse(&outgoing.text).unwrap();
+            let message = Message::read(&outgoing.text).unwrap();
             prop_assert_eq!(message.shard, shard);
             prop_assert!(message.jobs.len() <= JOBS_PER_MESSAGE && !message.jobs.is_empty());
             prop_assert!(outgoing.delay_secs <= 43_200);

@@ -12,6 +12,8 @@
 
 #[path = "../support/configuration.rs"]
 mod configuration;
+#[path = "../support/one_by_one.rs"]
+mod one_by_one;
 #[path = "../support/sqlite.rs"]
 mod sqlite;
 

@@ -368,9 +368,7 @@ impl OriginPort for World {
             }),
             Reaction::Refuse => Err(OriginError::Unreachable),
             Reaction::Lose => Err(OriginError::Lost),
-            Reaction::Malformed | Reaction::Hang | Reaction::After(..) => {
-                Err(OriginError::Malformed)
-            }
+            Reaction::Hang | Reaction::After(..) => unreachable!("both were waited for"),
         }
     }
 }

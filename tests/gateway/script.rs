@@ -12,8 +12,6 @@ pub enum Reaction {
     Refuse,
     /// The connection is lost after the request was sent.
     Lose,
-    /// Answers with something that is no HTTP response.
-    Malformed,
     /// Never answers.
     Hang,
     /// Waits first.

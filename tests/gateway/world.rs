@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use raincheck::consumer::{Disposal, dead_letter, run_message};
+use raincheck::consumer::{Disposal, dead_letter};
 use raincheck::http::Headers;
 use raincheck::ingress::{Action, Head, Isolate, cors, decide};
 use raincheck::ingress::{execute, hold};
@@ -16,6 +16,7 @@ use raincheck::rpc::message::{Message, Outgoing, pack};
 use raincheck::shard::{Found, Settings, Shard};
 
 use super::configuration;
+use super::one_by_one::run_message;
 use super::ports::{Answer, Body, Sent};
 use super::script::{Reaction, respond};
 use super::sqlite::Sqlite;
@@ -225,6 +226,11 @@ impl World {
         act(shard)
     }
 
+    /// The database of a shard that was called.
+    pub(super) fn database(&self, number: u16) -> Sqlite {
+        self.databases.borrow()[&number].clone()
+    }
+
     /// Every object is evicted; the next call opens it again.
     pub fn evict(&self) {
         self.shards.borrow_mut().clear();
@@ -344,7 +350,7 @@ impl World {
         let due = |(at, _): &mut (UnixMillis, Outgoing)| *at <= now;
         let messages: Vec<_> = self.queue.borrow_mut().extract_if(.., due).collect();
         for (_, outgoing) in messages {
-            let message = Message::parse(&outgoing.text).unwrap();
+            let message = Message::read(&outgoing.text).unwrap();
             let again = self.clock.get().plus(Millis::from_secs(10));
             match self.consume(&message) {
                 Disposal::Acknowledge => {}
@@ -361,7 +367,7 @@ impl World {
     /// The queue gives up on every message that it holds.
     pub fn bury_all(&self) {
         for (_, outgoing) in self.queue.take() {
-            let message = Message::parse(&outgoing.text).unwrap();
+            let message = Message::read(&outgoing.text).unwrap();
             assert_eq!(
                 self.block_on(dead_letter(self, &message)),
                 Disposal::Acknowledge

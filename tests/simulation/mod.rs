@@ -29,6 +29,8 @@ pub mod exhaustive;
 pub mod fault;
 pub mod history;
 pub mod host;
+#[path = "../support/one_by_one.rs"]
+mod one_by_one;
 pub mod origin;
 pub mod plan;
 pub mod ports;

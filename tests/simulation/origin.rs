@@ -120,7 +120,7 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
         Some(Fault::OriginHangs) => answer.hangs = true,
         Some(Fault::OriginLost) => answer.error = Some(OriginError::Lost),
         Some(Fault::OriginMalformed) => match dice.below(3) {
-            0 => answer.error = Some(OriginError::Malformed),
+            0 => answer.status = 600,
             1 => answer.status = 103,
             _ => answer.status = 999,
         },

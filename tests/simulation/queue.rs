@@ -10,6 +10,7 @@ use raincheck::rpc::message::{Message, Outgoing};
 use raincheck::rpc::ports::Unavailable;
 
 use super::fault::Fault;
+use super::one_by_one::run_message;
 use super::ports::Ports;
 use super::world::World;
 
@@ -106,7 +107,7 @@ pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
 /// One delivery to a consumer, in a process of its own: what the consumer wants done with the message,
 /// unless it died.
 async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> Option<Disposal> {
-    let Some(message) = Message::parse(text) else {
+    let Ok(message) = Message::read(text) else {
         return Some(Disposal::Acknowledge);
     };
     let pid = world.process(Fault::ConsumerCrash, Some(Fault::ConsumerFrozen));
@@ -121,7 +122,7 @@ async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> O
         let disposal = if dead {
             consumer::dead_letter(&ports, &message).await
         } else {
-            consumer::run_message(&ports, &policy, &message).await
+            run_message(&ports, &policy, &message).await
         };
         let _ = done.send(disposal);
     });
