@@ -1,20 +1,20 @@
-//! Bodies of requests and responses: what a record says about one, and one on its way into storage.
+//! Bodies of requests and responses: the reference in a record, and a body that is to be stored.
 
 use serde::{Deserialize, Serialize};
 
-/// A body that the job keeps: its length and hash, and where it is.
+/// A stored body: its length, hash and place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyRef {
     /// Bytes.
     pub len: u64,
     /// SHA-256, lower-case hexadecimal.
     pub sha256: String,
-    /// Key in the bucket; `None` when the bytes are in the record's row.
+    /// Key in the bucket; `None` if the bytes are in the record's row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
 }
 
-/// A body of a request or a response, as it is handed over to be stored.
+/// A body of a request or a response that is to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoredBody {
     /// Small: its bytes are kept in the record's row.
@@ -29,7 +29,7 @@ pub enum StoredBody {
 }
 
 impl StoredBody {
-    /// What the record says about it.
+    /// The reference for the record.
     #[must_use]
     pub fn reference(&self) -> BodyRef {
         match self {
@@ -51,7 +51,7 @@ impl StoredBody {
         }
     }
 
-    /// The bytes, where they are kept in the row.
+    /// The bytes, if they are kept in the row.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -67,7 +67,7 @@ impl StoredBody {
         u64::try_from(bytes.len()).unwrap_or(u64::MAX)
     }
 
-    /// Its key in the bucket, where it is kept there.
+    /// Its key in the bucket, if it is kept there.
     #[must_use]
     pub fn object(&self) -> Option<&str> {
         match self {

@@ -1,4 +1,4 @@
-//! The name of a job, which is also the capability to read and cancel it.
+//! The id of a job, which is also the capability to read and cancel it.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use subtle::ConstantTimeEq as _;
 /// Bytes before encoding: shard (2), row key (6), secret (16).
 const BYTES: usize = 24;
 
-/// Length of the text form: a leading `j`, then 24 bytes in base64url, which need no padding bits,
-/// so that every id has exactly one text.
+/// Length of the text form: `j`, then 24 bytes in base64url. They need no padding bits, so every id has
+/// exactly one text.
 pub const TEXT_LEN: usize = 33;
 
-/// The text starts with a letter so that a shell never takes an id for an option.
+/// The text starts with a letter, because a leading `-` would make it a shell option.
 const PREFIX: char = 'j';
 
 /// Largest row key: 48 bits, which is also safe as a JavaScript number.
 pub const ROW_KEY_MAX: u64 = (1 << 48) - 1;
 
-/// Bits of a row key that count the rows of a partition. The other 26 name the partition.
+/// Bits of a row key for the row in its partition. The other 26 are for the partition.
 const SEQUENCE_BITS: u32 = 22;
 
 /// Largest number of a row inside its partition.
@@ -64,8 +64,8 @@ impl RowKey {
 }
 
 /// The unguessable part of an id, in the form of a version 8 UUID (RFC 9562 section 5.8): 60 random
-/// bits, then 62 bits of a MAC over them and the place of the row. The row holds all of it; the MAC
-/// is what still tells a genuine id from a forged one when the row is gone.
+/// bits, then 62 bits of a MAC over them and the row's place. The row stores the whole secret; once the
+/// row is gone, the MAC still tells a genuine id from a forged one.
 #[derive(Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub uuid::Uuid);
@@ -82,16 +82,16 @@ impl fmt::Debug for IdKey {
 }
 
 impl Secret {
-    /// Makes a secret of 16 bytes (6 of the 128 bits become the UUID's version and variant).
+    /// Creates a secret from 16 bytes; 6 of the 128 bits become the UUID's version and variant.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
-    /// Makes the secret of the job in a row from random bytes.
+    /// Creates the secret of the job in a row from random bytes.
     ///
-    /// The MAC is SHA-256 over key, shard, row and random bits, cut to 8 bytes. All parts have fixed
-    /// lengths, and a cut hash cannot be extended, so no HMAC is needed.
+    /// The MAC is SHA-256 over key, shard, row and random bits, truncated to 8 bytes. All parts have fixed
+    /// lengths, and a truncated hash does not allow length extension, so HMAC is not needed.
     #[must_use]
     pub fn seal(key: &IdKey, shard: u16, row: RowKey, random: [u8; 8]) -> Self {
         let mut bytes = [0; 16];
@@ -112,8 +112,7 @@ impl Secret {
         Self::from_bytes(bytes)
     }
 
-    /// Whether this secret was made with the key for the job in that row. Takes the same time whatever
-    /// the answer.
+    /// Whether this secret was created with the key for that row. Runs in constant time.
     #[must_use]
     pub fn is_sealed(&self, key: &IdKey, shard: u16, row: RowKey) -> bool {
         let bytes = self.0.as_bytes();
@@ -136,19 +135,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A job's id. It carries its shard, so no lookup is ever needed to find the record.
+/// A job's id. It contains the shard and the row, so no lookup is needed to find the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobId {
     /// The shard that holds the record.
     pub shard: u16,
     /// The row in that shard.
     pub key: RowKey,
-    /// What makes the id unguessable.
+    /// The unguessable part.
     pub secret: Secret,
 }
 
 impl JobId {
-    /// Reads the text form. `None` for anything that [`fmt::Display`] would not have written.
+    /// Parses the text form. `None` for any text that [`fmt::Display`] would not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_LEN {

@@ -1,7 +1,7 @@
 //! The state machine of a job, as plain data: no clock, randomness, async or platform type.
 //!
-//! [`apply`] takes a record, an event and the time, and returns the next record together with what
-//! has to be done about it. Everything that has an effect lives in the layers above.
+//! [`apply`] takes a record, an event and the time, and returns the next record and the effects to
+//! carry out. The layers above carry them out.
 
 mod body;
 mod id;

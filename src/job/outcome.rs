@@ -1,4 +1,4 @@
-//! What an attempt came to, and what that means for the job: decided here, obeyed elsewhere.
+//! The outcome of an attempt, and the verdict on the job that follows from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,26 +11,26 @@ use super::time::Millis;
 /// 525 and 526 TLS failed, 530 name not resolved).
 pub const NOT_ACTED_ON: [u16; 9] = [408, 425, 429, 503, 521, 523, 525, 526, 530];
 
-/// Statuses that leave open whether the origin acted; retried only where repeating is safe.
+/// Statuses after which the origin may have acted; retried only if repeating is safe.
 pub const MAY_HAVE_ACTED: [u16; 6] = [500, 502, 504, 520, 522, 524];
 
 /// Why a job failed. The names are stable: they are the `error.code` of the status document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
-    /// The origin answered with a status of 400 or above; that response is the result.
+    /// The origin responded with a status of 400 or above; that response is the result.
     OriginError,
     /// No connection to the origin could be made.
     OriginUnreachable,
-    /// The origin answered with something that is not a final HTTP response.
+    /// The origin sent something that is not a final HTTP response.
     OriginProtocolError,
-    /// The request was sent and no complete answer came; it may or may not have taken effect.
+    /// The request was sent and no complete response came; it may or may not have taken effect.
     OutcomeUnknown,
     /// The job's deadline passed first.
     DeadlineExceeded,
     /// The origin's response is larger than the configured limit.
     ResultTooLarge,
-    /// The origin answered, but its response could not be stored.
+    /// The origin responded, but its response could not be stored.
     ResultNotStored,
     /// The stored request could not be read, so nothing was sent.
     PayloadUnavailable,
@@ -65,11 +65,11 @@ impl FailureCode {
     }
 }
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
-    /// A complete final response, which is already stored.
+    /// A complete final response, already stored.
     Responded {
         /// Its status, 200 to 599.
         status: u16,
@@ -81,7 +81,7 @@ pub enum Outcome {
     Unreachable,
     /// Sent, or partly sent, and no complete response came: time-out, reset, truncated body.
     Unknown,
-    /// A response that is not one: interim or out-of-range status, invalid framing.
+    /// Not a final response: interim or out-of-range status, invalid framing.
     Malformed,
     /// The response is larger than the limit.
     TooLarge,
@@ -93,7 +93,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether the origin may have acted on the request. Only such attempts count against
-    /// [`Plan::attempts`]; what surely did not act is repeated until the deadline.
+    /// [`Plan::attempts`]; the others are repeated until the deadline.
     #[must_use]
     pub fn may_have_acted(&self) -> bool {
         match self {
@@ -104,16 +104,16 @@ impl Outcome {
     }
 }
 
-/// What an outcome means for the job, were there attempts and time without end.
+/// What an outcome means for the job, regardless of the attempts and the time that are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The job has succeeded.
     Succeed,
     /// The job has failed for good.
     Fail(FailureCode),
-    /// Try again; when that is not possible any more, fail with this code.
+    /// Try again.
     Retry {
-        /// What to fail with if there is no attempt or no time left.
+        /// The code to fail with if there is no attempt or no time left.
         otherwise: FailureCode,
         /// The least wait that the origin asked for.
         at_least: Millis,
@@ -122,8 +122,8 @@ pub enum Verdict {
 
 /// Classifies an outcome under a plan.
 ///
-/// Invariant: an outcome that leaves open whether the origin acted is retried only where
-/// [`Plan::repeatable`] says that repeating is safe, or where the rule lists the status by name.
+/// Invariant: if the origin may have acted, the request is retried only if [`Plan::repeatable`] says
+/// that this is safe, or if the rule lists the status.
 #[must_use]
 pub fn classify(plan: &Plan, outcome: &Outcome) -> Verdict {
     match *outcome {

@@ -7,14 +7,13 @@ use super::outcome::FailureCode;
 use super::spec::JobSpec;
 use super::time::UnixMillis;
 
-/// Version of the stored form. A reader refuses a newer one; an older one is read as it is.
+/// Version of the stored form. A reader accepts it and older ones, and rejects newer ones.
 pub const RECORD_VERSION: u8 = 1;
 
-/// Most attempts that the history keeps, newest last. It bounds the record (about 80 bytes each)
-/// well under a row's 2 MB while showing more than anyone reads.
+/// Most attempts in the history, newest last. At about 80 bytes each they stay far below a row's 2 MB.
 pub const HISTORY_MAX: usize = 32;
 
-/// The name of a job's [`State`]. The last three are terminal and never change.
+/// The name of a job's [`State`]. The last three are terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -22,7 +21,7 @@ pub enum Status {
     Queued,
     /// An attempt is under way.
     Running,
-    /// The origin answered below 400; that response is the result.
+    /// The origin responded with a status below 400; that response is the result.
     Succeeded,
     /// No attempt succeeded.
     Failed,
@@ -40,7 +39,7 @@ impl Status {
         Self::Canceled,
     ];
 
-    /// Whether nothing can change any more.
+    /// Whether the job has ended and cannot change any more.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
@@ -62,18 +61,18 @@ impl Status {
 /// The right to run one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Fencing token: a completion that names another one changes nothing.
+    /// Fencing token: a report with another token changes nothing.
     pub token: u64,
     /// When the attempt began.
     pub began: UnixMillis,
-    /// When the right ends, unless it is renewed.
+    /// When the lease lapses, unless it is renewed.
     pub ends: UnixMillis,
 }
 
-/// One line of the history.
+/// One attempt in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptNote {
-    /// Which attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
     /// When it began.
     pub began: UnixMillis,
@@ -82,17 +81,17 @@ pub struct AttemptNote {
     /// The origin's status, if a response came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What went wrong, if something did.
+    /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<FailureCode>,
 }
 
-/// Why a job failed, and with which status.
+/// Why a job failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The stable code.
     pub code: FailureCode,
-    /// The origin's status, where the code is [`FailureCode::OriginError`].
+    /// The origin's status, with [`FailureCode::OriginError`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
 }
@@ -102,29 +101,29 @@ pub struct Failure {
 pub struct KeyRef {
     /// Hash of owner and key, lower-case hexadecimal: the row of the key in this shard.
     pub hash: String,
-    /// Until when the key stands for this job.
+    /// Until when the key identifies this job.
     pub ends: UnixMillis,
 }
 
-/// Where a job stands, with what belongs to that state and to no other.
+/// The state of a job, with the data of that state only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum State {
     /// Accepted, or waiting for another attempt.
     Queued {
-        /// The next attempt begins no earlier.
+        /// Earliest time of the next attempt.
         due: UnixMillis,
     },
     /// An attempt is under way.
     Running {
-        /// Who may complete it.
+        /// The lease of the attempt.
         lease: Lease,
     },
-    /// The origin answered below 400.
+    /// The origin responded with a status below 400.
     Succeeded {
         /// When it ended.
         finished: UnixMillis,
-        /// The body of that response.
+        /// The body of the response.
         result: BodyRef,
     },
     /// No attempt succeeded.
@@ -144,38 +143,38 @@ pub enum State {
     },
 }
 
-/// A job's record: everything about it that changes, and what decides how it changes.
+/// A job's record: its state and everything that decides how it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// [`RECORD_VERSION`] when it was written.
+    /// [`RECORD_VERSION`] of the build that wrote it.
     pub v: u8,
-    /// Grows with every change that a reader can see; the entity tag is made of it.
+    /// Grows with every visible change. The entity tag is derived from it.
     pub version: u32,
-    /// What was promised when it was accepted. It never changes.
+    /// The description of the job as accepted. It never changes.
     pub spec: JobSpec,
     /// When it was accepted.
     pub created: UnixMillis,
-    /// When it last changed visibly.
+    /// When its last visible change was.
     pub updated: UnixMillis,
     /// When its first attempt began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<UnixMillis>,
-    /// From then on it is gone for its owner. Stored, because a shard may round it up.
+    /// When it expires. It is stored because the shard rounds it up.
     pub expires: UnixMillis,
     /// Attempts begun so far.
     pub attempt: u32,
-    /// How many of these surely did not act at the origin. They do not count against the plan's limit.
+    /// How many of these certainly did not act at the origin. They do not count against the plan's limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub not_acted: u32,
     /// Its idempotency key, if it came with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyRef>,
-    /// The request body; `None` once it is dropped, or if there was none.
+    /// The request body; `None` if there was none, or once it is dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<BodyRef>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// What became of the latest attempts.
+    /// The latest attempts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptNote>,
     /// How often a queue gave up on a message of this job.
@@ -187,7 +186,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The name of its state, as it goes over the wire.
+    /// The name of its state.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self.state {
@@ -199,19 +198,19 @@ impl Record {
         }
     }
 
-    /// Whether it has ended. Nothing can change then any more.
+    /// Whether it has ended and cannot change any more.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         self.status().is_terminal()
     }
 
-    /// No attempt begins after this, and by then the job ends.
+    /// When the job must have ended. No attempt begins after this.
     #[must_use]
     pub const fn deadline(&self) -> UnixMillis {
         self.created.plus(self.spec.deadline)
     }
 
-    /// How many attempts may have acted at the origin, the one under way included.
+    /// How many attempts may have acted at the origin, including the one under way.
     #[must_use]
     pub const fn acted(&self) -> u32 {
         self.attempt.saturating_sub(self.not_acted)
@@ -226,7 +225,7 @@ impl Record {
         }
     }
 
-    /// Who may complete the attempt under way, while it is running.
+    /// The lease of the attempt under way, while it is running.
     #[must_use]
     pub const fn lease(&self) -> Option<Lease> {
         match self.state {

@@ -3,17 +3,16 @@
 use super::plan::{Backoff, Plan};
 use super::time::Millis;
 
-/// The shortest wait that is worth it once the usual ones are used up: near the deadline, and between
-/// attempts beyond the plan's limit. A shorter one would let an origin that is down cost rows and messages
-/// without end.
+/// The shortest wait near the deadline, and between attempts beyond the plan's limit. With shorter ones, an
+/// origin that is down would cost rows and messages without end.
 pub const WAIT_MIN: Millis = Millis::from_secs(1);
 
-/// The wait after attempt number `attempt` (from 1), when `left` remains until the deadline. `None` when
-/// no useful attempt fits in any more.
+/// The wait after attempt number `attempt` (from 1), with `left` until the deadline. `None` if no useful
+/// attempt fits in any more.
 ///
-/// The wait is that of [`wait`], but at least [`WAIT_MIN`] from the attempt on that the plan's limit
-/// would have been the last. A wait that would reach the deadline is cut to half of what remains, as long
-/// as that is not shorter than the first wait of the backoff, nor than [`WAIT_MIN`].
+/// It is that of [`wait`]; once the number of attempts reaches the plan's limit, at least [`WAIT_MIN`]. A
+/// wait that would reach the deadline is cut to half of what is left, unless that is shorter than
+/// [`WAIT_MIN`] or the backoff's first wait.
 #[must_use]
 pub fn next_wait(
     plan: &Plan,
@@ -29,7 +28,7 @@ pub fn next_wait(
     } else {
         wait.max(WAIT_MIN)
     };
-    // A queue rounds the delay up to whole seconds: the message must not come after the deadline.
+    // A queue delays by whole seconds, rounded up, and the message must come before the deadline.
     if Millis::from_secs(wait.ceil_secs()) < left {
         return Some(wait);
     }
@@ -40,16 +39,15 @@ pub fn next_wait(
 
 /// The wait after attempt number `attempt` (from 1) failed.
 ///
-/// `random_permille` (0 to 1000, larger values count as 1000) is the caller's draw for the jitter:
-/// the random share of the wait is taken off, so that `Backoff::max` is never exceeded. `at_least`
-/// is what the origin asked for; it is capped by `Backoff::max` too, so that no origin can park a
-/// job until its deadline.
+/// `random_permille` is a random number for the jitter (0 to 1000, larger values count as 1000). Jitter
+/// shortens the wait, so that `Backoff::max` is never exceeded. `at_least` is what the origin asked for;
+/// `Backoff::max` caps it too, so that no origin can park a job until its deadline.
 #[must_use]
 pub fn wait(backoff: &Backoff, attempt: u32, random_permille: u16, at_least: Millis) -> Millis {
     let mut full = backoff.initial.0.min(backoff.max.0);
     for _ in 1..attempt {
         let next = scale(full, u64::from(backoff.factor_permille)).min(backoff.max.0);
-        // At the longest wait, or with a factor of one, every further wait is the same.
+        // At the longest wait, or with a factor of one, all further waits are the same.
         if next == full {
             break;
         }
@@ -63,8 +61,8 @@ pub fn wait(backoff: &Backoff, attempt: u32, random_permille: u16, at_least: Mil
     )
 }
 
-/// `value × permille / 1000`, exact wherever it fits: the thousands are multiplied apart from the
-/// rest, so that a large value does not saturate before the division makes it small again.
+/// `value × permille / 1000`, exact if it fits: the thousands are multiplied separately, so that a large
+/// value does not saturate before the division.
 const fn scale(value: u64, permille: u64) -> u64 {
     let thousands = (value / 1000).saturating_mul(permille);
     thousands.saturating_add((value % 1000).saturating_mul(permille) / 1000)

@@ -1,16 +1,15 @@
-//! What a job is to be, decided before it exists: the one description that travels from the plan of a
-//! request to the record.
+//! The description of a job, which travels from the plan of a request to the record.
 
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, Priority};
 use super::time::Millis;
 
-/// Everything that a rule and a request say about a job. It is copied into the record and never changes,
-/// so that a changed configuration leaves accepted jobs as they were promised.
+/// Everything that a rule and a request say about a job. It is copied into the record and never changes, so
+/// a changed configuration does not affect accepted jobs.
 ///
-/// A new field is added here and nowhere else: the call that accepts a job, the shard that inserts it and
-/// the record that keeps it all carry this struct.
+/// The accept call, the shard's insert and the record all carry this struct, so a new field is added only
+/// here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Name of the rule that accepts the request.
@@ -20,16 +19,16 @@ pub struct JobSpec {
     pub origin: String,
     /// The queue that carries the job's messages.
     pub priority: Priority,
-    /// How attempts are made and repeated.
+    /// How attempts are run and repeated.
     pub plan: Plan,
-    /// How long after its creation the job must have ended.
+    /// The time from creation until the job must have ended.
     pub deadline: Millis,
-    /// How long the job is kept, from its creation; not shorter than `deadline`.
+    /// The time from creation until the job expires; at least `deadline`.
     pub retention: Millis,
-    /// How long after its creation the first attempt may begin.
+    /// The time from creation until the first attempt may begin.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delay: Millis,
-    /// Hash of the credentials that own the job, lower-case hexadecimal; empty without any. It scopes
+    /// Hash of the owner's credentials, lower-case hexadecimal; empty without credentials. It scopes
     /// idempotency keys.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,

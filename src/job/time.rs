@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time: milliseconds since the Unix epoch, UTC.
 ///
-/// Arithmetic saturates, so no clock value that a caller or a broken host supplies can overflow.
+/// Arithmetic saturates, so no time from a client or a broken clock can overflow.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -31,7 +31,7 @@ impl UnixMillis {
         Self(self.0.saturating_sub(span.0))
     }
 
-    /// How long it is from `earlier` to `self`; zero when `earlier` is later.
+    /// The span from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))

@@ -11,10 +11,10 @@
 //!
 //! Rules that hold for every call:
 //!
-//! 1. A terminal record comes back as it went in.
-//! 2. Time is looked at before the event: a record whose deadline or lease has passed is settled
-//!    first, and the event then meets the settled record.
-//! 3. A completion or renewal counts only with the token of the lease that stands.
+//! 1. A terminal record is returned unchanged.
+//! 2. Time comes before the event: a record whose deadline or lease has passed is settled first, and
+//!    the event applies to the settled record.
+//! 3. A report or renewal counts only with the token of the current lease.
 //! 4. No attempt begins after the deadline, before `due`, or once as many may have acted as the plan allows.
 
 use super::body::BodyRef;
@@ -23,84 +23,84 @@ use super::record::{AttemptNote, Failure, HISTORY_MAX, Lease, Record, State};
 use super::retry;
 use super::time::{Millis, UnixMillis};
 
-/// Something that happened, or that somebody asks for.
+/// An event: something happened, or is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A consumer asks for the right to run the next attempt.
+    /// A consumer asks for a lease to run the next attempt.
     Claim {
-        /// Its fencing token, drawn at random. A claim that is repeated with the token of the lease that
-        /// stands is granted again, as the same attempt.
+        /// A random fencing token. A claim with the token of the current lease is a repetition and is
+        /// granted again, as the same attempt.
         token: u64,
-        /// How long the right lasts unless renewed.
+        /// The length of the lease.
         lease: Millis,
-        /// The token of an earlier claim of this consumer whose answer was lost, so that nothing was sent
-        /// under it: if its lease stands, the new token takes it over as the same attempt.
+        /// The token of an earlier claim whose response was lost, so nothing was sent under it. If its lease
+        /// is current, the new token takes it over, as the same attempt.
         unsent: Option<u64>,
     },
     /// A consumer that still works asks for more time.
     Renew {
         /// The token of its lease.
         token: u64,
-        /// How long from now.
+        /// The length of the lease, from now.
         lease: Millis,
     },
-    /// A consumer reports what its attempt came to.
+    /// A consumer reports the outcome of its attempt.
     Finish {
         /// The token of its lease.
         token: u64,
-        /// What happened.
+        /// The outcome.
         outcome: Outcome,
         /// The stored response body, with [`Outcome::Responded`].
         result: Option<BodyRef>,
     },
     /// Time has passed.
     Elapsed,
-    /// Somebody who holds the id wants it stopped.
+    /// A holder of the id cancels the job.
     Cancel,
     /// A queue gave up on a message of this job.
     DeadLettered,
 }
 
-/// What has to be done once the record is committed, or with it.
+/// What to do with the commit of the record, or after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Send a queue message, to be delivered after this long.
+    /// Send a queue message with this delay.
     Enqueue(Millis),
-    /// The request body is not needed any more.
+    /// The request body is no longer needed.
     DropPayload,
-    /// The response of this completion becomes the result.
+    /// The response of this report becomes the result.
     KeepResult,
-    /// The response of this completion is not needed.
+    /// The response of this report is not needed.
     DropResult,
 }
 
-/// Why an event changed nothing.
+/// Why an event was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The job has ended.
     Ended,
     /// Another attempt is under way.
     Leased,
-    /// The next attempt may not begin before this.
+    /// The next attempt may not begin before this time.
     TooEarly(UnixMillis),
-    /// The lease named is not the one that stands.
+    /// The token is not that of the current lease.
     StaleToken,
 }
 
-/// What became of the record.
+/// The result of applying an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The record to store.
     pub record: Record,
-    /// Whether it differs from the one that went in, that is, whether it must be stored.
+    /// Whether it differs from the record passed in, so that it must be stored.
     pub changed: bool,
-    /// What has to be done.
+    /// What to do.
     pub effects: Vec<Effect>,
-    /// Set when the event itself was refused (time may have changed the record all the same).
+    /// Why the event was refused, if it was. Time may have changed the record all the same.
     pub refused: Option<Refusal>,
 }
 
-/// Applies one event. `random_permille` (0 to 1000) feeds the jitter of a retry.
+/// Applies one event. `random_permille` (0 to 1000) is for the jitter of a retry.
 #[must_use]
 pub fn apply(record: Record, event: &Event, now: UnixMillis, random_permille: u16) -> Step {
     let mut step = Step {
@@ -140,8 +140,8 @@ pub fn apply(record: Record, event: &Event, now: UnixMillis, random_permille: u1
     step
 }
 
-/// When time alone will change the record, or a message should be sent again: `patience` is how
-/// long a queued job waits for its claim before its message counts as lost.
+/// When time alone will change the record, or its message is late: `patience` is how long a queued job
+/// waits for its claim before that.
 #[must_use]
 pub fn wake(record: &Record, patience: Millis) -> Option<UnixMillis> {
     match record.state {
@@ -151,7 +151,7 @@ pub fn wake(record: &Record, patience: Millis) -> Option<UnixMillis> {
     }
 }
 
-/// Rule 2: what the clock says comes first.
+/// Rule 2: applies the passing of time.
 fn settle(step: &mut Step, now: UnixMillis, random_permille: u16) {
     if now >= step.record.deadline() {
         fail(step, now, None, FailureCode::DeadlineExceeded, None);
@@ -159,7 +159,7 @@ fn settle(step: &mut Step, now: UnixMillis, random_permille: u16) {
     }
     let lapsed = step.record.lease().is_some_and(|lease| now >= lease.ends);
     if lapsed {
-        // The consumer is gone or stopped; whether the origin got the request cannot be known.
+        // The consumer is gone or stopped. It is not known whether the origin got the request.
         conclude(step, now, random_permille, &Outcome::Unknown, None);
     }
 }
@@ -168,7 +168,7 @@ fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis, unsent: Op
     let record = &mut step.record;
     let ends = now.plus(lease).min(record.deadline());
     match &mut record.state {
-        // The answer to this very claim was lost: it is given again.
+        // The response to this claim was lost: grant it again.
         State::Running { lease: held } if held.token == token => {
             if held.ends.since(now) < Millis(lease.0 / 2) && ends > held.ends {
                 held.ends = ends;
@@ -176,7 +176,7 @@ fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis, unsent: Op
             }
             return;
         }
-        // So was the answer to an earlier claim of this consumer, which therefore sent nothing.
+        // The response to an earlier claim was lost, so nothing was sent under its token.
         State::Running { lease: held } if Some(held.token) == unsent => {
             *held = Lease {
                 token,
@@ -214,7 +214,7 @@ fn renew(step: &mut Step, now: UnixMillis, token: u64, lease: Millis) {
     match current_lease(&mut step.record, token) {
         Ok(held) => {
             let ends = now.plus(lease).min(deadline);
-            // Never shortens: a clock that went back must not take time away from a worker.
+            // Never shortens: a clock that went back must not take time from an attempt.
             if ends > held.ends {
                 held.ends = ends;
                 step.changed = true;
@@ -238,7 +238,7 @@ fn finish(
         return;
     }
     match (outcome, result) {
-        // A response counts only together with its body.
+        // A response counts only with its body.
         (Outcome::Responded { .. }, None) => {
             conclude(step, now, random_permille, &Outcome::NotStored, None);
         }
@@ -264,7 +264,7 @@ fn cancel(step: &mut Step, now: UnixMillis) {
     step.effects.push(Effect::DropPayload);
 }
 
-/// A message that dies must not strand its job: count it, and send a fresh one.
+/// Counts a dead-lettered message, and sends another so that its job does not get stuck.
 fn dead_lettered(step: &mut Step, now: UnixMillis) {
     if step.record.is_terminal() {
         step.refused = Some(Refusal::Ended);
@@ -287,8 +287,8 @@ fn current_lease(record: &mut Record, token: u64) -> Result<&mut Lease, Refusal>
     }
 }
 
-/// Ends the attempt under way with this outcome: success, failure, or back to the queue. `response` is
-/// the stored body, with [`Outcome::Responded`].
+/// Ends the attempt under way: the job succeeds, fails, or goes back to the queue. `response` is the stored
+/// body, with [`Outcome::Responded`].
 fn conclude(
     step: &mut Step,
     now: UnixMillis,
@@ -362,14 +362,14 @@ fn fail(
 
 fn end(step: &mut Step, now: UnixMillis, state: State) {
     step.record.state = state;
-    // Time may have sent it back to the queue a moment before: a job that has ended needs no message.
+    // Time may have just sent the job back to the queue, but an ended job needs no message.
     step.effects
         .retain(|effect| !matches!(effect, Effect::Enqueue(_)));
     touch(step, now);
 }
 
-/// Writes the attempt under way, if there is one, into the history. Its lease ends with the state that
-/// the caller sets next.
+/// Adds the attempt under way, if there is one, to the history. The caller sets the next state, which ends
+/// the lease.
 fn note_attempt(step: &mut Step, now: UnixMillis, status: Option<u16>, code: Option<FailureCode>) {
     let record = &mut step.record;
     if let Some(lease) = record.lease() {
