@@ -78,7 +78,7 @@ fn a_configuration_that_is_absent_or_no_table_is_named() {
     );
     file["vars"] = json!({ "RAINCHECK": "origin = 'https://h'" });
     let found = mistakes(&file, ALL);
-    let first = format!("vars.RAINCHECK: found a text (not shown); {NEEDED}");
+    let first = format!("vars.RAINCHECK: found a string (not shown); {NEEDED}");
     assert!(found.starts_with(&first), "{found}");
     file["vars"] = json!({ "RAINCHECK": { "origin": "https://h" }, "RAINCHECK_TOKEN": 1 });
     assert_eq!(
@@ -94,7 +94,7 @@ fn mistakes_in_further_variables_are_named_with_the_variable() {
         json!({ "origin": "https://other", "rules": [{ "name": "x" }] });
     assert_eq!(
         mistakes(&file, ALL),
-        "vars.RAINCHECK_MORE.origin: found it in RAINCHECK and in RAINCHECK_MORE; allowed: one of them\n\
+        "vars.RAINCHECK_MORE.origin: found it in both RAINCHECK and RAINCHECK_MORE; allowed: one of them\n\
          vars.RAINCHECK_MORE.rules[x].path: found nothing; allowed: a path such as \"/reports/{id}\"",
     );
     let path = &report(&file, ALL).mistakes[1].path;
@@ -117,7 +117,7 @@ fn a_configuration_that_cloudflare_would_not_take_is_refused() {
     assert_eq!(mistakes(&of_length(5120), ALL), "");
     assert_eq!(
         mistakes(&of_length(5121), ALL),
-        "vars.RAINCHECK: found 5121 bytes as JSON; allowed: 5120 bytes, which is all that Cloudflare takes; \
+        "vars.RAINCHECK: found 5121 bytes as JSON; allowed: 5120 bytes, the most that Cloudflare accepts; \
          further variables, such as RAINCHECK_MORE, may hold more rules",
     );
 }
@@ -290,7 +290,7 @@ fn the_consumer_for_local_runs_is_refused_in_a_deployment() {
     file["vars"]["LOCAL_CONSUMER"] = json!("detached");
     assert_eq!(
         mistakes(&file, ALL),
-        "vars.LOCAL_CONSUMER: found \"detached\"; allowed: nothing; it is for local runs and stands in .dev.vars",
+        "vars.LOCAL_CONSUMER: found \"detached\"; allowed: nothing; it is for local runs and belongs in .dev.vars",
     );
 }
 
@@ -332,8 +332,8 @@ fn a_rule_that_an_earlier_one_hides_is_refused() {
     };
     assert_eq!(
         of(("/r/{*rest}", ""), ("/r/{id}", "")),
-        "vars.RAINCHECK.rules[b].path: found \"/r/{id}\", all of which the rule \"a\" takes before; \
-         allowed: a rule before the one that hides it, or other conditions"
+        "vars.RAINCHECK.rules[b].path: found \"/r/{id}\", but the earlier rule \"a\" matches all of these requests; \
+         allowed: a position before that rule, or other conditions"
     );
     let any = "methods = ['*']";
     for (first, second) in [
@@ -344,7 +344,7 @@ fn a_rule_that_an_earlier_one_hides_is_refused() {
         (("/{*rest}", ""), ("/a/b", "content_types = ['text/csv']")),
     ] {
         assert!(
-            of(first, second).contains("takes before"),
+            of(first, second).contains("matches all of these"),
             "{first:?} {second:?}"
         );
     }
@@ -373,7 +373,7 @@ fn the_wildcards_of_other_routers_get_a_warning_with_what_is_meant() {
         assert_eq!(
             warnings(&file, ALL),
             format!(
-                "vars.RAINCHECK.rules[r].path: found {path:?}, where each character stands for itself; \
+                "vars.RAINCHECK.rules[r].path: found {path:?}, in which every character is literal; \
                  allowed: parameters in braces: {meant:?}"
             )
         );
@@ -387,7 +387,7 @@ fn rules_of_ours_among_those_of_wrangler_are_refused() {
     own.push(json!({ "name": "reports", "path": "/reports" }));
     assert_eq!(
         mistakes(&file, ALL),
-        "rules[#2].path: found a field of Raincheck; allowed: a rule of Raincheck stands under \
+        "rules[#2].path: found a field of Raincheck; allowed: rules of Raincheck belong under \
          [[vars.RAINCHECK.rules]]; these are wrangler's"
     );
 }
@@ -416,7 +416,7 @@ fn fields_for_pages_without_an_origin_of_pages_get_a_warning() {
     let found = of("cors_headers = ['x-tenant']\ncors_expose = ['x-total']");
     for key in ["cors_headers", "cors_expose"] {
         assert!(found.contains(&format!(
-            "vars.RAINCHECK.{key}: found a list that nobody reads"
+            "vars.RAINCHECK.{key}: found a list without effect"
         )));
     }
     assert_eq!(of("cors_origins = ['*']\ncors_headers = ['x-tenant']"), "");

@@ -53,7 +53,9 @@ fn a_custom_domain_of_this_worker_is_refused_and_a_route_is_not() {
     for origin in ["'https://api.example.com/v1'", "'https://API.example.com.'"] {
         let found = said(origin, "routes", domain.clone());
         assert!(
-            found.contains("which is a custom domain of this gateway; allowed: the address of the"),
+            found.contains(
+                "which is a custom domain of this gateway; allowed: the address of your API"
+            ),
             "{origin}: {found}"
         );
     }

@@ -1,23 +1,23 @@
-//! The names by which the Worker reaches what wrangler.toml declares. Both the Worker and the check before a
-//! deploy use them.
+//! The names of the bindings and variables that wrangler.toml declares, for the Worker and for the check
+//! before a deploy.
 
 use crate::job::Priority;
 
 /// The variable with the configuration.
 pub const CONFIGURATION: &str = "RAINCHECK";
-/// Variables whose names begin so add to the configuration: one variable holds 5 KB.
+/// Variables with this prefix add to the configuration, because one variable holds only 5 KB.
 pub const MORE_CONFIGURATION: &str = "RAINCHECK_";
 /// The Durable Object namespace of the shards.
 pub const SHARDS: &str = "SHARDS";
 /// The bucket for large bodies.
 pub const BUCKET: &str = "BUCKET";
-/// The queue of urgent jobs.
+/// The queue for jobs of high priority.
 pub const QUEUE_HIGH: &str = "QUEUE_HIGH";
-/// The queue of most jobs.
+/// The queue for jobs of normal priority.
 pub const QUEUE_NORMAL: &str = "QUEUE_NORMAL";
-/// The queue of jobs that can wait.
+/// The queue for jobs of low priority.
 pub const QUEUE_LOW: &str = "QUEUE_LOW";
-/// `detached`: the queue handler returns while its jobs still run. For local runs only, where a
+/// Variable; `detached`: the queue handler returns while its jobs still run. For local runs only, where a
 /// queue delivers one batch at a time.
 pub const CONSUMER: &str = "LOCAL_CONSUMER";
 

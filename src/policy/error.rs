@@ -1,22 +1,22 @@
-//! What is wrong with a configuration: the field, what was found, what is allowed.
+//! Configuration errors: the field, what was found, what is allowed.
 
 use std::error::Error;
 use std::fmt;
 
 use super::place::{Key, Place};
 
-/// One refused field.
+/// An invalid field.
 ///
-/// The text never holds a credential: values of secret fields and of URLs with a user part are
-/// replaced by a description before an error is made.
+/// The text never contains a credential: the values of secret fields and of URLs with userinfo are
+/// replaced by a description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The way to the field from the variables: `RAINCHECK`, `rules`, 0, `attempts`. It may end at a
-    /// field that is absent.
+    /// The path of the field from the variables: `RAINCHECK`, `rules`, 0, `attempts`. The field may be
+    /// absent.
     pub path: Vec<Key>,
-    /// The same for people: `mount`, `rules[exports].attempts`, and in a further variable
-    /// `RAINCHECK_MORE.rules[exports].attempts`. A rule without a usable name is called by its
-    /// position: `rules[#2]`.
+    /// The same for people: `mount`, `rules[exports].attempts`, or in another variable
+    /// `RAINCHECK_MORE.rules[exports].attempts`. A rule without a usable name is shown by position:
+    /// `rules[#2]`.
     pub field: String,
     /// What was found there, shortened.
     pub found: String,
@@ -56,12 +56,12 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// All that is wrong with a configuration, in the order of the fields; never empty.
+/// All errors of a configuration, in the order of the fields; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// `Ok(value)` when there are no errors.
+    /// `Ok(value)` if there are no errors.
     pub(super) fn unless_empty<T>(value: T, errors: Vec<ConfigError>) -> Result<T, Self> {
         if errors.is_empty() {
             Ok(value)

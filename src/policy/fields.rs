@@ -1,4 +1,4 @@
-//! Takes fields out of a table, one by one, and gathers what is wrong with them.
+//! Takes fields out of a table one by one, and collects their errors.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,18 +14,17 @@ use crate::job::Millis;
 /// A table of the configuration.
 pub(crate) type Table = serde_json::Map<String, Value>;
 
-/// Longest piece of a value that an error shows, in characters.
+/// Most characters of a value that an error shows.
 const MAX_SHOWN_CHARS: usize = 60;
 
-/// A table that is being read. Every getter removes its field; [`Fields::finish`] refuses the rest.
+/// A table that is being read. Each getter removes its field; [`Fields::finish`] rejects the rest.
 ///
-/// A getter gives `None` both for an absent field and for a refused one, so that reading goes on
-/// with the default and finds more errors; [`Fields::is_sound`] tells them apart.
+/// A getter returns `None` for an absent field and for an invalid one, so that reading goes on with the
+/// default and finds more errors. [`Fields::is_sound`] tells the two apart.
 pub(super) struct Fields {
     table: Table,
     place: Place,
-    /// Where a field stands that is not at `place`: the outermost table is put together from several
-    /// variables.
+    /// The places of fields that are not at `place`: the outermost table is merged from several variables.
     homes: BTreeMap<String, Place>,
     known: &'static [&'static str],
     errors: Vec<ConfigError>,
@@ -42,13 +41,13 @@ impl Fields {
         }
     }
 
-    /// Adds a field that stands in another table.
+    /// Adds a field from another table.
     pub(super) fn put(&mut self, key: String, value: Value, home: &Place) {
         self.homes.insert(key.clone(), home.clone());
         self.table.insert(key, value);
     }
 
-    /// What was refused, unknown fields last.
+    /// All errors, unknown fields last.
     pub(super) fn finish(mut self) -> Vec<ConfigError> {
         for key in std::mem::take(&mut self.table).keys() {
             let shown = shown_text(key);
@@ -66,7 +65,7 @@ impl Fields {
         self.errors
     }
 
-    /// Adds errors of a table inside this one.
+    /// Adds the errors of a nested table.
     pub(super) fn absorb(&mut self, errors: Vec<ConfigError>) {
         self.errors.extend(errors);
     }
@@ -81,7 +80,7 @@ impl Fields {
         self.errors.push(error);
     }
 
-    /// Whether nothing is wrong with a field, or with anything inside it, so far.
+    /// Whether a field and everything inside it has no error so far.
     pub(super) fn is_sound(&self, key: &str) -> bool {
         let field = format!("{}{key}", self.home_of(key).label);
         !self.errors.iter().any(|error| error.field == field)
@@ -182,7 +181,7 @@ impl Fields {
     /// A number with up to three decimals within a range, in thousandths.
     pub(super) fn permille(&mut self, key: &str, range: &RangeInclusive<u32>) -> Option<u32> {
         let value = self.take(key)?;
-        // Compared before rounding, so that 0.9999 is not taken for 1.
+        // Compared before rounding, so that 0.9999 does not count as 1.
         let (least, most) = (f64::from(*range.start()), f64::from(*range.end()));
         match value.as_f64().map(|number| number * 1000.0) {
             Some(permille) if permille >= least && permille <= most => {
@@ -244,14 +243,14 @@ impl Fields {
         self.wrong(key, &value, allowed)
     }
 
-    /// Refuses a value of the wrong type or outside its range.
+    /// Rejects a value of the wrong type or out of range.
     pub(super) fn wrong<T>(&mut self, key: &str, value: &Value, allowed: &str) -> Option<T> {
         self.refuse(key, shown(value), allowed);
         None
     }
 }
 
-/// A value as errors show it.
+/// Formats a value for an error.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => shown_text(text),
@@ -264,7 +263,7 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-/// A text as errors show it: quoted, control characters escaped, shortened.
+/// Formats a string for an error: quoted, escaped and shortened.
 pub(super) fn shown_text(text: &str) -> String {
     match text.char_indices().nth(MAX_SHOWN_CHARS) {
         None => format!("{text:?}"),

@@ -1,12 +1,11 @@
-//! Whether the origin is this gateway itself, as far as addresses can tell. What they cannot, `Via` does
-//! (RFC 9110 section 7.6.3).
+//! Detects by address whether the origin is this gateway itself. Loops that addresses do not show are
+//! detected by `Via` (RFC 9110 section 7.6.3).
 
 use core::net::IpAddr;
 
 use url::Url;
 
-/// Whether two URLs are reached at the same place. What answers plain http for a name answers https for
-/// it too.
+/// Whether two URLs lead to the same place. http and https on their default ports count as the same.
 #[must_use]
 pub fn is_same_place(one: &Url, other: &Url) -> bool {
     let place = |url: &Url| {
@@ -16,8 +15,8 @@ pub fn is_same_place(one: &Url, other: &Url) -> bool {
     place(one).is_some() && place(one) == place(other)
 }
 
-/// Whether a URL names this machine: a loopback address, or `localhost` and names below it (RFC 6761
-/// section 6.3). A deployed Worker reaches nothing there.
+/// Whether a URL names this machine: a loopback address, `localhost` or a name below it (RFC 6761
+/// section 6.3). A deployed Worker cannot reach those.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(names_this_machine)

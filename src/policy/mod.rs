@@ -1,15 +1,15 @@
-//! The configuration: tables, checked once, then asked on every request.
+//! The configuration: checked once, then consulted for every request.
 //!
-//! In scope: reading the tables into types that cannot be wrong, saying what is wrong with them,
-//! deciding which rule a request falls under, and checking the file that deploys all this. Out of
-//! scope: where the tables come from, and acting on the decision.
+//! In scope: parsing the tables into checked types, reporting errors, deciding which rule a request
+//! matches, and checking the file that deploys it (wrangler.toml). Out of scope: where the tables come
+//! from, and acting on the decision.
 //!
-//! 1. Unknown fields, wrong types and impossible values are refused; every error names the field,
-//!    what was found and what is allowed, and all errors are reported at once.
+//! 1. Unknown fields, wrong types and impossible values are rejected. Each error names the field, what
+//!    was found and what is allowed, and all errors are reported at once.
 //! 2. The first rule that matches wins. A request that no rule matches, or a rule with
 //!    `defer = "never"`, is passed through.
-//! 3. Rules are not access control: they match canonical paths ([`canonical_path`]), and what an
-//!    origin makes of unusual spellings is its own affair.
+//! 3. Rules are not access control: they match canonical paths ([`canonical_path`]), and an origin may
+//!    read unusual spellings differently.
 //!
 //! Every field is documented for users in `docs/configuration.md`.
 
@@ -47,25 +47,25 @@ use crate::job::Millis;
 pub struct Variable {
     /// [`bindings::CONFIGURATION`], or a name that begins with [`bindings::MORE_CONFIGURATION`].
     pub name: String,
-    /// Its value, as wrangler hands it to the Worker.
+    /// Its value, as the Worker gets it from wrangler.
     pub value: serde_json::Value,
 }
 
 /// A checked configuration. See `docs/configuration.md` for defaults and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Where requests go for which no rule names another origin.
+    /// The default origin, for requests whose rule names no other.
     pub origin: Origin,
     /// The origins that rules name.
     pub origins: BTreeMap<String, Origin>,
     /// The path under which jobs live, such as `/jobs`; without a trailing slash, never `/`.
     pub mount: String,
-    /// `scheme://host[:port]` that clients reach this gateway by, without a trailing slash. `None`:
+    /// `scheme://host[:port]` at which clients reach this gateway, without a trailing slash. `None`: it is
     /// taken from each request.
     pub public_origin: Option<String>,
     /// How many shards take new jobs, 1 to 1024.
     pub shards: u16,
-    /// How many there were before the last change, while keys of that time may still be in force.
+    /// How many there were before the last change, as long as keys of that time may be valid.
     pub previous_shards: Option<u16>,
     /// The request headers that tell callers apart beside `authorization` and `cookie`; lower case, in
     /// order, each once.
@@ -76,7 +76,7 @@ pub struct Policy {
     pub forwarding: Forwarding,
     /// Origins that browsers may call from: serialized origins, or the single entry `*`.
     pub cors_origins: Vec<String>,
-    /// Request fields that pages may send whatever a preflight asks for; lower case, in order, each once.
+    /// Request fields that pages may always send, in addition to the usual ones; lower case, in order, each once.
     pub cors_headers: Vec<String>,
     /// Response fields that pages may read beside the usual ones; lower case, in order, each once.
     pub cors_expose: Vec<String>,
@@ -88,24 +88,24 @@ pub struct Policy {
     pub result_limit: u64,
     /// Longest time that a request is held, whatever it or its rule asks for.
     pub wait_limit: Millis,
-    /// How long a queued job waits for a consumer before its message is sent again.
+    /// How long a queued job waits for a consumer before its message counts as late.
     pub claim_patience: Millis,
-    /// How long a consumer that went silent keeps the right to its attempt.
+    /// How long a silent consumer keeps its lease.
     pub lease: Millis,
-    /// How long an expired job is answered 410 before it is forgotten.
+    /// How long an expired job responds with 410 before it is forgotten.
     pub tombstone: Millis,
     /// The rules, in order.
     pub rules: Vec<Rule>,
 }
 
 impl Policy {
-    /// Reads and checks the configuration. Fails with everything that is wrong with it.
+    /// Reads and checks the configuration. Fails with all of its errors.
     pub fn read(variables: Vec<Variable>) -> Result<Self, ConfigErrors> {
         parse::policy(variables)
     }
 
-    /// An origin by the name that a rule or a job has for it; the empty name is the default origin. `None`
-    /// where a job's origin is no longer configured.
+    /// An origin by name; the empty name is the default one. `None`: a job's origin is no longer
+    /// configured.
     #[must_use]
     pub fn origin(&self, name: &str) -> Option<&Origin> {
         if name.is_empty() {
@@ -114,11 +114,11 @@ impl Policy {
         self.origins.get(name)
     }
 
-    /// The first rule that a request matches, also one that never defers.
+    /// The first rule that a request matches, even if it never defers.
     ///
-    /// `path` is the path of the request target as it came. `header` gets a field name in lower
-    /// case and gives the combined value (RFC 9110 section 5.3); it is asked only where a rule has
-    /// conditions on headers and everything else matches.
+    /// `path` is the path of the request target as it came. `header` takes a field name in lower case and
+    /// returns the combined value (RFC 9110 section 5.3). It is called only if a rule has conditions on
+    /// headers and everything else matches.
     pub fn decide(
         &self,
         method: &str,
@@ -131,8 +131,8 @@ impl Policy {
             .find(|rule| rule.matches(method, &canonical, header))
     }
 
-    /// Whether a request with this method and path may become a job, whatever header fields it has: what a
-    /// CORS preflight asks about has not been sent yet.
+    /// Whether a request with this method and path may become a job, with any header fields: those of the
+    /// request that a CORS preflight announces are not known yet.
     #[must_use]
     pub fn may_defer(&self, method: &str, path: &str) -> bool {
         canonical_path(path).is_some_and(|canonical| {

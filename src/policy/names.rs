@@ -1,6 +1,6 @@
-//! The names of all fields, by the table in which they may stand.
+//! The names of all fields, by table.
 
-/// Every field that is understood: the place (`""` is the top level) and its fields.
+/// All fields, by table (`""` is the top level).
 pub const FIELDS: [(&str, &[&str]); 5] = [
     ("", TOP_FIELDS),
     ("origin", ORIGIN_FIELDS),

@@ -1,13 +1,13 @@
-//! The APIs behind the gateway, and the header fields that it adds for them.
+//! Origins: the APIs behind the gateway, and the header fields that it adds to their requests.
 
 use std::fmt;
 
 /// An API behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Where its requests go.
+    /// Its address.
     pub at: OriginAt,
-    /// The header fields that each of its requests gets, whatever the client sent by that name.
+    /// Header fields that are set in each of its requests, in place of the client's.
     pub headers: Vec<OriginHeader>,
 }
 
@@ -36,8 +36,8 @@ pub struct OriginHeader {
     pub value: Template,
 }
 
-/// A text in which `${NAME}` stands for a secret or a variable of the Worker. It is filled in for each
-/// request that is sent and never kept. Its debug form shows nothing: the text itself may be a credential.
+/// A string in which `${NAME}` stands for a secret or variable of the Worker. It is filled in for each
+/// request and never stored. The debug form shows nothing, because the string itself may be a credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
@@ -54,7 +54,7 @@ impl fmt::Debug for Template {
 }
 
 impl Template {
-    /// Reads a text. `None` where a `${` has no end, or what stands in it is no name of a variable.
+    /// Parses a string. `None` if a `${` is not closed, or does not contain a variable's name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mut pieces, mut rest) = (Vec::new(), text);
@@ -71,7 +71,7 @@ impl Template {
         Some(Self(pieces))
     }
 
-    /// The names that it needs.
+    /// The names of the secrets and variables in it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Name(name) => Some(name.as_str()),
@@ -79,8 +79,8 @@ impl Template {
         })
     }
 
-    /// The text with every name filled in. Fails with the name of a variable that is not there, or whose
-    /// value cannot stand in a header field.
+    /// The string with all names filled in. Fails with the name of a variable that is missing, or whose value
+    /// is not valid in a header field.
     pub fn fill(&self, value_of: impl Fn(&str) -> Option<String>) -> Result<String, String> {
         let mut filled = String::new();
         for piece in &self.0 {
@@ -97,7 +97,7 @@ impl Template {
 }
 
 impl Origin {
-    /// Its header fields with all names filled in. Fails as [`Template::fill`] does.
+    /// Its header fields with all names filled in. Fails like [`Template::fill`].
     pub fn filled_headers(
         &self,
         value_of: impl Fn(&str) -> Option<String>,
@@ -119,7 +119,7 @@ fn is_variable_name(name: &str) -> bool {
             .is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// Printable ASCII: what stands in a header field without any question of encoding, and no line break.
+/// Whether a value is printable ASCII, which is valid in a header field in every encoding.
 fn is_sendable(value: &str) -> bool {
     !value.is_empty()
         && value

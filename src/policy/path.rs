@@ -1,16 +1,16 @@
-//! Paths as rules see them.
+//! Canonical paths, and the path patterns of rules.
 //!
-//! A request's path is brought into one canonical form before it is compared, so that two
-//! spellings which a usual server takes for the same resource match the same rule:
+//! A request's path is brought into a canonical form before it is compared. So spellings that common
+//! servers treat as the same resource match the same rule:
 //!
-//! 1. What follows `?` or `#` is not part of the path.
+//! 1. `?` or `#` ends the path.
 //! 2. `\` counts as `/`, as in the URL standard that `fetch` follows when it forwards the request.
 //! 3. A percent-encoded octet that is printable ASCII is decoded once; all others, and raw octets
 //!    that a URL may not hold, are written as `%XX` in capitals (RFC 3986 section 6.2.2). An
 //!    encoded `/`, `\`, `?`, `#`, `%`, `{` or `}` stays encoded: it is data inside a segment and
 //!    never separates segments or ends the path. A `%` without two hex digits counts as `%25`.
-//! 4. Segments `.` and `..` are resolved, in whatever encoding they came (RFC 3986 section 5.2.4).
-//! 5. Then empty segments are dropped, but a trailing slash counts: `/a//b` is `/a/b`, `/a/` is not `/a`.
+//! 4. Segments `.` and `..` are resolved, also if they are encoded (RFC 3986 section 5.2.4).
+//! 5. Then empty segments are removed, except a trailing slash: `/a//b` is `/a/b`, `/a/` is not `/a`.
 //!
 //! This is for matching only; the target that is forwarded stays as the client sent it.
 
@@ -21,8 +21,8 @@ use matchit::Router;
 
 use crate::http::{hex, segments};
 
-/// The canonical form of a request's path, borrowed when it is canonical already; `None` when it
-/// does not start with a slash (the `*` of OPTIONS, a CONNECT authority).
+/// The canonical form of a request's path, borrowed if it is canonical already. `None` if it does not
+/// start with a slash (the `*` of OPTIONS, a CONNECT authority).
 #[must_use]
 pub fn canonical_path(path: &str) -> Option<Cow<'_, str>> {
     let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
@@ -36,12 +36,12 @@ pub fn canonical_path(path: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(resolve_segments(&normalize_octets(path))))
 }
 
-/// A quick and careful test: `false` only means that the long way must be taken.
+/// A quick test without false positives: `false` only means that the full conversion is needed.
 fn is_canonical(path: &str) -> bool {
     let mut previous = b'a';
     for byte in path.bytes() {
         let suspicious = match byte {
-            // A dot that starts a segment may begin `.` or `..`; most dots are inside.
+            // A dot at the start of a segment may be `.` or `..`.
             b'/' | b'.' => previous == b'/',
             _ => !stays_literal(byte),
         };
@@ -53,7 +53,7 @@ fn is_canonical(path: &str) -> bool {
     true
 }
 
-/// Whether an octet stands for itself in canonical form, apart from the separator `/`.
+/// Whether the canonical form has the octet as it is; `/` is handled apart.
 const fn stays_literal(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'%' | b'{' | b'}')
 }
@@ -116,14 +116,14 @@ fn resolve_segments(path: &str) -> String {
 #[derive(Clone)]
 pub struct PathPattern {
     text: String,
-    /// What every matching path starts with: the text up to the first parameter.
+    /// The length of the literal text up to the first parameter.
     prefix_len: usize,
-    /// `None` when the pattern has no parameter and is compared as it is.
+    /// `None` if the pattern has no parameter and is compared literally.
     router: Option<Router<()>>,
 }
 
 impl PathPattern {
-    /// Reads a pattern. The error says what is allowed, to complete "allowed: …".
+    /// Parses a pattern. The error completes "allowed: …".
     pub fn parse(text: &str) -> Result<Self, String> {
         let skeleton = skeleton(text).ok_or_else(|| SYNTAX.to_owned())?;
         match canonical_path(&skeleton) {
@@ -170,12 +170,12 @@ impl PathPattern {
     }
 }
 
-/// What a pattern may be.
+/// The syntax of patterns, for errors.
 const SYNTAX: &str = "a path that starts with \"/\", without \"//\", \".\", \"..\", \"?\" or \"#\", \
     in which {name} stands for a segment or one part of it and {*name}, as the last segment, for the rest";
 
-/// The pattern with a letter for each parameter: what is left must be a canonical path. `None`
-/// when braces do not pair or a parameter has no proper name.
+/// The pattern with each parameter replaced by a letter, which must be a canonical path. `None` if braces
+/// do not pair or a parameter has no valid name.
 fn skeleton(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Where a field stands: for people as text, for tools as a path.
+//! The place of a field: as text for people, as a path for tools.
 
 use serde::Serialize;
 
@@ -23,15 +23,15 @@ impl From<&str> for Key {
 /// A table of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// What stands before the names of its fields in messages: empty, or `rules[exports].`.
+    /// The prefix of its fields' names in messages: empty, or `rules[exports].`.
     pub label: String,
-    /// The way to it.
+    /// Its path.
     pub path: Vec<Key>,
 }
 
 impl Place {
-    /// The outermost table of a variable. Only the fields of further variables are shown with the
-    /// variable's name.
+    /// The outermost table of a variable. Fields of [`CONFIGURATION`](super::bindings::CONFIGURATION) are shown
+    /// without the variable's name.
     #[must_use]
     pub fn variable(name: &str) -> Self {
         let label = if name == CONFIGURATION {
@@ -45,7 +45,7 @@ impl Place {
         }
     }
 
-    /// The table under a field.
+    /// The table in a field.
     #[must_use]
     pub fn table(&self, key: &str) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Place {
         }
     }
 
-    /// A table in the array under a field, which `label` names for people.
+    /// A table in the array in a field; `label` is for people.
     #[must_use]
     pub fn entry(&self, key: &str, index: usize, label: &str) -> Self {
         let mut path = self.path_of(key);

@@ -1,4 +1,4 @@
-//! One rule: which requests, and how they are treated.
+//! A rule: which requests it matches, and how they are treated.
 
 use super::path::PathPattern;
 use crate::http::media;
@@ -11,7 +11,7 @@ pub enum Defer {
     Always,
     /// Those that ask for it with `Prefer: respond-async` (RFC 7240 section 4.1).
     Preferred,
-    /// None: the rule takes requests out of the rules that follow it.
+    /// None: the rule exempts requests from the rules after it.
     Never,
 }
 
@@ -27,14 +27,14 @@ impl Defer {
     }
 }
 
-/// Whether requests carry an `Idempotency-Key` that makes a repeated request the same job.
+/// Whether an `Idempotency-Key` makes a repeated request the same job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idempotency {
-    /// A request without a key is refused.
+    /// A request without a key is rejected.
     Required,
-    /// A key is honoured when it comes.
+    /// A key is honoured if the request has one.
     Optional,
-    /// A key is only passed on to the origin.
+    /// A key is only forwarded to the origin.
     Off,
 }
 
@@ -50,7 +50,7 @@ impl Idempotency {
     }
 }
 
-/// A request header that a rule asks for.
+/// A condition on a request header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderCondition {
     /// The field name, in lower case.
@@ -66,7 +66,7 @@ pub struct HeaderCondition {
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Unique; `[a-z0-9-]`, 1 to 64 characters. It shows in status documents.
+    /// Unique; `[a-z0-9-]`, 1 to 64 characters. Status documents show it.
     pub name: String,
     /// Exact method names, or the single entry `*` for every method but OPTIONS and TRACE.
     pub methods: Vec<String>,
@@ -81,15 +81,15 @@ pub struct Rule {
     pub origin: String,
     /// Whether a matching request becomes a job.
     pub defer: Defer,
-    /// How long a request is held for its final response before the receipt is sent; zero: not.
+    /// How long a request is held for its final response before the receipt is sent; zero: it is not held.
     pub hold: Millis,
-    /// The queue for jobs whose client chose none.
+    /// The queue, unless the client chooses.
     pub priority: Priority,
     /// The client's `Priority` header (RFC 9218) chooses the queue.
     pub client_priority: bool,
     /// The client may ask for a shorter deadline.
     pub client_deadline: bool,
-    /// The client may ask that the first attempt starts later.
+    /// The client may ask for a later first attempt.
     pub client_delay: bool,
     /// Most attempts, at least 1.
     pub attempts: u32,
@@ -106,20 +106,19 @@ pub struct Rule {
     pub retention: Millis,
     /// Whether requests carry an `Idempotency-Key`.
     pub idempotency: Idempotency,
-    /// How long a key stands for its job; at most `retention`.
+    /// How long a key identifies its job; at most `retention`.
     pub idempotency_window: Millis,
     /// Largest request body, in bytes; at most the policy's own limit.
     pub body_limit: u64,
-    /// The origin treats requests with the same `Idempotency-Key` as one, so that any of them may
-    /// be sent again.
+    /// The origin treats requests with the same `Idempotency-Key` as one, so they may be sent again.
     pub origin_honours_key: bool,
 }
 
-/// Methods that RFC 9110 section 9.2.2 defines as idempotent, and that a request can be made with.
+/// The idempotent methods (RFC 9110 section 9.2.2) that a Worker can send.
 const IDEMPOTENT_METHODS: [&str; 5] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
 
 impl Rule {
-    /// What a job of this rule keeps of it.
+    /// The plan of a job of this rule.
     #[must_use]
     pub fn plan(&self, method: &str) -> Plan {
         Plan {
@@ -131,7 +130,7 @@ impl Rule {
         }
     }
 
-    /// Whether a request matches. The cheap tests come first; `header` is asked last.
+    /// Whether a request matches. Cheap tests come first; `header` is called last.
     pub(super) fn matches(
         &self,
         method: &str,
@@ -149,15 +148,15 @@ impl Rule {
             })
     }
 
-    /// Whether a request matches, as far as method and path go.
+    /// Whether method and path match.
     pub(super) fn takes(&self, method: &str, canonical: &str) -> bool {
         self.takes_method(method) && self.path.matches(canonical)
     }
 
     fn takes_method(&self, method: &str) -> bool {
         self.methods.iter().any(|own| match own.as_str() {
-            // OPTIONS must be named: a preflight that becomes a job would break every browser.
-            // TRACE cannot be named, so it is not meant either.
+            // Not OPTIONS: a preflight that became a job would break every browser. Not TRACE: it
+            // cannot be deferred.
             "*" => !matches!(method, "OPTIONS" | "TRACE"),
             own => own == method,
         })

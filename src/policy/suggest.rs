@@ -1,15 +1,15 @@
-//! What an unknown field was probably meant to be.
+//! Suggestions for misspelled fields.
 
 use super::names::FIELDS;
 use super::place::{Key, Place};
 
-/// Names that differ by more edits than this are no misspelling of each other.
+/// Most edits between a misspelled name and the suggested one.
 const MAX_EDITS: usize = 2;
 
-/// Advice about a field that its table does not know.
+/// Advice about an unknown field.
 pub(super) fn suggestion(key: &str, known: &[&str], place: &Place) -> String {
     let close = known.iter().map(|name| (edits(key, name), name));
-    // Short names are close to everything.
+    // Short names are close to many others.
     let close =
         close.filter(|(edits, name)| *edits <= MAX_EDITS && edits.saturating_mul(2) < name.len());
     if let Some((_, name)) = close.min_by_key(|(edits, _)| *edits) {
@@ -26,8 +26,8 @@ pub(super) fn suggestion(key: &str, known: &[&str], place: &Place) -> String {
     }
 }
 
-/// How many characters must be inserted, removed, replaced or swapped with their neighbour to turn one name
-/// into the other (optimal string alignment). A `-` counts as `_`, and case does not count.
+/// The number of insertions, deletions, replacements and swaps of neighbours that turn one name into the
+/// other (optimal string alignment distance). `-` equals `_`, and case does not count.
 fn edits(one: &str, other: &str) -> usize {
     let plain = |text: &str| -> Vec<char> {
         let lower = text.chars().map(|c| c.to_ascii_lowercase());

@@ -11,7 +11,7 @@ const TIME_UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// Units of size, in bytes, largest first among those that texts are written in.
+/// Units of size, in bytes, largest first among those that [`size_text`] uses.
 const SIZE_UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -22,27 +22,27 @@ const SIZE_UNITS: [(&str, u64); 7] = [
     ("GB", 1_000_000_000),
 ];
 
-/// Reads a duration: a whole number and one of `ms`, `s`, `m`, `h`, `d`, nothing between them.
-/// `None` for anything else and for what does not fit in 64 bits of milliseconds.
+/// Parses a duration: a whole number directly followed by `ms`, `s`, `m`, `h` or `d`. `None` for anything
+/// else, and on overflow of 64 bits of milliseconds.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Millis> {
     parse(text, &TIME_UNITS).map(Millis)
 }
 
-/// Reads a size in bytes: a whole number and one of `B`, `KB`, `MB`, `GB` (powers of 1000) or
-/// `KiB`, `MiB`, `GiB` (powers of 1024). `None` for anything else and on overflow.
+/// Parses a size in bytes: a whole number directly followed by `B`, `KB`, `MB`, `GB` (powers of 1000) or
+/// `KiB`, `MiB`, `GiB` (powers of 1024). `None` for anything else, and on overflow.
 #[must_use]
 pub fn parse_size(text: &str) -> Option<u64> {
     parse(text, &SIZE_UNITS)
 }
 
-/// The shortest text that [`parse_duration`] reads as `span`.
+/// The shortest string that [`parse_duration`] parses as `span`.
 #[must_use]
 pub fn duration_text(span: Millis) -> String {
     text(span.0, &TIME_UNITS, "s")
 }
 
-/// The shortest text in binary units that [`parse_size`] reads as `bytes`.
+/// The shortest string in binary units that [`parse_size`] parses as `bytes`.
 #[must_use]
 pub fn size_text(bytes: u64) -> String {
     text(bytes, &SIZE_UNITS, "B")

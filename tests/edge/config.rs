@@ -49,7 +49,7 @@ async fn a_configuration_that_is_a_text_is_refused_and_not_repeated() {
     let gateway = Gateway::start("neither TOML nor a secret");
     let reply = gateway.send(Request::get("/pass/echo")).await;
     assert_problem(&reply, 503, "misconfigured");
-    logged(&gateway, "RAINCHECK: found a text (not shown)").await;
+    logged(&gateway, "RAINCHECK: found a string (not shown)").await;
     let told = gateway
         .log()
         .lines()

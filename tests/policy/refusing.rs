@@ -10,7 +10,7 @@ use crate::{ORIGIN, read, top, with_rule};
 const WORDS: &[(&str, &str)] = &[
     (
         "<SITE>",
-        "scheme and host such as \"https://api.example.com\", nothing after them",
+        "scheme and host only, such as \"https://api.example.com\"",
     ),
     (
         "<MOUNT>",
@@ -22,7 +22,7 @@ const WORDS: &[(&str, &str)] = &[
     ),
     (
         "<FIELDS>",
-        "an array of at most 32 names of headers, \"*\" not among them",
+        "an array of at most 32 names of headers, without \"*\"",
     ),
     (
         "<DIGEST>",
@@ -79,7 +79,7 @@ const WORDS: &[(&str, &str)] = &[
     ),
     (
         "<SETTABLE>",
-        "headers that are not of the connection, the body or Raincheck's own",
+        "headers other than those of the connection, of the body and of Raincheck",
     ),
     (
         "<OWNERS>",
@@ -107,8 +107,8 @@ public_origin = "h.example" => public_origin: found "h.example"; allowed: <SITE>
 public_origin = "ftp://h" => public_origin: found "ftp://h"; allowed: <SITE>
 public_origin = "http://h.example" => public_origin: found "http://h.example/"; allowed: https, or http to a loopback address, or http anywhere with allow_http = true
 public_origin = "http://api.example.com." => public_origin: found "http://api.example.com./"; allowed: https, or http to a loopback address, or http anywhere with allow_http = true
-public_origin = "https://api.example.com." => origin: found "https://api.example.com", which is the public_origin; allowed: the address of the API behind, not of this gateway
-public_origin = "https://api.example.com:443" => origin: found "https://api.example.com", which is the public_origin; allowed: the address of the API behind, not of this gateway
+public_origin = "https://api.example.com." => origin: found "https://api.example.com", which is the public_origin; allowed: the address of your API, not of this gateway
+public_origin = "https://api.example.com:443" => origin: found "https://api.example.com", which is the public_origin; allowed: the address of your API, not of this gateway
 trusted_forwarded_host = "yes" => trusted_forwarded_host: found "yes"; allowed: <BOOL>
 forwarding = "all" => forwarding: found "all"; allowed: "none", "x-forwarded", "forwarded", "both"
 shards = 0 => shards: found 0; allowed: <SHARDS>
@@ -158,10 +158,10 @@ wait-limit = "1s" => wait-limit: found an unknown field; did you mean "wait_limi
 /// Whole texts.
 const ORIGINS: &str = r#"
  => origin: found nothing; allowed: <FORMS>
-origin = 1 => origin: found neither text nor table; allowed: <FORMS>
+origin = 1 => origin: found neither a string nor a table; allowed: <FORMS>
 origin = {} => origin: found neither url nor service; allowed: <FORMS>
 origin = { service = true } => origin.service: found true; allowed: <SERVICE>
-origin = { service = "A", url = "https://h" } => origin.service: found a service beside a url; allowed: either url or service
+origin = { service = "A", url = "https://h" } => origin.service: found both url and service; allowed: either url or service
 origin = { service = "a-b" } => origin.service: found "a-b"; allowed: <SERVICE>
 origin = { url = "https://h", headers = "x" } => origin.headers: found no table; allowed: <ADDED>
 origin = { url = "https://h", headers = { a = 1 } } => origin.headers.a: found something else (not shown); allowed: <VALUE>
@@ -176,8 +176,8 @@ origin = "https://h" & origins = { A = "https://a" } => origins: found "A"; allo
 origin = "https://h" & origins = { a = "http://a" } => origins.a: found "http://a/"; allowed: <HTTP>
 origin = "https://h" & origins = { a = { url = "x" } } => origins.a.url: found "x"; allowed: <URL>
 origin = "https://h" & origins = { a = { } } => origins.a: found neither url nor service; allowed: <FORMS>
-origin = "https://h" & public_origin = "https://g" & origins = { a = "https://g/x" } => origins.a: found "https://g/x", which is the public_origin; allowed: the address of the API behind, not of this gateway
-origin = "https://h" & [[rules]] & name = "r" & path = "/r" & origin = "ml" => rules[r].origin: found "ml"; allowed: one of the origins, of which there are none: [vars.RAINCHECK.origins.NAME]
+origin = "https://h" & public_origin = "https://g" & origins = { a = "https://g/x" } => origins.a: found "https://g/x", which is the public_origin; allowed: the address of your API, not of this gateway
+origin = "https://h" & [[rules]] & name = "r" & path = "/r" & origin = "ml" => rules[r].origin: found "ml"; allowed: one of the configured origins, but there are none: [vars.RAINCHECK.origins.NAME]
 origin = "https://h" & origins = { ml = "https://ml" } & [[rules]] & name = "r" & path = "/r" & origin = "mll" => rules[r].origin: found "mll"; allowed: "ml"
 origin = { uri = "https://h" } => origin.uri: found an unknown field; did you mean "url"?
 origin = "api.example.com" => origin: found "api.example.com"; allowed: <URL>
@@ -186,11 +186,11 @@ origin = "ws://h" => origin: found "ws://h"; allowed: <URL>
 origin = "https://h?a=b" => origin: found "https://h?a=b"; allowed: <URL>
 origin = "https://h#f" => origin: found "https://h#f"; allowed: <URL>
 origin = { url = "https://h?" } => origin.url: found "https://h?"; allowed: <URL>
-origin = "https://me:pass@h" => origin: found a text with an "@" (not shown); allowed: <URL>
-origin = "me:pass@h" => origin: found a text with an "@" (not shown); allowed: <URL>
+origin = "https://me:pass@h" => origin: found a string with "@" (not shown); allowed: <URL>
+origin = "me:pass@h" => origin: found a string with "@" (not shown); allowed: <URL>
 origin = "http://api.example.com" => origin: found "http://api.example.com/"; allowed: <HTTP>
 origin = "http://not-localhost" => origin: found "http://not-localhost/"; allowed: <HTTP>
-origin = "https://:pass@h" => origin: found a text with an "@" (not shown); allowed: <URL>
+origin = "https://:pass@h" => origin: found a string with "@" (not shown); allowed: <URL>
 origin = "http://127.0.0.1.example.com" => origin: found "http://127.0.0.1.example.com/"; allowed: <HTTP>
 "#;
 

@@ -1,4 +1,4 @@
-//! What stands behind the gateway: it must be within reach, and not the gateway itself.
+//! Checks the origins: they must be reachable, and not be the gateway itself.
 
 use serde_json::Value;
 use url::Url;
@@ -11,7 +11,7 @@ use crate::policy::place::Place;
 use crate::policy::{OriginAt, Policy, is_loopback, is_same_place};
 
 impl Report {
-    /// Looks at the origins of an environment.
+    /// Checks the origins of an environment.
     pub(super) fn behind(&mut self, environment: &Environment<'_>, policy: &Policy) {
         let named = policy.origins.iter();
         let named = named.map(|(name, origin)| (Some(name.as_str()), origin));
@@ -55,12 +55,12 @@ impl Report {
             self.mistake(place, key, found, allowed);
         } else if custom_domains(environment.table).any(|own| is_same_place(&own, origin)) {
             let found = format!("{found}, which is a custom domain of this gateway");
-            self.mistake(place, key, found, "the address of the API behind");
+            self.mistake(place, key, found, "the address of your API");
         }
     }
 }
 
-/// The place of an origin in the file, whichever variable it is in.
+/// The place of an origin in the file, in any variable.
 fn home(environment: &Environment<'_>, name: Option<&str>) -> (Place, String) {
     let has_it = |table: &Table| match name {
         None => table.contains_key("origin"),
@@ -80,7 +80,7 @@ fn home(environment: &Environment<'_>, name: Option<&str>) -> (Place, String) {
     }
 }
 
-/// Where the Worker itself is the origin. A route is something else: what is behind it has the same name.
+/// The custom domains of the Worker. Routes are not included: the API behind one has the same host name.
 fn custom_domains(table: &Table) -> impl Iterator<Item = Url> {
     let route = table.get("route").and_then(Value::as_object);
     tables(table, &["routes"])

@@ -1,5 +1,5 @@
-//! What must be in order before a deploy: the configuration, read exactly as the Worker reads it when
-//! it starts, and the bindings that the Worker uses.
+//! The check before a deploy: the configuration, read exactly as the Worker reads it at start, and the
+//! bindings that the Worker uses.
 
 use super::file::{Environment, environments};
 use crate::policy::bindings::{CONFIGURATION, CONSUMER};
@@ -9,30 +9,30 @@ use crate::policy::limits::MAX_VARIABLE_BYTES;
 use crate::policy::place::{Key, Place};
 use crate::policy::{Defer, OriginAt, Policy, Rule, Variable, duration_text};
 
-/// What to look at.
+/// What to check.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    /// One environment by its name, `""` for the top level; all of them without.
+    /// The name of an environment, `""` for the top level. `None`: all of them.
     pub environment: Option<&'a str>,
-    /// It is to be deployed, so its origins must be within reach of Cloudflare.
+    /// It is to be deployed, so Cloudflare must be able to reach its origins.
     pub deploy: bool,
-    /// Names of secrets that are declared beside the file.
+    /// Names of secrets that are declared outside the file.
     pub declared: &'a [String],
 }
 
-/// What was found.
+/// The findings.
 #[derive(Debug, Default)]
 pub struct Report {
     /// One line for each environment and each of its rules.
     pub lines: Vec<String>,
-    /// Everything that is wrong.
+    /// All errors.
     pub mistakes: Vec<ConfigError>,
-    /// What is allowed, but probably not meant.
+    /// What is allowed, but probably not intended.
     pub warnings: Vec<ConfigError>,
     pub(super) deploy: bool,
 }
 
-/// Looks at a file.
+/// Checks a file.
 #[must_use]
 pub fn check(file: &Table, scope: Scope<'_>) -> Report {
     let mut report = Report {
@@ -46,7 +46,7 @@ pub fn check(file: &Table, scope: Scope<'_>) -> Report {
 }
 
 impl Report {
-    /// The environment by that name, or all of them without one.
+    /// The chosen environment, or all of them.
     pub(super) fn chosen<'a>(
         &mut self,
         file: &'a Table,
@@ -88,7 +88,7 @@ impl Report {
         self.queues(environment);
     }
 
-    /// A variable that Cloudflare would not take.
+    /// Checks that Cloudflare accepts the size of the variables.
     fn sizes(&mut self, environment: &Environment<'_>, variables: &[Variable]) {
         for Variable { name, value } in variables {
             let length = value.to_string().len();
@@ -98,7 +98,7 @@ impl Report {
                     name,
                     format!("{length} bytes as JSON"),
                     format!(
-                        "{MAX_VARIABLE_BYTES} bytes, which is all that Cloudflare takes; further variables, such as \
+                        "{MAX_VARIABLE_BYTES} bytes, the most that Cloudflare accepts; further variables, such as \
                          {CONFIGURATION}_MORE, may hold more rules"
                     ),
                 );
@@ -106,7 +106,7 @@ impl Report {
         }
     }
 
-    /// The configuration in these variables.
+    /// Reads the configuration from these variables.
     pub(super) fn policy(
         &mut self,
         environment: &Environment<'_>,
@@ -123,7 +123,7 @@ impl Report {
         None
     }
 
-    /// On the platform it would acknowledge messages whose jobs may not survive.
+    /// Rejects the detached consumer: on the platform it would acknowledge messages whose jobs may be cut off.
     fn consumer(&mut self, environment: &Environment<'_>) {
         let vars = environment.table.get("vars");
         if let Some(value) = vars.and_then(|vars| vars.get(CONSUMER)) {
@@ -131,7 +131,7 @@ impl Report {
                 &environment.place.table("vars"),
                 CONSUMER,
                 shown(value),
-                "nothing; it is for local runs and stands in .dev.vars",
+                "nothing; it is for local runs and belongs in .dev.vars",
             );
         }
     }
@@ -148,7 +148,7 @@ impl Report {
     }
 }
 
-/// An error of the configuration as one of the file, where the variables stand in the table `vars`.
+/// Turns an error of the configuration into one of the file, where variables are in the table `vars`.
 pub(super) fn within(vars: &Place, error: &ConfigError) -> ConfigError {
     let in_main = error.path.len() > 1 && error.path.first() == Some(&Key::from(CONFIGURATION));
     let variable = if in_main {

@@ -1,4 +1,4 @@
-//! Reading the tables of the file.
+//! Access to the tables of wrangler.toml.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(super) struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// The name under which it is deployed.
+    /// The Worker's name when it is deployed.
     pub(super) fn deployed_as(&self) -> String {
         match self.table.get("name").and_then(Value::as_str) {
             Some(own) => own.to_owned(),
@@ -66,7 +66,7 @@ pub(super) fn tables_of<'a>(
     all.filter_map(|(name, value)| Some((name.as_str(), value.as_object()?)))
 }
 
-/// The tables of an array at a path; none when anything on the way is absent or of another type.
+/// The tables of an array at a path; empty if anything on the path is absent or of another type.
 pub(super) fn tables<'a>(table: &'a Table, path: &[&str]) -> Vec<&'a Table> {
     let Some((last, before)) = path.split_last() else {
         return Vec::new();
@@ -82,7 +82,7 @@ pub(super) fn tables<'a>(table: &'a Table, path: &[&str]) -> Vec<&'a Table> {
         .collect()
 }
 
-/// The text of a field; empty when there is none.
+/// The string in a field; empty if there is none.
 pub(super) fn text<'a>(table: &'a Table, key: &str) -> &'a str {
     table.get(key).and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! What a file may say, but hardly means: rules that never apply, the syntax of other routers, secrets that
-//! nobody has declared.
+//! Finds what is valid but hardly intended: rules that never apply, the syntax of other routers, undeclared
+//! secrets.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,7 @@ use crate::policy::place::Place;
 use crate::policy::{Defer, Idempotency, Policy, Rule, Variable, bindings};
 
 impl Report {
-    /// Looks at a configuration that is in order by itself. `declared` are names of secrets that the file does
-    /// not know of.
+    /// Checks a valid configuration. `declared` are names of secrets that are declared outside the file.
     pub(super) fn hints(
         &mut self,
         environment: &Environment<'_>,
@@ -28,7 +27,7 @@ impl Report {
             let mut earlier = policy.rules.iter().take(index);
             if let Some(first) = earlier.find(|first| covers(first, rule)) {
                 let found = format!(
-                    "{:?}, all of which the rule {:?} takes before",
+                    "{:?}, but the earlier rule {:?} matches all of these requests",
                     rule.path.as_str(),
                     first.name
                 );
@@ -36,12 +35,12 @@ impl Report {
                     place,
                     "path",
                     found,
-                    "a rule before the one that hides it, or other conditions",
+                    "a position before that rule, or other conditions",
                 );
             }
             if let Some(meant) = other_router(rule.path.as_str()) {
                 let found = format!(
-                    "{:?}, where each character stands for itself",
+                    "{:?}, in which every character is literal",
                     rule.path.as_str()
                 );
                 self.warning(
@@ -78,12 +77,12 @@ impl Report {
             .into_iter()
             .filter(|(_, names)| policy.cors_origins.is_empty() && !names.is_empty())
         {
-            let allowed = "cors_origins beside it, which names the pages that it is for";
-            self.warning(place, key, "a list that nobody reads", allowed);
+            let allowed = "cors_origins as well, which lists the pages that it is for";
+            self.warning(place, key, "a list without effect", allowed);
         }
     }
 
-    /// `[[rules]]` outside the variables are wrangler's own, about modules.
+    /// Finds Raincheck rules in wrangler's own `[[rules]]`, which are about modules.
     pub(super) fn stray_rules(&mut self, environment: &Environment<'_>) {
         for (index, table) in tables(environment.table, &["rules"])
             .into_iter()
@@ -95,7 +94,7 @@ impl Report {
             if let Some(key) = ours.filter(|_| !table.contains_key("globs")) {
                 let label = format!("#{}", index.saturating_add(1));
                 let place = environment.place.entry("rules", index, &label);
-                let allowed = "a rule of Raincheck stands under [[vars.RAINCHECK.rules]]; these are wrangler's";
+                let allowed = "rules of Raincheck belong under [[vars.RAINCHECK.rules]]; these are wrangler's";
                 self.mistake(&place, key, "a field of Raincheck", allowed);
             }
         }
@@ -142,7 +141,7 @@ impl Report {
     }
 }
 
-/// Where each rule stands, in the order in which they are tried.
+/// The place of each rule, in the order of matching.
 fn places(environment: &Environment<'_>) -> Vec<Place> {
     let vars = environment.place.table("vars");
     let mut variables = environment.variables();
@@ -164,8 +163,8 @@ fn places(environment: &Environment<'_>) -> Vec<Place> {
     variables.into_iter().flat_map(rules).collect()
 }
 
-/// Whether every request of a rule is one of `first`, as far as can be told: its conditions are none, or the
-/// same.
+/// Whether `first` matches every request of `rule`, as far as can be told: each of its conditions is absent or
+/// the same.
 fn covers(first: &Rule, rule: &Rule) -> bool {
     let is_any = |methods: &[String]| methods.iter().any(|method| method == "*");
     let methods = first.methods == rule.methods
@@ -183,7 +182,7 @@ fn covers(first: &Rule, rule: &Rule) -> bool {
 
 fn paths_cover(first: &Rule, rule: &Rule) -> bool {
     let (one, other) = (first.path.as_str(), rule.path.as_str());
-    // A path that no pattern spells out, with several segments where a parameter takes them.
+    // A path that no pattern contains literally, with several segments for a parameter that takes them.
     let mut sample = String::new();
     let mut rest = other;
     while let Some((before, after)) = rest.split_once('{') {
@@ -200,7 +199,7 @@ fn paths_cover(first: &Rule, rule: &Rule) -> bool {
     one == other || first.path.matches(&sample)
 }
 
-/// The pattern that was probably meant, where a path has the wildcards of another router: `*`, `**`, `:name`.
+/// The pattern that was probably intended, if a path has another router's wildcards: `*`, `**`, `:name`.
 fn other_router(path: &str) -> Option<String> {
     let mut changed = false;
     let segments = path

@@ -1,4 +1,4 @@
-//! What a run on this machine needs to know of the file.
+//! The configuration for a local run.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use crate::policy::bindings::CONFIGURATION;
 use crate::policy::fields::Table;
 use crate::policy::{Origin, OriginAt, Variable};
 
-/// What `npm start` needs of an environment (`""` is the top level), in front of its own origins or of
-/// another default origin:
+/// What `npm start` needs of an environment (`""` is the top level), with the configured default origin or
+/// with `origin` in its place:
 ///
-/// - `mount`: the path below which the Worker answers itself;
+/// - `mount`: the path of the Worker's own resources;
 /// - `origin`: the URL of the default origin, `null` for a service binding; `origins`: those of the others,
 ///   by name;
 /// - `vars`: the variables of the configuration for this run.
 ///
-/// Fails with everything that is wrong with the configuration, or with this origin in it.
+/// Fails with all errors of the configuration with this origin.
 pub fn local(file: &Table, environment: &str, origin: Option<&str>) -> Result<Value, Report> {
     let mut report = Report::default();
     let Some(environment) = report.chosen(file, Some(environment)).pop() else {
@@ -55,7 +55,7 @@ fn for_this_machine(variable: &mut Variable, origin: Option<&str>) {
     let Some(table) = variable.value.as_object_mut() else {
         return;
     };
-    // The URLs of receipts are to lead to this run, and not to the deployment.
+    // The URLs in receipts must lead to this run, not to the deployment.
     table.remove("public_origin");
     if let Some(origin) = origin {
         table.remove("origin");

@@ -1,10 +1,10 @@
-//! The file that deploys the gateway (wrangler.toml), as far as Raincheck depends on it.
+//! Checks the file that deploys the gateway (wrangler.toml), as far as Raincheck depends on it.
 //!
-//! A file comes in as the JSON of what it says; who reads it knows its syntax and where each field
-//! stands. [`answer`] serves the npm commands, which run this code out of the built bundle.
+//! The file comes in as JSON; the caller knows its syntax and the position of each field. [`answer`]
+//! serves the npm commands, which run this code from the built bundle.
 //!
-//! wrangler lets an environment inherit migrations, but no variable, binding or queue, so each must be
-//! complete.
+//! In wrangler an environment inherits migrations, but no variable, binding or queue, so each environment
+//! must be complete.
 
 mod behind;
 mod check;
@@ -26,18 +26,18 @@ use super::fields::Table;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "ask", rename_all = "lowercase")]
 enum Question {
-    /// Whether all is in order, for one environment (`""` is the top level) or for all of them.
+    /// Check one environment (`""` is the top level) or all of them.
     Check {
         file: Table,
         #[serde(default)]
         environment: Option<String>,
         #[serde(default)]
         deploy: bool,
-        /// Names of secrets that are declared beside the file, in `.dev.vars`.
+        /// Names of secrets that are declared outside the file, in `.dev.vars`.
         #[serde(default)]
         declared: Vec<String>,
     },
-    /// What a run on this machine needs.
+    /// Prepare a local run.
     Local {
         file: Table,
         #[serde(default)]
@@ -47,8 +47,8 @@ enum Question {
     },
 }
 
-/// Answers one question, both in JSON. Whatever the question, the answer has `mistakes` and `warnings`, each
-/// a list of `{ path, text }`; with mistakes nothing else need be there.
+/// Answers a question; both are JSON. Every answer has `mistakes` and `warnings`, lists of `{ path, text }`.
+/// With mistakes, the rest may be absent.
 #[must_use]
 pub fn answer(question: &str) -> String {
     let answer = match serde_json::from_str(question) {
@@ -60,7 +60,7 @@ pub fn answer(question: &str) -> String {
             declared,
         }) => {
             let environment = environment.as_deref();
-            said(
+            with_notes(
                 &check(
                     &file,
                     Scope {
@@ -77,21 +77,21 @@ pub fn answer(question: &str) -> String {
             environment,
             origin,
         }) => match local(&file, &environment, origin.as_deref()) {
-            Ok(answer) => said(&Report::default(), answer),
-            Err(report) => said(&report, json!({})),
+            Ok(answer) => with_notes(&Report::default(), answer),
+            Err(report) => with_notes(&report, json!({})),
         },
     };
     answer.to_string()
 }
 
-/// One thing to be said about a field.
+/// Adds mistakes and warnings to an answer.
 #[derive(Serialize)]
 struct Note<'a> {
     path: &'a [super::Key],
     text: String,
 }
 
-fn said(report: &Report, mut answer: Value) -> Value {
+fn with_notes(report: &Report, mut answer: Value) -> Value {
     let notes = |errors: &[ConfigError]| {
         let notes = errors.iter().map(|error| {
             let note = Note {

@@ -1,4 +1,4 @@
-//! The bindings that the Worker uses: shards, bucket, queues.
+//! Checks the bindings that the Worker uses: shards, bucket, queues.
 
 use serde_json::Value;
 
@@ -65,8 +65,8 @@ impl Report {
         }
     }
 
-    /// Each priority needs a queue of its own that this Worker consumes, and whose messages end in
-    /// the dead-letter queue instead of being deleted; that queue needs a consumer as well.
+    /// Each priority needs its own queue that this Worker consumes, with a dead-letter queue so that messages
+    /// are not deleted. The dead-letter queue needs a consumer too.
     pub(super) fn queues(&mut self, environment: &Environment<'_>) {
         let (place, table) = (environment.place.table("queues"), environment.table);
         let producers = tables(table, &["queues", "producers"]);

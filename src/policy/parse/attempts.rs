@@ -1,4 +1,4 @@
-//! The part of a rule that says how often, when and how long: attempts, waits, spans.
+//! Parses a rule's attempts, waits and spans.
 
 use std::collections::BTreeSet;
 
@@ -84,7 +84,7 @@ pub(super) fn spans(fields: &mut Fields, inherited_retention: Millis) -> Spans {
     let deadline_written = deadline.is_some();
     let deadline = deadline.unwrap_or(DEFAULT_DEADLINE);
     let spans = Spans {
-        // A short deadline alone is no contradiction: the default gives way.
+        // A short deadline shortens the default attempt_timeout.
         attempt_timeout: timeout.unwrap_or(DEFAULT_ATTEMPT_TIMEOUT.min(deadline)),
         deadline,
         retention: retention.unwrap_or(inherited_retention),

@@ -1,4 +1,4 @@
-//! From variables to a policy: the fields outside the rules.
+//! Parses variables into a policy; this file has the fields outside the rules.
 
 mod attempts;
 mod origin;
@@ -82,7 +82,7 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
         wait_limit,
     };
     let rules = rules(&mut fields, entries, &inherited);
-    // Without an origin there is an error, and nobody sees this one.
+    // Without an origin the result is an error, and this one is not used.
     let nowhere = || Origin::from(OriginAt::Url(String::new()));
     let policy = Policy {
         origin: origin.unwrap_or_else(nowhere),
@@ -109,9 +109,9 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
     ConfigErrors::unless_empty(policy, fields.finish())
 }
 
-/// Puts the variables together, before any meaning: all their fields but `rules`, and all their rules,
-/// those of `RAINCHECK` first and then by the variables' names. What is no table or stands in two
-/// variables is refused.
+/// Merges the variables before they are interpreted: all their fields but `rules`, and all their rules,
+/// those of `RAINCHECK` first, then by the variables' names. Rejects a variable that is not a table, and a
+/// field that is in two variables.
 fn merged(mut variables: Vec<Variable>) -> (Fields, Vec<Entry>) {
     variables.sort_by(|a, b| {
         let order = |name: &str| (name != CONFIGURATION, name.to_owned());
@@ -123,9 +123,9 @@ fn merged(mut variables: Vec<Variable>) -> (Fields, Vec<Entry>) {
         let home = Place::variable(&name);
         let table = match value {
             Value::Object(table) => table,
-            // Not shown: a text may be a secret.
+            // Not shown: a string may be a secret.
             Value::String(_) => {
-                let found = "a text (not shown)";
+                let found = "a string (not shown)";
                 fields.absorb(vec![ConfigError::new(
                     &Place::default(),
                     &name,
@@ -156,7 +156,7 @@ fn merged(mut variables: Vec<Variable>) -> (Fields, Vec<Entry>) {
                 continue;
             }
             if let Some(first) = homes.insert(key.clone(), name.clone()) {
-                let found = format!("it in {first} and in {name}");
+                let found = format!("it in both {first} and {name}");
                 let error = ConfigError::new(&home, &key, found, "one of them");
                 fields.absorb(vec![error]);
                 continue;
@@ -181,7 +181,7 @@ fn entries_of(tables: Vec<Table>, home: &Place) -> impl Iterator<Item = Entry> {
     })
 }
 
-/// The tables of an array, or what is none.
+/// The tables of an array, or the first value that is not a table.
 fn tables(value: &Value) -> Result<Vec<Table>, &Value> {
     let items = value.as_array().ok_or(value)?;
     let tables = items
@@ -217,7 +217,7 @@ fn previous_shards(fields: &mut Fields, shards: u16) -> Option<u16> {
     Some(previous)
 }
 
-/// In lower case and in order, so that no spelling of the list changes who owns a key.
+/// In lower case and sorted, so that the spelling of the list does not change who owns a key.
 fn owner_headers(fields: &mut Fields) -> Vec<String> {
     let allowed = format!("an array of at most {MAX_OWNER_HEADERS} names of request headers");
     let written = fields.texts("owner_headers", &allowed);
@@ -231,10 +231,9 @@ fn owner_headers(fields: &mut Fields) -> Vec<String> {
     in_one_form(&names)
 }
 
-/// Names of fields as browsers compare them. `*` is none: it would stand for all of them.
+/// Field names for CORS, in lower case. `*` is rejected: it would mean every field.
 fn cors_fields(fields: &mut Fields, key: &str) -> Vec<String> {
-    let allowed =
-        format!("an array of at most {MAX_CORS_FIELDS} names of headers, \"*\" not among them");
+    let allowed = format!("an array of at most {MAX_CORS_FIELDS} names of headers, without \"*\"");
     let names = fields.texts(key, &allowed).unwrap_or_default();
     if names.len() > MAX_CORS_FIELDS {
         fields.refuse(key, format!("{} names", names.len()), &allowed);
@@ -245,13 +244,13 @@ fn cors_fields(fields: &mut Fields, key: &str) -> Vec<String> {
     in_one_form(&names)
 }
 
-/// Names of fields in lower case and in order, each once.
+/// Field names in lower case, sorted, each once.
 fn in_one_form(names: &[String]) -> Vec<String> {
     let names: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.into_iter().collect()
 }
 
-/// The value is never shown: a person may have put the token itself there.
+/// Errors never show the value: it may be the token itself.
 fn operator_token(fields: &mut Fields) -> Option<String> {
     const ALLOWED: &str = "the SHA-256 of the operator's token, 64 hexadecimal digits";
     match fields.take("operator_token_sha256")? {
@@ -290,7 +289,7 @@ fn rules(fields: &mut Fields, entries: Vec<Entry>, inherited: &Inherited<'_>) ->
     rules
 }
 
-/// How a value that came from a default or from a wider field is told from one that was written.
+/// Formats a value, and says if it is a default or inherited.
 fn span_found(span: Millis, written: bool) -> String {
     origin_of(&duration_text(span), written)
 }

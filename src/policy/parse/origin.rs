@@ -1,4 +1,4 @@
-//! URLs: where requests go, how clients reach the gateway, which web origins may call it.
+//! Parses URLs: of origins, of the gateway itself, and of the web origins that may call it.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,12 @@ const ORIGIN_URL: &str = "an absolute http or https URL such as \"https://api.ex
     without credentials, query or fragment";
 const NO_HTTP: &str =
     "https, or http to a loopback address, or http anywhere with allow_http = true";
-const SITE: &str = "scheme and host such as \"https://api.example.com\", nothing after them";
+const SITE: &str = "scheme and host only, such as \"https://api.example.com\"";
 const SERVICE: &str = "the name of a service binding, such as \"ORIGIN\"";
 
-/// Fields of a request that are not an origin's to set: those of the connection and of the body, and by which
-/// Raincheck itself speaks to origins.
-const NOT_TO_SET: [&str; 7] = [
+/// Request fields that `headers` cannot set, beside the hop-by-hop ones: those of the connection and the body,
+/// and those by which Raincheck speaks to origins. A name that ends with `-` is a prefix.
+const RESERVED_FIELDS: [&str; 7] = [
     "content-length",
     "content-encoding",
     "host",
@@ -36,7 +36,7 @@ const NOT_TO_SET: [&str; 7] = [
     "via",
 ];
 
-/// `origin`, which alone has no default.
+/// `origin`, the only required field.
 pub(super) fn origin(fields: &mut Fields, allow_http: bool) -> Option<Origin> {
     let Some(value) = fields.take("origin") else {
         fields.refuse("origin", "nothing", ORIGIN_FORMS);
@@ -77,7 +77,7 @@ pub(super) fn origins(fields: &mut Fields, allow_http: bool) -> BTreeMap<String,
     origins
 }
 
-/// An origin as text or as table, under `key`.
+/// An origin as a string or a table, under `key`.
 fn any_form(fields: &mut Fields, key: &str, value: Value, allow_http: bool) -> Option<Origin> {
     match value {
         Value::String(text) => Some(url(fields, key, &text, allow_http)?.into()),
@@ -85,7 +85,7 @@ fn any_form(fields: &mut Fields, key: &str, value: Value, allow_http: bool) -> O
             let mut inner = Fields::new(table, fields.home_of(key).table(key), ORIGIN_FIELDS);
             let origin = origin_table(&mut inner, allow_http);
             let errors = inner.finish();
-            // One complaint is enough: an unknown or wrong field explains what is missing.
+            // One error is enough: an unknown or invalid field explains what is missing.
             if errors.is_empty() && origin.is_none() {
                 fields.refuse(key, "neither url nor service", ORIGIN_FORMS);
             }
@@ -93,7 +93,7 @@ fn any_form(fields: &mut Fields, key: &str, value: Value, allow_http: bool) -> O
             origin
         }
         _ => {
-            fields.refuse(key, "neither text nor table", ORIGIN_FORMS);
+            fields.refuse(key, "neither a string nor a table", ORIGIN_FORMS);
             None
         }
     }
@@ -106,7 +106,7 @@ fn origin_table(inner: &mut Fields, allow_http: bool) -> Option<Origin> {
     let headers = headers(inner);
     let at = match (text, service) {
         (Some(_), Some(_)) => {
-            inner.refuse("service", "a service beside a url", "either url or service");
+            inner.refuse("service", "both url and service", "either url or service");
             None
         }
         (Some(text), None) => url(inner, "url", &text, allow_http),
@@ -120,7 +120,7 @@ fn origin_table(inner: &mut Fields, allow_http: bool) -> Option<Origin> {
     at.map(|at| Origin { at, headers })
 }
 
-/// `headers` of an origin. No value is shown in an error: it may be a credential.
+/// `headers` of an origin. Errors show no values: they may be credentials.
 fn headers(inner: &mut Fields) -> Vec<OriginHeader> {
     const ALLOWED: &str = "a table such as { Authorization = \"Bearer ${TOKEN}\" }";
     const VALUE: &str = "a header value in which ${NAME} stands for a secret or a variable";
@@ -148,9 +148,11 @@ fn headers(inner: &mut Fields) -> Vec<OriginHeader> {
         let is_ours = |own: &str| lower == own || (own.ends_with('-') && lower.starts_with(own));
         if !is_token(&name) || headers.iter().any(|it: &OriginHeader| it.name == lower) {
             inner.refuse("headers", shown_text(&name), "names of headers, each once");
-        } else if HOP_BY_HOP.contains(&lower.as_str()) || NOT_TO_SET.iter().any(|own| is_ours(own))
+        } else if HOP_BY_HOP.contains(&lower.as_str())
+            || RESERVED_FIELDS.iter().any(|own| is_ours(own))
         {
-            let allowed = "headers that are not of the connection, the body or Raincheck's own";
+            let allowed =
+                "headers other than those of the connection, of the body and of Raincheck";
             inner.refuse("headers", shown_text(&name), allowed);
         } else if let Some(template) = value
             .as_str()
@@ -169,7 +171,7 @@ fn headers(inner: &mut Fields) -> Vec<OriginHeader> {
     headers
 }
 
-/// The name of a binding: an identifier of JavaScript, as wrangler asks for.
+/// Whether a name is valid for a binding: a JavaScript identifier, as wrangler requires.
 fn is_binding(name: &str) -> bool {
     let proper = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
     name.bytes().all(proper)
@@ -197,7 +199,7 @@ pub(super) fn public_origin(fields: &mut Fields, allow_http: bool) -> Option<Str
     Some(url.origin().ascii_serialization())
 }
 
-/// `cors_origins`, in serialized form. Plain http is fine here: it is the page's affair.
+/// `cors_origins`, in serialized form. Plain http is allowed: it is the page's choice.
 pub(super) fn cors_origins(fields: &mut Fields) -> Vec<String> {
     const ALLOWED: &str =
         "an array of origins such as [\"https://app.example.com\"], or [\"*\"] alone";
@@ -217,7 +219,7 @@ pub(super) fn cors_origins(fields: &mut Fields) -> Vec<String> {
     origins
 }
 
-/// Refuses to forward to the place where this gateway itself is reached.
+/// Rejects origins at the gateway's own address.
 pub(super) fn refuse_loops(
     fields: &mut Fields,
     origin: Option<&Origin>,
@@ -238,7 +240,7 @@ pub(super) fn refuse_loops(
                 Some(name) => (fields.home_of("origins").table("origins"), name.as_str()),
             };
             let found = format!("{}, which is the public_origin", shown_text(text));
-            let allowed = "the address of the API behind, not of this gateway";
+            let allowed = "the address of your API, not of this gateway";
             fields.absorb(vec![ConfigError::new(&place, key, found, allowed)]);
         }
     }
@@ -250,9 +252,9 @@ fn web_url(fields: &mut Fields, key: &str, text: &str, allowed: &str) -> Option<
         matches!(url.scheme(), "http" | "https")
             && url.host_str().is_some_and(|host| !host.is_empty())
     });
-    // What stands before an @ may be a password, so such a text is never shown.
+    // The part before an @ may be a password, so such a string is not shown.
     let found = if text.contains('@') {
-        "a text with an \"@\" (not shown)".to_owned()
+        "a string with \"@\" (not shown)".to_owned()
     } else {
         shown_text(text)
     };

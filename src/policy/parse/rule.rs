@@ -1,4 +1,4 @@
-//! From a table under `[[rules]]` to a rule.
+//! Parses a table under `[[rules]]` into a rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,12 +35,12 @@ const IDEMPOTENCY: [(&str, Idempotency); 3] = [
     ("off", Idempotency::Off),
 ];
 
-/// Methods that the Fetch standard forbids, so no request with them can be replayed.
+/// Methods that the Fetch standard forbids, so requests with them cannot be replayed.
 const FORBIDDEN_METHODS: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
-/// Methods whose lower-case spelling is surely a slip: method names are case-sensitive.
+/// Methods whose lower-case spelling is certainly a mistake: method names are case-sensitive.
 const USUAL_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// What a rule takes from the fields outside it.
+/// What a rule inherits from the fields outside it.
 pub(super) struct Inherited<'a> {
     pub(super) mount: &'a str,
     pub(super) origins: &'a BTreeMap<String, Origin>,
@@ -51,15 +51,15 @@ pub(super) struct Inherited<'a> {
 
 /// One entry of `rules`.
 pub(super) struct Entry {
-    /// The place of the table with the array.
+    /// The place of the table that has the array.
     pub(super) home: Place,
     /// Its index in that array.
     pub(super) index: usize,
     pub(super) table: Table,
 }
 
-/// Reads the rule at a position among all rules, counted from 1. It is `None` only with errors; with
-/// errors it may also be a rule of defaults, which nobody will see.
+/// Parses the rule at a position among all rules, counted from 1. `None` implies errors; with errors the
+/// rule may also be one of defaults, which is not used.
 pub(super) fn rule(
     entry: Entry,
     position: usize,
@@ -151,7 +151,8 @@ fn name(fields: &mut Fields, names: &mut BTreeSet<String>) -> Option<String> {
 fn origin(fields: &mut Fields, origins: &BTreeMap<String, Origin>) -> String {
     let names: Vec<String> = origins.keys().map(|name| format!("{name:?}")).collect();
     let allowed = if names.is_empty() {
-        "one of the origins, of which there are none: [vars.RAINCHECK.origins.NAME]".to_owned()
+        "one of the configured origins, but there are none: [vars.RAINCHECK.origins.NAME]"
+            .to_owned()
     } else {
         names.join(", ")
     };
@@ -204,7 +205,7 @@ fn path(fields: &mut Fields, mount: &str) -> Option<PathPattern> {
             return None;
         }
     };
-    // A mount is canonical by its grammar; the prefix ends before the first parameter.
+    // The grammar of a mount makes it canonical. The prefix ends before the first parameter.
     let under = pattern.prefix().strip_prefix(mount).is_some_and(|rest| {
         rest.starts_with('/') || (rest.is_empty() && pattern.as_str() == mount)
     });
