@@ -7,11 +7,11 @@ import { gone, readNumber, sendBytes, sendJson } from "./http.mjs";
 
 const LONGEST_SECONDS = 3600;
 const MOST_BYTES = 4 * 1024 ** 3;
-/** Up to this length a request's body is echoed, beyond it only counted and hashed. */
+/** Larger request bodies are not echoed, only counted and hashed. */
 const ECHO_BYTES = 64 * 1024;
-/** So many jobs' attempts are remembered; then the oldest is forgotten. */
+/** How many jobs' attempts are remembered; beyond that, the oldest is forgotten. */
 const MOST_JOBS = 10_000;
-/** Not echoed, because a result is stored: what proves who somebody is. */
+/** Credentials are not echoed, because results are stored. */
 const SECRET_HEADERS = new Set(["authorization", "cookie", "proxy-authorization"]);
 
 const seconds = (query, name, fallback) => readNumber(query, name, { max: LONGEST_SECONDS, fallback });
@@ -39,7 +39,7 @@ async function echo(request) {
   };
 }
 
-/** Answers after a while, with an echo of the request or with bytes. */
+/** Responds after a while, with an echo of the request or with bytes. */
 export async function slow(request, response, query) {
   const wait = seconds(query, "seconds", 0);
   const status = readNumber(query, "status", { min: 200, max: 599, integer: true, fallback: 200 });
@@ -52,7 +52,7 @@ export async function slow(request, response, query) {
 
 const attempts = new Map();
 
-/** How often this job has been here, this time included. */
+/** How many attempts of this job have arrived, including this one. */
 function countAttempt(job) {
   const count = (attempts.get(job) ?? 0) + 1;
   attempts.delete(job);
@@ -68,13 +68,13 @@ export async function flaky(request, response, query) {
   const { headers } = request;
   const attempt = countAttempt(headers["raincheck-job"] ?? headers["idempotency-key"] ?? "");
   if (attempt <= failures) {
-    sendJson(response, 503, { error: `Attempt ${attempt} fails, as ordered.`, attempt, failures });
+    sendJson(response, 503, { error: `Attempt ${attempt} fails, as requested.`, attempt, failures });
   } else {
     sendJson(response, 200, { attempt, failures, ...document });
   }
 }
 
-/** A greeting, for what passes straight through. */
+/** A greeting, for requests that pass straight through. */
 export function hello(request, response) {
   sendJson(response, 200, { message: "Hello from the demo origin.", via: request.headers.via ?? null });
 }

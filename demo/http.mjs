@@ -1,12 +1,12 @@
-// What every endpoint of the demo origin needs of HTTP.
+// HTTP helpers for the endpoints of the demo origin.
 
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
-/** The client asked for something that cannot be: answered with 400. */
+/** The request is invalid; the response is a 400. */
 export class BadRequest extends Error {}
 
-/** Reads a number from the query; `fallback` when it is not there. */
+/** Reads a number from the query; `fallback` if it is absent. */
 export function readNumber(query, name, { min = 0, max, integer = false, fallback }) {
   const text = query.get(name);
   if (text === null) return fallback;
@@ -38,14 +38,14 @@ export async function sendBytes(response, status, bytes) {
   await pipeline(Readable.from(blocks(bytes)), response);
 }
 
-/** Ends when the client has gone. */
+/** A signal that aborts when the client has disconnected. */
 export function gone(response) {
   const controller = new AbortController();
   response.once("close", () => controller.abort());
   return controller.signal;
 }
 
-/** Wraps a handler: errors become answers, and every request a line of output. */
+/** Wraps a handler: errors become responses, and every request is logged. */
 export function answer(handler) {
   return async (request, response) => {
     const start = performance.now();
@@ -60,7 +60,7 @@ export function answer(handler) {
       await handler(request, response);
     } catch (error) {
       if (error instanceof BadRequest) sendJson(response, 400, { error: error.message });
-      // Anything else is a client that left, or a bug: in both cases the answer is over.
+      // Anything else is a disconnected client or a bug. The response ends in both cases.
       else if (!response.destroyed) response.destroy(error);
     }
   };

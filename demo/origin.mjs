@@ -1,5 +1,5 @@
-// The demo origin: an API with slow, flaky, streaming and large endpoints, for trying
-// Raincheck in front of it. It knows nothing of jobs, except that /flaky counts attempts.
+// The demo origin: an API with slow, flaky, streaming and large endpoints, to try Raincheck with.
+// It knows nothing about jobs, except that /flaky counts attempts.
 
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
@@ -13,8 +13,8 @@ const HOST = "127.0.0.1";
 const HELP = `
 npm run demo [-- OPTIONS]: an API to try Raincheck with, on ${HOST}.
 
-  --port N         listen there (8788; 0: any free port)
-  --or-any-port    any free port where that one is in use
+  --port N         listen on this port (default: 8788; 0: any free port)
+  --or-any-port    use any free port if that one is in use
 
   POST /reports?seconds=S&status=C&bytes=N  after S seconds: status C with an echo of the request, or N bytes
   POST /generate?seconds=S                  the same
@@ -22,7 +22,7 @@ npm run demo [-- OPTIONS]: an API to try Raincheck with, on ${HOST}.
   GET  /hello                               a greeting
   GET  /stream?events=N&interval=S          N server-sent events, S seconds apart
   GET  /download?bytes=N                    N bytes
-  GET  /echo                                a WebSocket that sends back what it gets
+  GET  /echo                                a WebSocket that echoes messages
 `;
 
 const ROUTES = new Map([
@@ -43,14 +43,14 @@ async function route(request, response) {
   const handler = methods[request.method === "HEAD" ? "GET" : request.method];
   if (!handler) {
     response.setHeader("allow", Object.keys(methods).flatMap((name) => (name === "GET" ? ["GET", "HEAD"] : name)).join(", "));
-    return sendJson(response, 405, { error: `${url.pathname} does not take ${request.method}.` });
+    return sendJson(response, 405, { error: `${url.pathname} does not support ${request.method}.` });
   }
   await handler(request, response, url.searchParams);
 }
 
 function serve() {
   const server = createServer(answer(route));
-  // A slow upload is what some come here to try.
+  // Allows slow uploads, which some users come to try.
   server.requestTimeout = 0;
   const sockets = new WebSocketServer({ noServer: true });
   server.on("upgrade", (request, socket, head) => {

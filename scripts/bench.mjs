@@ -1,4 +1,4 @@
-// `npm run bench`: what Raincheck costs beside bare Workers, on workerd itself. See bench/README.md.
+// `npm run bench`: measures what Raincheck costs compared with bare Workers, on workerd. See bench/README.md.
 
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,7 +36,7 @@ await main(async () => {
   } catch (error) {
     if (error instanceof Problem) throw error;
     const isUsage = error.code?.startsWith("ERR_PARSE_ARGS");
-    throw new Problem(error.message, isUsage ? "Run it with --help for what it understands." : undefined);
+    throw new Problem(error.message, isUsage ? "Run it with --help for its options." : undefined);
   }
 });
-process.exit(0); // Connections that fetch keeps open would hold us for seconds.
+process.exit(0); // Otherwise idle connections of fetch would keep the process alive for seconds.

@@ -7,12 +7,12 @@ import { checkBundleSize } from "./lib/wasm.mjs";
 const HELP = `
 npm run build [-- OPTIONS]: compiles the Worker into build/.
 
-Does nothing when nothing has changed since the last build. Installs the npm packages
-and builds the tools first where they are missing.
+Does nothing if nothing has changed since the last build. First installs the npm packages
+and builds the tools that are missing.
 
-  --quick     takes less time, for a bundle that is larger and slower; a full one that is
-              current will do. \`npm start\` builds so
-  --verbose   show what compilers print also when they do not fail
+  --quick     a faster build, for a larger and slower bundle, as for \`npm start\`; an
+              up-to-date full bundle is kept
+  --verbose   show the compilers' output even if they succeed
 `;
 
 /** Set by `npm start` for the build command of wrangler.toml. */

@@ -1,4 +1,4 @@
-// `npm run check`: is the configuration valid?
+// `npm run check`: checks the configuration.
 
 import { checkConfiguration } from "./lib/configuration.mjs";
 import { setUp } from "./lib/setup.mjs";
@@ -7,9 +7,9 @@ import { main, readArguments, typed } from "./lib/ui.mjs";
 const HELP = `
 ${typed("check", "[FILE]")}: checks the configuration in wrangler.toml (or in FILE).
 
-Runs the code that the Worker runs when it starts. Names line, column and field, what was
-found and what is allowed for everything that is wrong, and ends with status 1 then. A
-deployment with such a configuration would answer 503.
+Runs the same code as the Worker at its start. Prints every mistake with line, column and
+field, what was found and what is allowed, and exits with status 1 if there is one. A Worker
+deployed with such a configuration would respond to every request with 503.
 `;
 
 await main(async () => {

@@ -1,4 +1,4 @@
-// `npm run deploy`: build, check, hand over to wrangler.
+// `npm run deploy`: builds, checks, and deploys with wrangler.
 
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -13,18 +13,18 @@ import { runWrangler } from "./lib/wrangler.mjs";
 
 const HELP = `
 ${typed("deploy", "[OPTIONS]")}: checks the configuration of the environment and deploys the
-Worker with wrangler, after building it where it is not current.
+Worker with wrangler. Builds the Worker first if it is out of date.
 
-\`${typed("provision")}\` creates the queues and the bucket that it needs, once.
+Run \`${typed("provision")}\` once before, to create the queues and the bucket.
 
-  --dry-run      stop before anything is sent; the deployable bundle is then in dist/
-  --env NAME     an environment of the configuration (CLOUDFLARE_ENV by default, else the top level)
-  --config FILE  the configuration (default wrangler.toml)
+  --dry-run      stop before anything is sent, and leave the deployable bundle in dist/
+  --env NAME     an environment of the configuration (default: CLOUDFLARE_ENV, else the top level)
+  --config FILE  the configuration (default: wrangler.toml)
 
-An origin on loopback is refused: a deployed Worker cannot reach it.
+An origin on loopback is rejected, because a deployed Worker cannot reach it.
 `;
 
-/** The Worker, where the file names none that is there: npx runs a package that is not in this folder. */
+/** Our Worker, unless the file names one that exists: npx may run a package that is not in this folder. */
 async function workerInstead(file) {
   const { main: own } = (await readSource(file)).value;
   return own && existsSync(resolve(dirname(file), own)) ? [] : [BUNDLE.worker];
@@ -37,7 +37,7 @@ await main(async () => {
     config: { type: "string", default: join(project, "wrangler.toml") },
   });
   const file = resolve(values.config);
-  // The one that wrangler takes: the option, then the variable.
+  // As wrangler does: the option, then the variable.
   const environment = values.env ?? process.env.CLOUDFLARE_ENV ?? "";
   await setUp();
   step("Checking the configuration");

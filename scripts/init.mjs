@@ -1,4 +1,4 @@
-// `npx raincheck init`: the configuration of a new gateway.
+// `npx raincheck init`: writes the configuration of a new gateway.
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,11 +11,11 @@ import { Problem, main, readArguments, step } from "./lib/ui.mjs";
 
 const HELP = `
 npx raincheck init [OPTIONS]: writes wrangler.toml and .dev.vars into this folder, and a
-.gitignore where there is none. Refuses to overwrite the first two.
+.gitignore if there is none. Does not overwrite wrangler.toml or .dev.vars.
 
-  --origin URL   the API that the gateway is put before; asked for without it
-  --demo         put it before a demo origin on this machine, which \`start\` starts
-  --help         this text
+  --origin URL   the API behind the gateway; without this option, init asks for it
+  --demo         use a demo API on this machine, which \`start\` starts
+  --help         show this text
 `;
 
 const FILES = { "wrangler.toml": wranglerToml, ".dev.vars": devVars };
@@ -52,13 +52,13 @@ await main(async () => {
   await checkPrerequisites();
   const present = Object.keys(FILES).filter((name) => existsSync(join(project, name)));
   if (present.length > 0) {
-    throw new Problem(`${present.join(" and ")} exist${present.length > 1 ? "" : "s"} here already.`, "Change it by hand, or use an empty folder.");
+    throw new Problem(`${present.join(" and ")} exist${present.length > 1 ? "" : "s"} here already.`, "Edit it by hand, or use an empty folder.");
   }
-  if (values.origin !== undefined && values.demo) throw new Problem("--origin and --demo exclude each other.", "Give one of them.");
+  if (values.origin !== undefined && values.demo) throw new Problem("--origin and --demo cannot be combined.", "Give only one of them.");
   const given = values.origin === undefined ? undefined : checkOrigin(values.origin, "--origin");
   const origin = given ?? (values.demo ? undefined : await askForOrigin());
   for (const [name, content] of Object.entries(FILES)) writeFileSync(join(project, name), content(origin), { flag: "wx" });
   if (!existsSync(join(project, ".gitignore"))) writeFileSync(join(project, ".gitignore"), GITIGNORE);
-  step("Wrote wrangler.toml, with a rule to change, and .dev.vars");
+  step("Wrote .dev.vars and wrangler.toml, with an example rule to edit");
   console.log("\nNext:\n\n  npx raincheck start\n");
 });

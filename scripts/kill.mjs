@@ -1,4 +1,4 @@
-// `npm run kill`: the kill test of tests/edge/kills.rs with large numbers, in rounds.
+// `npm run kill`: the kill test of tests/edge/kills.rs with more kills and jobs, in rounds.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -13,23 +13,23 @@ import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
 const HELP = `
 npm run kill [-- OPTIONS]: kills the gateway under load, again and again, and checks every job.
 
-  --kills N     how many kills (1000)
-  --jobs M      how many accepted jobs (50000)
-  --minutes T   begin no further round after this time
-  --report F    where the figures are kept (.cache/kill-report.json)
-  --fresh       forget the figures of earlier runs; without it the command goes on
-                where an earlier one stopped
-  --help        this text
+  --kills N     number of kills (default: 1000)
+  --jobs M      number of accepted jobs (default: 50000)
+  --minutes T   start no further round after this time
+  --report F    where to keep the figures (default: .cache/kill-report.json)
+  --fresh       discard the figures of earlier runs; otherwise the command resumes
+                where the last run stopped
+  --help        show this text
 
-A round has at most 20 kills and its own empty state. The exit status is 1 if anything was wrong.
+A round has at most 20 kills and starts with empty state. The exit status is 1 if any check failed.
 `;
 
-/** Few enough that an interruption costs little, many enough that old jobs meet new kills. */
+/** Few enough that an interruption costs little, many enough that jobs live through several kills. */
 const KILLS_PER_ROUND = 20;
 
 const TEST = "kills::nothing_accepted_is_lost_or_ends_twice_when_the_gateway_is_killed_again_and_again";
 
-/** Figures for which the largest counts, not the sum; all others are added up. */
+/** Figures whose maximum is reported. All others are added up. */
 const LARGEST = ["most_attempts"];
 const NOT_ADDED = ["seed", "faults", ...LARGEST];
 
@@ -47,7 +47,7 @@ function read(file) {
 
 function write(file, report) {
   mkdirSync(dirname(file), { recursive: true });
-  // Whole or not at all: the next run goes on from it.
+  // Written atomically, because the next run resumes from it.
   writeFileSync(`${file}.new`, `${JSON.stringify(report, undefined, 2)}\n`);
   renameSync(`${file}.new`, file);
 }
@@ -76,7 +76,7 @@ async function runRound(binary, env, round) {
   const code = await status(binary, [TEST, "--exact", "--nocapture"], {
     env: { ...env, ...round, RAINCHECK_KILL_REPORT: file },
   });
-  if (!existsSync(file)) throw new Problem(`The round ended (${code}) without figures.`, "See above for what it said.");
+  if (!existsSync(file)) throw new Problem(`The round ended (${code}) without figures.`, "See its output above.");
   return read(file);
 }
 

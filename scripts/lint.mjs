@@ -1,4 +1,4 @@
-// `npm run lint`: what CI checks besides the tests.
+// `npm run lint`: the checks of CI other than the tests.
 
 import { checkPrerequisites } from "./lib/prerequisites.mjs";
 import { status } from "./lib/run.mjs";
@@ -6,10 +6,10 @@ import { ensureCargoDeny } from "./lib/tools.mjs";
 import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
 
 const HELP = `
-npm run lint: formatting, clippy for both targets, the documentation's links, and the
-dependencies' licences and origins. Runs all of them and says which failed.
+npm run lint: checks formatting, clippy for both targets, the documentation's links, and the
+licences and sources of dependencies. Runs all checks and reports which failed.
 
-  --quick   without the check of the dependencies, whose tool takes minutes to build once
+  --quick   skip the check of dependencies, whose tool takes minutes to build the first time
 `;
 
 const DENY = ["-D", "warnings"];
@@ -41,7 +41,7 @@ await main(async () => {
   for (const check of CHECKS) results.push(await runCheck(check));
   if (!values.quick) {
     const command = await ensureCargoDeny();
-    // Not "advisories": their database is not in a package registry.
+    // Without "advisories", whose database is not in a package registry.
     results.push(await runCheck({ title: "dependencies", command, args: ["check", "bans", "licenses", "sources"] }));
   }
   console.log("");

@@ -1,4 +1,4 @@
-// `npm run mutants`: breaks the code on purpose, one mutant at a time, and expects the tests to notice.
+// `npm run mutants`: breaks the code on purpose, one mutant at a time, and expects the tests to fail.
 
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -12,28 +12,28 @@ import { capture } from "./lib/run.mjs";
 import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
 
 const HELP = `
-npm run mutants [-- OPTIONS]: makes the mutants of tests/mutants one at a time and runs what has to catch them.
+npm run mutants [-- OPTIONS]: applies the mutants of tests/mutants one at a time and runs the tests that must catch them.
 
-  --only NAME   one mutant; may be given several times
-  --list        print their names and catchers and do nothing
-  --help        this text
+  --only NAME   only this mutant; may be repeated
+  --list        only print their names and catchers
+  --help        show this text
 
-It works on a copy of the tree in the temporary directory and builds in target/mutants. The exit status is 1 if a
-mutant survives, does not apply, or does not compile.
+Works on a copy of the tree in the temporary directory and builds in target/mutants. The exit status is 1 if a mutant
+survives, does not apply, or does not compile.
 `;
 
-/** A catcher that takes this many times as long as without the mutant hangs, and so has noticed. */
+/** A catcher that takes this many times as long as without the mutant is taken to hang, which counts as caught. */
 const PATIENCE = 20;
-/** But none hangs that was only slow to begin: other work on the machine must not look like a catch. */
+/** The least time before a catcher is taken to hang: other load on the machine must not count as a catch. */
 const LEAST_PATIENCE_MS = 60_000;
-/** A build that takes longer is stuck. */
+/** A build that takes longer is taken to hang. */
 const BUILD_MS = 1_800_000;
-/** How often we look whether something hangs. */
+/** How often to check for a hang. */
 const TICK_MS = 500;
 
 const HANGS = "hangs";
 
-/** Copies what the repository has, changed and new files included, and nothing that it ignores. */
+/** Copies the files of the repository, including changed and new ones but not ignored ones. */
 function copyTree() {
   const tree = mkdtempSync(join(tmpdir(), "raincheck-mutants-"));
   const names = capture("git", ["ls-files", "--cached", "--others", "--exclude-standard"]);
@@ -44,10 +44,10 @@ function copyTree() {
   return tree;
 }
 
-/** Runs a program to its end: its status, or `HANGS`, and what it printed. */
+/** Runs a program to its end. Returns its status, or `HANGS`, and its output. */
 function watch(command, args, { cwd, limit, env }) {
   return new Promise((resolve, reject) => {
-    // A process group of its own, so that what it started goes with it.
+    // In its own process group, so that its children are killed with it.
     const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     let hangs = false;
     const output = { stdout: "", stderr: "" };
@@ -59,7 +59,7 @@ function watch(command, args, { cwd, limit, env }) {
       }
     };
     process.once("exit", end);
-    // Counted in ticks of our own, because a machine that sleeps, or stops us both, makes nothing hang.
+    // Time is counted in ticks, so that a suspended machine or process does not look like a hang.
     let ticks = 0;
     const timer = setInterval(() => {
       ticks += 1;
@@ -77,7 +77,7 @@ function watch(command, args, { cwd, limit, env }) {
   });
 }
 
-/** Builds some targets in the tree: the path of each program, or `undefined` and the compiler's words. */
+/** Builds targets in the tree. Returns the path of each program, or the compiler's output as `failed`. */
 async function build(tree, targets) {
   const chosen = targets.flatMap((name) => (name === "simulate" ? ["--example", name] : ["--test", name]));
   const env = { ...process.env, CARGO_TARGET_DIR: inRoot("target", "mutants") };
@@ -94,7 +94,7 @@ async function build(tree, targets) {
 
 const targetsOf = (mutants) => [...new Set(mutants.flatMap(({ catchers }) => catchers.map(({ target }) => target)))];
 
-/** Runs every catcher without a mutant. Returns how long each may take with one. */
+/** Runs every catcher without a mutant. Returns how long each may take with a mutant. */
 async function patienceOf(mutants, tree) {
   const { programs, failed } = await build(tree, targetsOf(mutants));
   if (failed) throw new Problem(`The tree does not compile without a mutant.\n${failed}`);
@@ -112,7 +112,7 @@ async function patienceOf(mutants, tree) {
   return patience;
 }
 
-/** What became of a mutant, in words, and whether every catcher caught it. */
+/** Applies a mutant. Returns a verdict in words, and whether every catcher caught it. */
 async function judge(mutant, tree, patience) {
   const restore = apply(mutant, tree);
   try {
@@ -133,7 +133,7 @@ function chosen(only) {
   const all = readMutants();
   for (const name of only) {
     if (!all.some((mutant) => mutant.name === name)) {
-      throw new Problem(`There is no mutant ${JSON.stringify(name)}.`, "--list names them all.");
+      throw new Problem(`There is no mutant ${JSON.stringify(name)}.`, "--list prints all names.");
     }
   }
   return only.length > 0 ? all.filter(({ name }) => only.includes(name)) : all;
@@ -175,7 +175,7 @@ await main(async () => {
   const tree = copyTree();
   process.on("exit", () => rmSync(tree, { recursive: true, force: true }));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(130));
-  // All of them, before an hour is spent on some.
+  // Check that all apply before spending an hour on some.
   for (const mutant of mutants) apply(mutant, tree)();
   const results = await run(mutants, tree);
   const missed = results.filter(({ caught }) => !caught);
@@ -183,7 +183,7 @@ await main(async () => {
   if (missed.length > 0) {
     throw new Problem(
       `${missed.length} of ${results.length} mutants were not caught.`,
-      "Each is a missing test, or has to be written anew.",
+      "Add the missing test, or rewrite the mutant.",
     );
   }
   step(`All ${results.length} mutants were caught in ${elapsed(start)}`);

@@ -1,4 +1,4 @@
-// `npm run provision`: the queues and the bucket that a deployment needs.
+// `npm run provision`: creates the queues and the bucket that a deployment needs.
 
 import { resources } from "./lib/configuration.mjs";
 import { ensureDependencies } from "./lib/node.mjs";
@@ -9,14 +9,14 @@ import { wrangler } from "./lib/wrangler.mjs";
 const HELP = `
 ${typed("provision", "[OPTIONS]")}: creates the queues and the bucket that wrangler.toml names.
 
-What exists already is left alone, so it can be run again. Needs a Cloudflare account:
+Leaves existing ones unchanged, so it is safe to run again. Needs a Cloudflare account:
 run \`npx wrangler login\` first, or set CLOUDFLARE_API_TOKEN.
 
-  --dry-run      print the commands, create nothing
-  --config FILE  the configuration (default wrangler.toml)
+  --dry-run      print the commands and create nothing
+  --config FILE  the configuration (default: wrangler.toml)
 `;
 
-/** The kinds of things, with the words that wrangler has for them. */
+/** The resources to create, each with the words of its wrangler command. */
 async function wanted(file) {
   const { queues, buckets } = await resources(file);
   return [
@@ -33,10 +33,10 @@ await main(async () => {
     for (const { words, name } of all) console.log(shown("npx", ["wrangler", ...words, "create", name]));
     return;
   }
-  step("Asking Cloudflare for each of them");
+  step("Checking which of them exist");
   for (const { kind, words, name } of all) {
     if (capture(...wrangler(...words, "info", name)) !== undefined) {
-      step(`The ${kind} ${name} is there`);
+      step(`The ${kind} ${name} exists`);
       continue;
     }
     step(`Creating the ${kind} ${name}`);

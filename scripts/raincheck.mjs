@@ -9,7 +9,7 @@ import { Problem, main } from "./lib/ui.mjs";
 const COMMANDS = {
   init: "writes wrangler.toml, the configuration, into this folder",
   start: "runs the gateway on this machine",
-  check: "says what is wrong with the configuration",
+  check: "checks the configuration",
   provision: "creates the queues and the bucket in your Cloudflare account",
   deploy: "deploys the gateway",
 };
@@ -19,10 +19,10 @@ npx raincheck COMMAND [OPTIONS]: an edge gateway that turns slow HTTP requests i
 
 ${Object.entries(COMMANDS).map(([name, what]) => `  ${name.padEnd(10)} ${what}`).join("\n")}
 
-  --version  the version of this package
-  --help     this text; after a command, its options
+  --version  show the version of this package
+  --help     show this text; after a command, its options
 
-Begin with: npx raincheck init --origin https://api.example.com
+Start with: npx raincheck init --origin https://api.example.com
 `;
 
 await main(async () => {
@@ -38,7 +38,7 @@ await main(async () => {
   if (!Object.hasOwn(COMMANDS, name)) {
     throw new Problem(`There is no command ${JSON.stringify(name)}.`, `Give one of: ${Object.keys(COMMANDS).join(", ")}`);
   }
-  // Each command reads its own.
+  // Each command reads its own arguments.
   process.argv.splice(2, Infinity, ...args);
   await import(`./${name}.mjs`);
 });

@@ -6,14 +6,14 @@ import { Problem, main, readArguments, step } from "./lib/ui.mjs";
 import { checkBundleSize } from "./lib/wasm.mjs";
 
 const HELP = `
-npm run release -- --version X.Y.Z [--dry-run]: makes a release of what is committed.
+npm run release -- --version X.Y.Z [--dry-run]: prepares a release of the committed files.
 
-Sets the version in package.json, package-lock.json, Cargo.toml and Cargo.lock, moves what
-CHANGELOG.md has under Unreleased to the version, builds the Worker, and writes the npm
-package and its SHA-256 checksum into dist/vX.Y.Z. Then makes the commit and the tag vX.Y.Z.
-Pushes and publishes nothing; docs/releasing.md has the other steps.
+Sets the version in package.json, package-lock.json, Cargo.toml and Cargo.lock, moves the
+Unreleased section of CHANGELOG.md to the version, builds the Worker, and writes the npm
+package and its SHA-256 checksum to dist/vX.Y.Z. Then creates the commit and the tag vX.Y.Z.
+Pushes and publishes nothing; see docs/releasing.md for the remaining steps.
 
-  --version X.Y.Z   the new version; X.Y.Z-rc.1 and the like are fine
+  --version X.Y.Z   the new version, or a pre-release such as X.Y.Z-rc.1
   --dry-run         show the changes and the package's files, and write nothing
 `;
 
@@ -25,7 +25,7 @@ async function build() {
 await main(async () => {
   const { values } = readArguments(HELP, { version: { type: "string" }, "dry-run": { type: "boolean" } });
   if (values.version === undefined) {
-    throw new Problem("--version is missing.", "Give the new one: npm run release -- --version 1.2.3");
+    throw new Problem("--version is missing.", "Give the new version: npm run release -- --version 1.2.3");
   }
   const plan = planRelease(values.version, new Date());
   if (values["dry-run"]) {
@@ -34,6 +34,6 @@ await main(async () => {
     return;
   }
   const { directory, tag } = await release(plan, build);
-  step(`${tag} is committed and tagged; package and checksum are in ${directory}`);
+  step(`Committed and tagged ${tag}; the package and its checksum are in ${directory}`);
   step("Next: step 4 of docs/releasing.md");
 });

@@ -1,4 +1,4 @@
-// `npm run simulate`: seeded histories of a whole world, as many as there is time for.
+// `npm run simulate`: runs any number of seeded histories of the simulation.
 
 import { buildProgram } from "./lib/cargo.mjs";
 import { checkPrerequisites } from "./lib/prerequisites.mjs";
@@ -10,6 +10,6 @@ await main(async () => {
   const options = process.argv.slice(2);
   const program = await buildProgram("the simulation", ["--profile", "simulate", "--example", "simulate"]);
   await run(program, options, {
-    remedy: "What broke is printed above, with the command that runs it again.",
+    remedy: "The broken promise is printed above, with the command that repeats the history.",
   });
 });

@@ -1,4 +1,4 @@
-// `npm run soak`: the soak test of tests/edge/soak.rs for as long as is wanted.
+// `npm run soak`: the soak test of tests/edge/soak.rs for any length of time.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -11,12 +11,12 @@ import { setUp } from "./lib/setup.mjs";
 import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
 
 const HELP = `
-npm run soak [-- OPTIONS]: a constant load of jobs with short lives, and what it costs over time.
+npm run soak [-- OPTIONS]: runs short-lived jobs at a constant rate and watches resource use.
 
-  --minutes M   how long (20)
-  --rate R      jobs per second (10)
-  --report F    where the figures are kept (.cache/soak-report.json)
-  --help        this text
+  --minutes M   duration (default: 20)
+  --rate R      jobs per second (default: 10)
+  --report F    where to write the figures (default: .cache/soak-report.json)
+  --help        show this text
 
 Prints 40 samples of memory, rows, objects and alarms. The exit status is 1 if anything grew
 after the first fifth of the time, or if anything was left after the last job's expiry.
@@ -52,7 +52,7 @@ await main(async () => {
       RAINCHECK_SOAK_REPORT: file,
     },
   });
-  if (!existsSync(file)) throw new Problem(`The soak ended (${code}) without figures.`, "See above for what it said.");
+  if (!existsSync(file)) throw new Problem(`The soak ended (${code}) without figures.`, "See its output above.");
   const report = { machine: machine(), ...JSON.parse(readFileSync(file, "utf8")) };
   writeFileSync(file, `${JSON.stringify(report, undefined, 2)}\n`);
   console.log(`${report.accepted} jobs accepted, ${report.alarms_per_job.toFixed(2)} alarms per job; ${report.machine}`);

@@ -1,4 +1,4 @@
-// `npm start`: Raincheck on this machine, in front of a demo origin or of your own API.
+// `npm start`: runs Raincheck on this machine, in front of a demo origin or your own API.
 
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
@@ -19,13 +19,13 @@ import { wrangler } from "./lib/wrangler.mjs";
 const DEFAULT_FILE = "wrangler.toml";
 const DEFAULT_PORT = "8787";
 const DEMO_PORT = 8788;
-/** What wrangler.toml calls the demo origin. */
+/** The address of the demo origin in wrangler.toml. */
 const DEMO_ADDRESS = `http://${HOST}:${DEMO_PORT}`;
 const DEFAULT_STATE = join(".wrangler", "state");
 /** wrangler is ready within three seconds on an idle machine; a busy one may need longer. */
 const READY_WITHIN_MS = 90_000;
 const POLL_MS = 150;
-/** How long attempts that run at Ctrl-C may take. */
+/** How long running attempts may take after Ctrl-C. */
 const ATTEMPTS_END_WITHIN_MS = 10_000;
 /** Below the mount; no job has such an id. */
 const PROBE = "is-it-up";
@@ -33,17 +33,17 @@ const PROBE = "is-it-up";
 const HELP = `
 ${typed("start", "[OPTIONS]")}: builds what is missing and runs Raincheck on this machine.
 
-  --port N       listen on 127.0.0.1:N (default ${DEFAULT_PORT})
-  --origin URL   put it in front of this API, whatever the configuration says
-  --config FILE  the configuration (default ${DEFAULT_FILE})
-  --env NAME     run this environment of it
-  --state DIR    keep the jobs there (default ${DEFAULT_STATE}, beside the configuration)
-  --verbose      show what compilers and npm print also when they do not fail
-  --help         this text
+  --port N       listen on 127.0.0.1:N (default: ${DEFAULT_PORT})
+  --origin URL   run in front of this API instead of the configured origin
+  --config FILE  the configuration (default: ${DEFAULT_FILE})
+  --env NAME     use this environment of the configuration
+  --state DIR    where to keep jobs (default: ${DEFAULT_STATE}, beside the configuration)
+  --verbose      show the output of compilers and npm even if they succeed
+  --help         show this text
 
-A demo origin is started where the configuration has none, or names ${DEMO_ADDRESS}.
-Jobs survive a restart. A configuration that is saved is used at once, if it is valid. Ctrl-C
-lets running attempts end for up to ten seconds; a second one does not.
+Starts a demo origin if the configuration names no origin or ${DEMO_ADDRESS}.
+Jobs survive a restart. Saved changes to a valid configuration apply at once. Ctrl-C gives
+running attempts up to ten seconds to end; a second Ctrl-C does not wait.
 `;
 
 function readOptions() {
@@ -67,13 +67,13 @@ function readOptions() {
     );
   }
   const file = resolve(values.config);
-  // Before anything is made beside it.
+  // Fails before anything is written beside it.
   readFile(file);
   const state = values.state === undefined ? join(dirname(file), DEFAULT_STATE) : resolve(project, values.state);
   return { port, origin, file, environment: values.env, state };
 }
 
-/** The demo origin, which is started when it is first wanted. */
+/** The demo origin, started on first use. */
 function demoOrigin() {
   const children = [];
   const start = async () => {
@@ -101,7 +101,7 @@ function startRuntime({ port, state, environment }, configuration) {
   return startChild("local runtime", command, args, {
     env: {
       ...env,
-      // It would choose an environment; --env does.
+      // Only --env chooses the environment.
       CLOUDFLARE_ENV: undefined,
       // For the build command of the configuration; see scripts/build.mjs.
       RAINCHECK_BUILD: "quick",
@@ -110,7 +110,7 @@ function startRuntime({ port, state, environment }, configuration) {
   });
 }
 
-/** Waits until the Worker itself answers: a path under its mount, which no origin sees. */
+/** Waits until the Worker itself responds, on a path under its mount, which never reaches an origin. */
 async function waitUntilReady(url, mount) {
   const deadline = performance.now() + READY_WITHIN_MS;
   while (performance.now() < deadline) {
@@ -121,10 +121,10 @@ async function waitUntilReady(url, mount) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
-  throw new Problem("The local runtime did not answer in time.", "Look at what it said above and try again.");
+  throw new Problem("The local runtime did not respond in time.", "See its output above, and try again.");
 }
 
-/** Tells the Worker to begin no attempt, and returns how many run; none when it does not answer. */
+/** Tells the Worker to begin no more attempts. Returns how many are running, or 0 if it does not respond. */
 async function runningAttempts(url, secret) {
   try {
     const response = await fetch(`${url}${secret}`, { signal: AbortSignal.timeout(ATTEMPTS_END_WITHIN_MS) });
@@ -136,7 +136,7 @@ async function runningAttempts(url, secret) {
 
 const attempts = (count) => (count === 1 ? "1 attempt" : `${count} attempts`);
 
-/** Waits until no attempt runs any more, for a while; says how many are cut. `hurry` is a promise that ends the wait. */
+/** Waits a while for running attempts to end, and reports how many are cut off. `hurry` is a promise that ends the wait. */
 async function letAttemptsEnd(url, secret, hurry) {
   const deadline = performance.now() + ATTEMPTS_END_WITHIN_MS;
   let hurried = false;
@@ -147,22 +147,22 @@ async function letAttemptsEnd(url, secret, hurry) {
     await Promise.race([hurry, new Promise((resolve) => setTimeout(resolve, POLL_MS))]);
     running = await runningAttempts(url, secret);
   }
-  if (running > 0) step(`Cut ${attempts(running)}: such a job is tried again where that is safe, else it fails`);
+  if (running > 0) step(`Cut ${attempts(running)}: such a job is retried where that is safe, otherwise it fails`);
 }
 
 function greet(url, origin, isDemo, file) {
   const example = isDemo
-    ? `Post a request that takes five seconds, and get a receipt at once; then get what its
-Location names, the result, once there is one:
+    ? `Send a request that takes five seconds. You get a receipt at once; its Location is the URL
+of the result:
 
   curl -i -X POST '${url}/reports?seconds=5' -H 'content-type: application/json' -d '{"month":"2026-10"}'`
-    : `Requests that a rule in ${shownPath(file)} names become jobs; all others go straight through:
+    : `Requests that match a rule in ${shownPath(file)} become jobs; all others pass straight through:
 
   curl -i '${url}/'`;
   console.log(`\nRaincheck is at ${url}, in front of ${origin}. Ctrl-C stops it.\n\n${example}\n`);
 }
 
-/** Runs everything until it fails; `stopOnSignals` ends it otherwise. */
+/** Runs everything until something fails or a signal stops it (`stopOnSignals`). */
 async function run(options, url, { releasePort, noteChildren, begun }) {
   const secret = `/${randomBytes(16).toString("hex")}`;
   const demo = demoOrigin();
@@ -181,9 +181,9 @@ async function run(options, url, { releasePort, noteChildren, begun }) {
     throw error;
   });
   if (answer.status >= 500) {
-    throw new Problem(`Raincheck answers ${answer.status}:\n${answer.text}`, `Check the configuration: ${typed("check")}`);
+    throw new Problem(`Raincheck responds with ${answer.status}:\n${answer.text}`, `Check the configuration: ${typed("check")}`);
   }
-  // The runtime may tell of our own questions only later.
+  // The runtime may log our own requests later.
   runtime.show((line) => [`${mount}/${PROBE}`, secret].some((path) => line.includes(path)));
   local.watch();
   isReady = true;
@@ -196,7 +196,7 @@ await main(async () => {
   const begun = performance.now();
   const options = readOptions();
   const url = `http://${HOST}:${options.port}`;
-  const noteChildren = lockState(options.state, url, `Stop it, or keep the jobs of this one elsewhere: ${typed("start", "--port", options.port, "--state", "DIR")}`);
+  const noteChildren = lockState(options.state, url, `Stop it, or keep these jobs elsewhere: ${typed("start", "--port", options.port, "--state", "DIR")}`);
   const releasePort = await holdPort(options.port);
   if (!releasePort) {
     throw new Problem(

@@ -1,4 +1,4 @@
-// `npm test`: every test, from the pure core to the real runtime.
+// `npm test`: runs every test, from the pure core to the real runtime.
 
 import { readdirSync } from "node:fs";
 
@@ -13,11 +13,11 @@ import { elapsed, main, readArguments, step } from "./lib/ui.mjs";
 const HELP = `
 npm test [-- OPTIONS] [-- -- CARGO-ARGUMENTS]: runs every test.
 
-  --native   only those that need no Worker runtime (the same as \`cargo test\`)
-  --edge     only those against wrangler dev with the built Worker
-  --help     this text
+  --native   only the tests that need no Worker runtime (the same as \`cargo test\`)
+  --edge     only the tests against wrangler dev with the built Worker
+  --help     show this text
 
-What follows a second -- goes to \`cargo test\`, for example a test's name:
+Arguments after a second -- go to \`cargo test\`, for example a test's name:
 npm test -- --native -- --lib job
 `;
 
@@ -25,10 +25,10 @@ const NATIVE = ["test"];
 const ALL = ["test", "--no-fail-fast", "--features", "edge-tests"];
 const EDGE = ["test", "--features", "edge-tests", "--test", "edge"];
 
-/** What the simulation sees, a minute or two on two cores; `cargo test` alone has a few seconds' worth. */
+/** Histories of the simulation: a minute or two on two cores. `cargo test` alone runs a few seconds' worth. */
 const HISTORIES = "20000";
 
-/** The scripts' own tests and those of the demo origin. */
+/** Runs the tests of the scripts and of the demo origin. */
 async function runScriptTests() {
   const files = readdirSync(inRoot("tests", "scripts")).map((name) => inRoot("tests", "scripts", name));
   step("Running the tests of the scripts and the demo origin");

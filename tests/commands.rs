@@ -360,7 +360,7 @@ fn a_failed_build_ends_the_command_and_shows_the_compiler_output() {
     let problem = "\u{2717} Building the simulation failed (101).";
     assert_eq!(
         printed,
-        format!("{said}\n\n{problem}\n  cargo says why above.\n")
+        format!("{said}\n\n{problem}\n  See cargo's output above.\n")
     );
     assert_eq!(output.status.code(), Some(1));
 }

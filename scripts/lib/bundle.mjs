@@ -1,9 +1,9 @@
 // The four steps from Rust to a Worker: cargo, wasm-bindgen, wasm-opt, esbuild.
 //
-// `worker-build` takes the same steps, but has to be compiled first, which takes minutes
-// and needs OpenSSL's headers; these tools are needed either way.
+// `worker-build` takes the same steps, but compiling it takes minutes and needs OpenSSL's
+// headers; these tools are needed either way.
 //
-// A quick bundle leaves out what makes it small and fast: whole-program optimisation and wasm-opt.
+// A quick bundle omits whole-program optimisation and wasm-opt, so it is larger and slower.
 
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,8 +16,8 @@ import { run, together } from "./run.mjs";
 import { ensureBindgen } from "./tools.mjs";
 
 /**
- * What rustc and wasm-bindgen may use of WebAssembly. Named one by one, so that wasm-opt
- * brings in nothing that the runtime does not know yet.
+ * The WebAssembly features that rustc and wasm-bindgen use. They are listed one by one, so that wasm-opt
+ * adds none that the runtime does not support yet.
  */
 const FEATURES = [
   "bulk-memory",
@@ -33,12 +33,12 @@ const FEATURES = [
 const profileOf = (quick) => (quick ? "quick" : "release");
 
 async function compile(profile) {
-  // Makes the macros of wasm-bindgen use the executor that recovers from a panic.
+  // The macros of wasm-bindgen then use the executor that recovers from a panic.
   const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1" };
   await run("cargo", ["build", "--lib", "--profile", profile, "--target", TARGET], {
     env,
     quiet: true,
-    remedy: "Put right what the compiler says above.",
+    remedy: "Fix the compiler errors above.",
   });
   const targetDirectory = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   return join(targetDirectory, TARGET, profile, "raincheck.wasm");
@@ -46,7 +46,7 @@ async function compile(profile) {
 
 async function bind(bindgen, module, directory) {
   await run(bindgen, [module, directory]);
-  // workerd gives the compiled module to a plain import.
+  // In workerd a plain import returns the compiled module.
   const bindings = join(directory, "index.js");
   writeFileSync(bindings, readFileSync(bindings, "utf8").replace("import source ", "import "));
   return bindings;
@@ -59,7 +59,7 @@ async function optimise(directory) {
     wasmOpt,
     module,
     ...["-o", module, "-O3"],
-    // Functions' names go: a tenth of the bundle, and a panic names its file and line without them.
+    // Function names are stripped: they are a tenth of the bundle, and a panic names its file and line anyway.
     ...FEATURES.map((name) => `--enable-${name}`),
   ]);
 }
@@ -76,7 +76,7 @@ async function assemble(bindings, directory) {
     [
       inRoot("src", "edge", "worker.js"),
       ...["--bundle", "--format=esm", "--minify-syntax", "--minify-whitespace", "--log-level=warning"],
-      // The bindings name a module once for each of its imports.
+      // The bindings import a module once for each imported name.
       "--log-override:duplicate-object-key=silent",
       ...[`--alias:raincheck-bindings=${bindings}`, "--external:cloudflare:*", "--external:./index_bg.wasm"],
       `--outfile=${join(directory, "bundle.js")}`,
@@ -86,8 +86,8 @@ async function assemble(bindings, directory) {
 }
 
 /**
- * Builds `BUNDLE`; `dependencies` installs the npm packages. Until all is done, what an earlier build left there
- * stays usable.
+ * Builds `BUNDLE`; `dependencies` installs the npm packages. The bundle of an earlier build stays usable until this
+ * one is complete.
  */
 export async function buildBundle({ quick, dependencies }) {
   const [module, bindgen] = await together(() => compile(profileOf(quick)), ensureBindgen, dependencies);

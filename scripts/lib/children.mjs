@@ -1,5 +1,5 @@
-// Long-running programs that must not outlive us. Each is the leader of a process
-// group of its own, so that what it starts (wrangler: workerd and esbuild) goes with it.
+// Long-running programs that must end with this process. Each leads its own process group, so
+// that its children (for wrangler: workerd and esbuild) are stopped with it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,9 +7,9 @@ import { once } from "node:events";
 import { project } from "./paths.mjs";
 import { Problem } from "./ui.mjs";
 
-/** How long a group may take to end by itself before it is killed. */
+/** How long a group may take to end after SIGTERM before it is killed. */
 const GRACE_MS = 3000;
-/** How often we look whether whoever started us is still there. */
+/** How often to check whether the parent process still exists. */
 const PARENT_CHECK_MS = 1000;
 
 const running = new Set();
@@ -31,11 +31,11 @@ async function stopGroup(child) {
     await ended;
     clearTimeout(timer);
   }
-  // The leader is gone; so is now whatever it left behind.
+  // The leader has ended; kill whatever it left behind.
   signalGroup(child, "SIGKILL");
 }
 
-/** Ends every child and all that they started. */
+/** Ends every child with its process group. */
 export async function stopAll() {
   stopping = true;
   await Promise.all([...running].map(stopGroup));
@@ -48,13 +48,13 @@ async function leave(status) {
   process.exit(status);
 }
 
-/** npm hands us each Ctrl-C again that the terminal has sent to us: what comes so soon after the first is the same. */
+/** npm forwards each Ctrl-C that the terminal has already sent. A second SIGINT within this time is such a duplicate. */
 const SAME_WITHIN_MS = 400;
 
 /** Ends the wait that the first Ctrl-C began. */
 let hurryUp;
 
-/** What the first Ctrl-C does before it leaves, and each further one to end that. */
+/** The SIGINT handler: the first Ctrl-C waits for `beforeLeaving`; a further one ends the wait. */
 function gently(beforeLeaving) {
   let first;
   return async () => {
@@ -67,22 +67,22 @@ function gently(beforeLeaving) {
 }
 
 /**
- * Stops everything when we are told to stop, or when whoever started us has gone. On Ctrl-C `beforeLeaving(hurry)` is
- * waited for; `hurry` is a promise for a second one.
+ * Stops everything on a signal, or when the parent process has ended. Ctrl-C first waits for `beforeLeaving(hurry)`;
+ * `hurry` is a promise that resolves on a second Ctrl-C.
  */
 export function stopOnSignals(beforeLeaving) {
-  // Ctrl-C is how one leaves, not a failure.
+  // Ctrl-C is the normal way to stop, not a failure.
   process.on("SIGINT", gently(beforeLeaving));
   process.on("SIGTERM", () => leave(143));
   process.on("SIGHUP", () => leave(129));
   const parent = process.ppid;
-  // On Ctrl-C whoever started us may end at once, while we take our time.
+  // After Ctrl-C the parent may end at once, while this process still waits.
   setInterval(() => process.ppid !== parent && !hurryUp && leave(1), PARENT_CHECK_MS).unref();
 }
 
 /**
- * Starts a program. Until `child.show(isHidden)` its output is kept back, and from then on the lines
- * that are hidden; when it ends before we stop it, what was kept is printed and we end with a `Problem`.
+ * Starts a program. Its output is held back until `child.show(isHidden)`; after that, only hidden lines are. If
+ * the program ends before it is stopped, the held output is printed and `child.failed` rejects with a `Problem`.
  */
 export function startChild(name, command, args, { env = process.env } = {}) {
   const child = spawn(command, args, { cwd: project, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
@@ -110,12 +110,12 @@ export function startChild(name, command, args, { env = process.env } = {}) {
     const fail = (why) => {
       if (stopping) return;
       child.printKept();
-      reject(new Problem(`The ${name} ${why}.`, "What it said stands above."));
+      reject(new Problem(`The ${name} ${why}.`, "See its output above."));
     };
     child.on("error", (error) => fail(`could not start: ${error.message}`));
     child.on("close", (code, signal) => fail(`ended by itself (${code ?? signal})`));
   });
-  // Whoever waits for it sees the reason; an unwaited one must not end the process by itself.
+  // Without this, a rejection that nobody awaits would end the process.
   child.failed.catch(() => {});
   return child;
 }

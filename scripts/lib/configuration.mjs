@@ -1,14 +1,12 @@
-// What the scripts must know of wrangler.toml (or wrangler.json, wrangler.jsonc), and the only module that they ask
-// about it.
+// Reads wrangler.toml (or wrangler.json, wrangler.jsonc) for the scripts. No other module does.
 //
-// - `checkConfiguration` before a build is used: prints what is wrong, as FILE:LINE:COLUMN: field: …, and is a
-//   `Problem` then. It runs the policy code of the built bundle, so build first (setUp).
-// - `localConfiguration` for a run on this machine: where the Worker itself answers, where its origin is, and the
-//   content of a configuration file for `wrangler dev --config`, because `--var` passes only texts. It is a `Problem`
-//   with the same lines when the configuration is wrong.
-// - `resources` for what wrangler does not create by itself. It needs no bundle.
+// - `checkConfiguration` throws a `Problem` that lists the mistakes as FILE:LINE:COLUMN: field: …. It runs the policy
+//   code of the built bundle, so build first (setUp).
+// - `localConfiguration` returns what a run on this machine needs: the mount, the origins, and the content of a
+//   configuration file for `wrangler dev --config`, because `--var` passes only strings. It throws the same `Problem`.
+// - `resources` returns what wrangler does not create by itself. It needs no bundle.
 //
-// Each takes `file`, the project's own wrangler.toml by default. All need the npm packages.
+// Each takes `file`, by default the project's own wrangler.toml. All need the npm packages.
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -21,12 +19,12 @@ import { Problem } from "./ui.mjs";
 const CONFIG_FILE = join(project, "wrangler.toml");
 const REMEDY = "docs/configuration.md lists every field.";
 
-/** Lines about fields, each with the place of its field in the file. */
+/** One line for each note, with the place of its field in the file. */
 function placed({ file, place }, notes) {
   return notes.map(({ path, text }) => [shownPath(file), place(path), ` ${text}`].filter(Boolean).join(":"));
 }
 
-/** Asks about a file; a `Problem` with a line for each mistake. */
+/** Asks the policy code about a file. Throws a `Problem` with a line for each mistake. */
 async function asked(file, question) {
   const source = await readSource(file);
   const answer = await ask({ ...question, file: source.value });
@@ -35,11 +33,11 @@ async function asked(file, question) {
 }
 
 /**
- * Checks a file as the Worker does when it starts, and the bindings that it needs. Prints a line for each rule, and
- * warnings; a `Problem` with a line for each mistake.
+ * Checks a file as the Worker does at its start, and the bindings that it needs. Prints a line for each rule and each
+ * warning. Throws a `Problem` with a line for each mistake.
  *
- * `environment` is the one to look at, "" the top level; without it all are. `deploy` refuses an origin that a
- * deployed Worker cannot reach.
+ * `environment` is the one to check, "" for the top level; all by default. `deploy` rejects an origin that a deployed
+ * Worker cannot reach.
  */
 export async function checkConfiguration({ file = CONFIG_FILE, environment, deploy = false } = {}) {
   const declared = localSecrets(file, environment);
@@ -56,7 +54,7 @@ function localSecrets(file, environment) {
   return [...text.matchAll(/^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/gm)].map(([, name]) => name);
 }
 
-/** The tables of an array at a path; none where there is no such array. */
+/** The tables of the array at a path; empty if there is no such array. */
 function tables(table, ...path) {
   const found = path.reduce((inner, key) => inner?.[key], table);
   return Array.isArray(found) ? found : [];
@@ -76,15 +74,15 @@ export async function resources(file = CONFIG_FILE) {
 }
 
 /**
- * What a run on this machine needs, of one environment ("" is the top level):
+ * What a run on this machine needs of one environment ("" is the top level):
  *
- * - `mount`: the path below which the Worker answers itself;
- * - `origin`: the URL of the default origin, `null` where that is a service binding; `origins`: an object with those
- *   of the others, by name;
+ * - `mount`: the path below which the Worker itself responds;
+ * - `origin`: the URL of the default origin, `null` for a service binding; `origins`: an object with the URLs of the
+ *   others, by name;
  * - `wrangler`: the content of a configuration file for this run, to be written as JSON anywhere; its paths are
- *   absolute. wrangler reads `.dev.vars` beside the file that it is given, so copy that along.
+ *   absolute. wrangler reads `.dev.vars` beside its configuration file, so copy that, too.
  *
- * `origin` takes the place of the default origin of the file.
+ * `origin` replaces the file's default origin.
  */
 export async function localConfiguration({ file = CONFIG_FILE, environment = "", origin } = {}) {
   const { source, answer } = await asked(file, { ask: "local", environment, origin });

@@ -1,4 +1,4 @@
-// The edge tests' program, for the long commands that run one of its tests.
+// The program of the edge tests, for the commands that run one of its tests for long.
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
@@ -21,7 +21,7 @@ export function edgeBinary() {
   const built = spawnSync("cargo", args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], maxBuffer: 2 ** 28 });
   const messages = built.status === 0 ? built.stdout.split("\n").filter((line) => line.startsWith("{")) : [];
   const artifact = messages.map((line) => JSON.parse(line)).find((it) => it.target?.name === "edge" && it.executable);
-  if (!artifact) throw new Problem("The test program could not be built.", "cargo says why above.");
+  if (!artifact) throw new Problem("The test program could not be built.", "See cargo's output above.");
   const copy = inRoot(".cache", `edge-${process.pid}`);
   mkdirSync(dirname(copy), { recursive: true });
   copyFileSync(artifact.executable, copy);

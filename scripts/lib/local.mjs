@@ -1,4 +1,4 @@
-// What `start` gives to `wrangler dev`: the user's file, made fit for this machine, written anew when it changes.
+// The configuration for `wrangler dev` under `start`: the user's file, adapted to this machine and rewritten on changes.
 
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync, unwatchFile, watchFile, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -8,12 +8,12 @@ import { BUNDLE, inRoot, isClone, root } from "./paths.mjs";
 import { readSource } from "./source.mjs";
 import { Problem, step } from "./ui.mjs";
 
-/** Soon enough for whoever saves a file and looks at the result. */
+/** Soon enough for someone who saves a file and looks at the result. */
 const POLL_MS = 250;
-/** Lets a batch be acknowledged while its jobs run: the local queue hands out one batch at a time. */
+/** Acknowledges a batch while its jobs run, because the local queue delivers one batch at a time. */
 const CONSUMER = { LOCAL_CONSUMER: "detached" };
 
-/** The default origin as it stands in the file; `undefined` where there is none. */
+/** The default origin in the file, `undefined` if there is none. */
 async function originInFile(file, environment) {
   const { value } = await readSource(file);
   const { vars } = environment === "" ? value : (value.env?.[environment] ?? {});
@@ -21,16 +21,16 @@ async function originInFile(file, environment) {
   return typeof origin === "object" ? origin.url : origin;
 }
 
-/** The Worker to run: the file's own or, where that is ours or is not there, ours with a way to stop it gently. */
+/** The Worker to run: the file's own; or, if that is ours or missing, ours with support for a graceful stop. */
 function workerFor(main) {
   const isOurs = !main || !existsSync(main) || realpathSync(main) === realpathSync(BUNDLE.worker);
   return isOurs ? BUNDLE.local : main;
 }
 
-/** How ours is built when its source changes; the package has no source. */
+/** How our Worker is rebuilt when its source changes; the package has no source. */
 const BUILD = isClone ? { build: { command: "node scripts/build.mjs", cwd: root, watch_dir: inRoot("src") } } : {};
 
-/** Whether a request to this URL comes to `port` on this machine, by whichever name of it. */
+/** Whether a request to this URL reaches `port` on this machine, under any name of it. */
 export function isHere(url, port) {
   const { protocol, hostname, port: of } = new URL(url);
   const host = hostname.replace(/\.$/, "");
@@ -46,8 +46,8 @@ export class LocalRun {
   #secret;
 
   /**
-   * `options` has `file`, `environment`, `origin` and `port`; in `directory` the configuration is written. `demo` has
-   * the `address` that stands for the demo origin, and starts it, once, with `start()`, which returns where it is.
+   * `options` has `file`, `environment`, `origin` and `port`. The configuration is written to `directory`. `demo` has
+   * the `address` that means the demo origin in the file, and `start()`, which starts it once and returns its URL.
    * `secret` is the path that stops the Worker.
    */
   constructor({ options, directory, demo, secret }) {
@@ -67,7 +67,7 @@ export class LocalRun {
     return isDemo ? { origin: await this.#demo.start(), isDemo } : { isDemo };
   }
 
-  /** Reads the file and writes the configuration; a `Problem`, and nothing written, when something is wrong with it. */
+  /** Reads the file and writes the configuration. If the file has a mistake, throws a `Problem` and writes nothing. */
   async write() {
     const { file, environment, port } = this.#options;
     const { origin, isDemo } = await this.#origin();
@@ -89,7 +89,7 @@ export class LocalRun {
     const withVars = (table) => ({ ...table, vars: { ...CONSUMER, ...table.vars, LOCAL_STOP: this.#secret } });
     const main = workerFor(content.main);
     const { build, ...others } = content;
-    // Beside it lies the Worker itself.
+    // The Worker itself is beside it.
     const rules = [...(content.rules ?? []), { type: "ESModule", globs: ["index.js"], fallthrough: false }];
     const complete = { ...others, main, ...(main === BUNDLE.local ? { rules, ...BUILD } : { build }) };
     if (environment === "") return withVars(complete);
@@ -112,8 +112,8 @@ export class LocalRun {
   }
 
   /**
-   * Writes the configuration anew whenever the file or a secret is saved. What is wrong is said at once, and the last
-   * good configuration stays.
+   * Rewrites the configuration whenever the file or a secret is saved. Mistakes are printed at once, and the last valid
+   * configuration stays in use.
    */
   watch() {
     const { file } = this.#options;
@@ -127,7 +127,7 @@ export class LocalRun {
         step(`${basename(file)} was saved; the new configuration is used from now on`);
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        console.error(`\n\u2717 ${error.message}\n  The last good configuration stays in use.\n`);
+        console.error(`\n\u2717 ${error.message}\n  The last valid configuration stays in use.\n`);
       }
     };
     let turn = Promise.resolve();
@@ -136,7 +136,7 @@ export class LocalRun {
     return () => watched.forEach((name) => unwatchFile(name));
   }
 
-  /** What is watched, as one text. An editor that replaces a file is in between for a moment without it. */
+  /** The watched files as one text. A file may be missing for a moment while an editor replaces it. */
   #contents() {
     return [this.#options.file, ...this.#secrets].map((name) => (existsSync(name) ? readFileSync(name, "utf8") : "")).join("\0");
   }

@@ -1,4 +1,4 @@
-// One `start` at a time on a directory of state: two runtimes on the same databases would each believe to be alone.
+// Allows one `start` at a time on a state directory: each runtime assumes that it is alone on its databases.
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,16 +8,16 @@ import { Problem, step } from "./ui.mjs";
 
 const NAME = "start.lock";
 
-/** How often and at what interval we look whether a killed process has gone. */
+/** How often and at what interval to check whether a killed process has ended. */
 const LOOKS = 40;
 const LOOK_MS = 50;
-/** Nobody changes it: what waits for that sleeps. */
+/** Never notified: waiting on it is a sleep. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
-/** What `beginning` says of a process that has ended and whose parent has not noticed. */
+/** What `beginning` returns for a zombie: a process that has ended but was not reaped. */
 const ENDED = "ended";
 
-/** When a process began, as `ps` has it; `undefined` when it cannot be known. An id alone is used again. */
+/** When a process started, as `ps` prints it; `undefined` if unknown. Process ids alone are reused. */
 function beginning(id) {
   const said = capture("ps", ["-o", "stat=,lstart=", "-p", String(id)]) ?? "";
   const [, state, began] = /^\s*(\S+)\s+(.+)$/.exec(said) ?? [];
@@ -28,7 +28,7 @@ function holder(file) {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch {
-    // Gone by now, or cut off while it was written.
+    // Deleted meanwhile, or incomplete.
     return {};
   }
 }
@@ -38,7 +38,7 @@ function isAlive({ process: id, began } = {}) {
   try {
     process.kill(id, 0);
   } catch (error) {
-    // Somebody else's process is one, too.
+    // EPERM: the process exists, but belongs to another user.
     if (error.code !== "EPERM") return false;
   }
   const now = beginning(id);
@@ -55,22 +55,22 @@ function groupIsThere(id) {
   }
 }
 
-/** Ends what a start has left behind that was killed itself: it would go on working on the state. */
+/** Ends the children of a `start` that was killed: they would continue to use the state. */
 function endChildren({ children = [] }) {
   const left = children.filter(isAlive).map((child) => child.process);
   if (left.length === 0) return;
-  step(`Ending what a killed start has left behind (processes ${left.join(", ")})`);
+  step(`Ending processes that a killed start left behind (${left.join(", ")})`);
   for (const id of left) process.kill(-id, "SIGKILL");
-  // Their ports are wanted next.
+  // Wait, because their ports are needed next.
   for (let looks = 0; looks < LOOKS && left.some(groupIsThere); looks += 1) Atomics.wait(NEVER, 0, 0, LOOK_MS);
 }
 
 const identity = (id) => ({ process: id, began: beginning(id) });
 
 /**
- * Takes the state in `directory` for this process, until it ends; `url` is where it will be reached. A `Problem` with
- * `remedy` when another has it. What a process left that was killed counts for nothing. Returns a function that notes
- * our children, each the leader of its group, lest they outlive us.
+ * Locks the state in `directory` for this process until it ends; `url` is the address that it will have. Throws a
+ * `Problem` with `remedy` if another process has the lock. The lock of a killed process is ignored. Returns a function
+ * that notes our children, each the leader of its process group, so that a later start can end them if we are killed.
  */
 export function lockState(directory, url, remedy) {
   mkdirSync(directory, { recursive: true });
@@ -88,7 +88,7 @@ export function lockState(directory, url, remedy) {
       throw new Problem(`Another Raincheck (process ${other.process}, at ${other.url}) uses the state in ${directory}.`, remedy);
     }
     endChildren(other);
-    // By another name first: of two that find it, one gets it.
+    // Rename it first: if two processes find a stale lock, only one of them succeeds.
     const stale = `${file}.${process.pid}`;
     try {
       renameSync(file, stale);

@@ -1,4 +1,4 @@
-// What a published figure was measured on.
+// Describes the machine for published figures.
 
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { inRoot } from "./paths.mjs";
 
 const version = (name) => JSON.parse(readFileSync(inRoot("node_modules", name, "package.json"), "utf8")).version;
 
-/** Processor, memory, system and the versions that matter, in one line. */
+/** Processor, memory, system and relevant versions, in one line. */
 export function machine() {
   const processors = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);

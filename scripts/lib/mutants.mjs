@@ -1,4 +1,4 @@
-// The mutants of tests/mutants/*.md: reading them, making one in a copy of the tree.
+// Reads the mutants of tests/mutants/*.md and applies them to a copy of the tree.
 
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ function parse(page, text) {
     if (!file || catchers.length === 0 || edits.length === 0) {
       throw new Problem(
         `${page}: ${name} lacks a file, a catcher or a change.`,
-        "tests/mutants/README.md says how one is written.",
+        "See tests/mutants/README.md for how to write one.",
       );
     }
     return { name, file, catchers, edits };
@@ -37,7 +37,7 @@ function catcher(page, name, command) {
   if (test) return { command, target: test[1], args: [test[2]] };
   const simulation = SIMULATION.exec(command);
   if (simulation) return { command, target: "simulate", args: simulation[1].split(" ") };
-  throw new Problem(`${page}: ${name} is caught by ${JSON.stringify(command)}, which is no command known here.`);
+  throw new Problem(`${page}: ${name} is caught by ${JSON.stringify(command)}, which is not a known command.`);
 }
 
 function edit(lines) {
@@ -45,20 +45,20 @@ function edit(lines) {
   return { find: side("+"), replacement: side("-") };
 }
 
-/** The text with the change in it; a `Problem` when it does not apply. */
+/** The text with the change applied. Throws a `Problem` if it does not apply. */
 function changed(text, { find, replacement }, mutant) {
-  // A change begins at the beginning of a line.
+  // A change starts at the start of a line.
   const pieces = `\n${text}`.split(`\n${find}`);
   if (pieces.length !== 2) {
     throw new Problem(
-      `${mutant.name} does not apply: its lines stand ${pieces.length - 1} times in ${mutant.file}, not once.`,
-      "Write it anew after the code, in tests/mutants.",
+      `${mutant.name} does not apply: its lines occur ${pieces.length - 1} times in ${mutant.file}, not once.`,
+      "Update it in tests/mutants to match the code.",
     );
   }
   return pieces.join(`\n${replacement}`).slice(1);
 }
 
-/** Changes the file of a mutant below `tree`. Returns what changes it back. */
+/** Changes the file of a mutant below `tree`. Returns a function that restores it. */
 export function apply(mutant, tree) {
   const path = join(tree, mutant.file);
   const original = readFileSync(path, "utf8");

@@ -1,5 +1,5 @@
-// Which Node runs what. The scripts run on 20; wrangler needs 22.12, which a platform
-// package from npm brings along where the machine's own Node is older.
+// Chooses the Node for each program. The scripts run on Node 20. wrangler needs 22.12; if the
+// machine's Node is older, a platform package from npm provides one.
 
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -15,8 +15,8 @@ const OLDEST_FOR_WRANGLER = "22.12.0";
 const require = createRequire(import.meta.url);
 
 /**
- * The directory of an npm package that we depend on, `undefined` when it is not installed. npm puts it into our own
- * node_modules or, when we are a package ourselves, beside us.
+ * The directory of an npm dependency, `undefined` if it is not installed. npm puts it into our node_modules or, if we are
+ * an installed package ourselves, beside us.
  */
 export function installed(name) {
   return require.resolve.paths(name).map((directory) => join(directory, name)).find(existsSync);
@@ -34,19 +34,19 @@ export function modernNode() {
   );
 }
 
-/** The environment for programs from npm: the right Node first, and no talk to anybody. */
+/** The environment for programs from npm: the right Node first on the PATH, and no telemetry. */
 export function toolEnvironment() {
   return {
     ...process.env,
     PATH: [dirname(modernNode()), join(installed("wrangler"), "..", ".bin"), process.env.PATH].join(delimiter),
     WRANGLER_SEND_METRICS: "false",
     WRANGLER_SEND_ERROR_REPORTS: "false",
-    // A local run would ask the internet for an example of `request.cf`.
+    // Otherwise a local run would fetch an example of `request.cf` from the internet.
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
   };
 }
 
-/** npm as [command, first arguments]: the one that started us, else the one on the PATH. */
+/** npm as [command, first arguments]: the npm that started us, otherwise the one on the PATH. */
 function npm() {
   const { npm_execpath: script, npm_node_execpath: node } = process.env;
   // `npm_execpath` may name another package manager.
@@ -62,7 +62,7 @@ function packages(...path) {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).packages : undefined;
 }
 
-/** Whether node_modules holds what package-lock.json asks for, by npm's own note of what it installed. */
+/** Whether node_modules matches package-lock.json, according to npm's own record of what it installed. */
 function dependenciesAreCurrent() {
   const installed = packages("node_modules", ".package-lock.json");
   if (!installed) return false;
@@ -73,15 +73,15 @@ function dependenciesAreCurrent() {
   });
 }
 
-/** Installs the npm packages unless they are there already; with the package, npm has done that. */
+/** Installs the npm packages if they are missing. For the installed package, npm has done so already. */
 export async function ensureDependencies() {
   if (!isClone || dependenciesAreCurrent()) return;
   step("Installing npm packages into node_modules (once, about 500 MB on disk)");
   const [command, first] = npm();
-  // The error level hides a warning that wrangler wants a newer Node: it gets one.
-  // Nothing that is used here needs an install script.
+  // The log level hides a warning that wrangler needs a newer Node, because it gets one.
+  // None of the packages needs an install script.
   await run(command, [...first, "ci", "--ignore-scripts", "--loglevel=error"], {
     quiet: true,
-    remedy: "npm needs its registry for this; see what it says above.",
+    remedy: "npm needs access to its registry; see its output above.",
   });
 }

@@ -1,26 +1,26 @@
-// Where things are.
+// Paths of the repository, the package and the project.
 
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The repository, or the package that npm made of it. */
+/** The repository, or the installed npm package. */
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** A path inside the repository or the package. */
 export const inRoot = (...parts) => join(root, ...parts);
 
-/** Whether this is the repository, where the Worker is built. The package brings it along. */
+/** Whether this is the repository, where the Worker is built. The package contains the built Worker. */
 export const isClone = existsSync(inRoot("Cargo.toml"));
 
-/** Where the user's wrangler.toml is: the repository, or the folder in which a command of the package runs. */
+/** The folder of the user's wrangler.toml: the repository, or the folder in which a command of the package runs. */
 export const project = isClone ? root : process.cwd();
 
-/** What the runtime loads: the Worker, its wasm, and what `start` puts around it. */
+/** The files that the runtime loads: the Worker, its wasm, and the wrapper for `start`. */
 export const BUNDLE = { worker: inRoot("build", "index.js"), wasm: inRoot("build", "index_bg.wasm"), local: inRoot("build", "local.js") };
 
-/** Built tools, shared by every clone of this user. */
+/** Where built tools are kept, shared by every clone of this user. */
 export function cacheDirectory() {
   const base = process.env.XDG_CACHE_HOME;
   // The XDG base directory specification says to ignore a relative path.

@@ -1,9 +1,8 @@
-// The policy code of the built bundle, under Node: the commands check a configuration with the very code that the
-// Worker runs.
+// Runs the policy code of the built bundle under Node, so that the commands check a configuration with the same code as
+// the Worker.
 //
-// Only one function of it is called, and it touches nothing of the platform. So the module gets a stand-in for
-// each of its imports, and the text goes in and out as wasm-bindgen passes texts: UTF-8 in the module's memory,
-// owned by whoever receives it.
+// Only one function is called, and it uses nothing of the platform. The module therefore gets a stub for each of its
+// imports. Strings go in and out as in wasm-bindgen: UTF-8 in the module's memory, owned by the receiver.
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -14,10 +13,10 @@ import { output } from "./run.mjs";
 import { Problem } from "./ui.mjs";
 
 const SELF = fileURLToPath(import.meta.url);
-/** The alignment of bytes, which wasm-bindgen's allocator asks for. */
+/** The alignment of bytes, an argument of wasm-bindgen's allocator. */
 const BYTES = 1;
 
-/** What stands for an import: whoever calls it wanted the platform. */
+/** A stub for an import. Calling it means that the code tried to use the platform. */
 function absent(name) {
   return () => {
     throw new Error(`the policy code called ${name}`);
@@ -29,7 +28,7 @@ function instance() {
   const imports = {};
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
     imports[from] ??= {};
-    // The tag is that of JavaScript's exceptions, of which there are none here.
+    // The tag is for JavaScript exceptions, which do not occur here.
     imports[from][name] = kind === "tag" ? new WebAssembly.Tag({ parameters: ["externref"] }) : absent(name);
   }
   return new WebAssembly.Instance(module, imports).exports;
@@ -40,7 +39,7 @@ export async function ask(question) {
   if (!existsSync(BUNDLE.wasm)) throw new Problem("There is no built Worker.", "Run: npm run build");
   const text = JSON.stringify(question);
   const node = modernNode();
-  // Older ones do not know all of the module's types.
+  // An older Node does not support all types of the module.
   const answered = node === process.execPath ? answerTo(text) : await output(node, [SELF], { input: text });
   const answer = JSON.parse(answered);
   if (answer.unanswerable) throw new Error(`the policy code does not understand: ${answer.unanswerable}`);
@@ -56,5 +55,5 @@ function answerTo(question) {
   return new TextDecoder().decode(new Uint8Array(wasm.memory.buffer, at >>> 0, length));
 }
 
-// Run by itself it answers the question on its standard input.
+// Run as a program, it answers the question on its standard input.
 if (process.argv[1] === SELF) process.stdout.write(answerTo(readFileSync(0, "utf8")));

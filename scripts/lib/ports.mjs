@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 export const HOST = "127.0.0.1";
 
 async function listen(port) {
-  // Whoever comes too early is sent away.
+  // Connections that come too early are closed.
   const server = createServer((socket) => socket.destroy());
   server.listen(port, HOST);
   await once(server, "listening");
@@ -14,8 +14,7 @@ async function listen(port) {
 }
 
 /**
- * Keeps `port` from everybody else until the function that it returns is called; `undefined` when somebody has it
- * already.
+ * Reserves `port` until the returned function is called. Returns `undefined` if the port is in use.
  */
 export async function holdPort(port) {
   const server = await listen(port).catch(() => undefined);

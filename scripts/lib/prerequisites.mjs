@@ -1,5 +1,5 @@
-// What a machine must bring along: Node and npm and, where the Worker is built, Rust with a
-// linker. Everything else is fetched from the package registries.
+// Checks what must be installed: Node with npm and, to build the Worker, Rust with a linker.
+// Everything else is fetched from the package registries.
 
 import { existsSync } from "node:fs";
 
@@ -9,7 +9,7 @@ import { Problem, step } from "./ui.mjs";
 import { atLeast, oldestRust } from "./versions.mjs";
 
 const OLDEST_NODE = "20.0.0";
-/** What Rust compiles for. */
+/** The compilation target. */
 export const TARGET = "wasm32-unknown-unknown";
 
 function checkPlatform() {
@@ -28,7 +28,7 @@ function checkNode() {
 }
 
 function checkRust() {
-  // Where rust-toolchain.toml names what is not there yet, rustup fetches it now, for a minute or so, and says so.
+  // If the toolchain of rust-toolchain.toml is missing, rustup installs it now. That takes about a minute, and it says so.
   if (capture("cargo", ["--version"], { errors: "inherit" }) === undefined) {
     throw new Problem(
       "Rust is not installed: `cargo --version` does not run.",
@@ -63,11 +63,11 @@ async function checkTarget() {
   }
   step(`Adding the Rust target ${TARGET}`);
   await run("rustup", ["target", "add", TARGET], {
-    remedy: "rustup needs https://static.rust-lang.org for this; see what it says above.",
+    remedy: "rustup needs access to https://static.rust-lang.org; see its output above.",
   });
 }
 
-/** Checks what is needed here, adds the wasm target when only that is missing. */
+/** Checks the prerequisites. Adds the wasm target if only that is missing. */
 export async function checkPrerequisites() {
   checkPlatform();
   checkNode();

@@ -1,4 +1,4 @@
-// Making a release: what changes in which file, the package, the commit and the tag.
+// Prepares a release: the changed files, the package, the commit and the tag.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,11 +16,11 @@ const CHECKSUMS = "SHA256SUMS";
 
 function git(...args) {
   const said = capture("git", args, { errors: "inherit" });
-  if (said === undefined) throw new Problem(`\`git ${args.join(" ")}\` failed.`, "git says why above.");
+  if (said === undefined) throw new Problem(`\`git ${args.join(" ")}\` failed.`, "See git's output above.");
   return said;
 }
 
-/** How each file changes. What stands in it as `pattern` must be there once. */
+/** The change to each file. `pattern` must match exactly once. */
 const EDITS = [
   { file: "package.json", pattern: /^( {2}"version": ")[^"]+(",)$/gm },
   { file: "package-lock.json", pattern: /^(\{\n {2}"name": "raincheck",\n {2}"version": ")[^"]+(",)$/gm },
@@ -39,25 +39,25 @@ function dated(changelog, version, date) {
   const [before, rest] = changelog.split("\n## [Unreleased]\n");
   const [changes] = (rest ?? "").split(/^## /m);
   if (changes.trim() === "") {
-    throw new Problem("CHANGELOG.md has nothing under Unreleased.", "Write there what users must know of this version.");
+    throw new Problem("CHANGELOG.md has nothing under Unreleased.", "Describe there what users must know about this version.");
   }
   return `${before}\n## [Unreleased]\n\n## [${version}] - ${date.toISOString().slice(0, 10)}\n${rest}`;
 }
 
-/** What a release of `version` at `date` changes; a `Problem` when it cannot be made. */
+/** The changes for a release of `version` at `date`. Throws a `Problem` if it is not possible. */
 export function planRelease(version, date) {
   const now = JSON.parse(readFileSync(inRoot("package.json"), "utf8")).version;
   if (!VERSION.test(version)) {
     throw new Problem(`--version is ${JSON.stringify(version)}, not a version.`, "Give one like 1.2.3 or 1.2.3-rc.1.");
   }
   if (!atLeast(version, now)) {
-    throw new Problem(`--version is ${version}, and ${now} was before it.`, `Give a later one than ${now}.`);
+    throw new Problem(`--version is ${version}, older than the current ${now}.`, `Give a version later than ${now}.`);
   }
   const tag = `v${version}`;
-  if (git("tag", "--list", tag) !== "") throw new Problem(`The tag ${tag} is there already.`, "Give a later version.");
+  if (git("tag", "--list", tag) !== "") throw new Problem(`The tag ${tag} already exists.`, "Give a later version.");
   const changed = git("status", "--porcelain");
   if (changed !== "") {
-    throw new Problem(`There are changes that are not committed:\n${changed}`, "Commit them, or put them away: git stash -u");
+    throw new Problem(`There are uncommitted changes:\n${changed}`, "Commit them, or stash them: git stash -u");
   }
   const files = new Map();
   const textOf = (file) => files.get(file) ?? readFileSync(inRoot(file), "utf8");
@@ -66,7 +66,7 @@ export function planRelease(version, date) {
   return { version, tag, files };
 }
 
-/** The lines of each file that are new, and what the package would hold. */
+/** The new lines of each file, and the files of the package. */
 export function preview({ files, tag }) {
   const changes = [...files].flatMap(([file, text]) => {
     const old = new Set(readFileSync(inRoot(file), "utf8").split("\n"));
@@ -77,10 +77,10 @@ export function preview({ files, tag }) {
   return ["Changes:", ...changes, "In the package:", ...contents, `Commit and tag: ${tag}`].join("\n");
 }
 
-/** The bundle is built by now; nothing else is to run. */
+/** Runs `npm pack` without scripts: the bundle has already been built. */
 function npmPack(...options) {
   const said = capture("npm", ["pack", "--json", "--ignore-scripts", ...options], { errors: "inherit" });
-  if (said === undefined) throw new Problem("`npm pack` failed.", "npm says why above.");
+  if (said === undefined) throw new Problem("`npm pack` failed.", "See npm's output above.");
   return said;
 }
 
@@ -93,7 +93,7 @@ function pack(directory) {
   writeFileSync(join(directory, CHECKSUMS), `${hash}  ${filename}\n`);
 }
 
-/** Makes the release; `build` builds the bundle. What fails before the commit leaves the files as they were. */
+/** Makes the release; `build` builds the bundle. If anything fails before the commit, the files are restored. */
 export async function release({ version, tag, files }, build) {
   const names = [...files.keys()];
   const directory = inRoot("dist", tag);

@@ -1,4 +1,4 @@
-// Running other programs to their end.
+// Runs other programs to their end.
 
 import { spawn, spawnSync } from "node:child_process";
 
@@ -7,7 +7,7 @@ import { Problem, verbose } from "./ui.mjs";
 
 /** Every child that has not ended yet. */
 const children = new Set();
-/** Whether one of several programs has failed, and the others are being ended. */
+/** Whether one of several programs has failed and the others are being stopped. */
 let stopping = false;
 
 /** A command as one would type it in the repository. */
@@ -19,8 +19,8 @@ export function shown(command, args) {
 }
 
 /**
- * Runs a command with its output on ours; a `Problem` when it fails. With `quiet` the output is shown only then, or
- * with --verbose.
+ * Runs a command and shows its output. Throws a `Problem` if it fails. With `quiet`, shows the output only on failure
+ * or with --verbose.
  */
 export async function run(command, args, { env = process.env, cwd = project, remedy, quiet = false } = {}) {
   let kept = "";
@@ -31,8 +31,8 @@ export async function run(command, args, { env = process.env, cwd = project, rem
 }
 
 /**
- * Runs a command with `input` on its standard input and its errors on ours, and returns what it printed; a
- * `Problem` when it fails.
+ * Runs a command with `input` on its standard input and returns its standard output. Shows its standard error. Throws a
+ * `Problem` if it fails.
  */
 export async function output(command, args, { env = process.env, cwd = project, input, remedy } = {}) {
   let text = "";
@@ -43,8 +43,8 @@ export async function output(command, args, { env = process.env, cwd = project, 
 }
 
 /**
- * Runs a command and returns its exit status, or the signal that ended it. Its output goes to
- * ours, or piece by piece to `take` and `errors`.
+ * Runs a command and returns its exit status, or the signal that ended it. Shows its output, or passes it in chunks to
+ * `take` and `errors`.
  */
 export function status(command, args, { env = process.env, cwd = project, input, take, errors } = {}) {
   const how = (taker) => (taker ? "pipe" : "inherit");
@@ -56,7 +56,7 @@ export function status(command, args, { env = process.env, cwd = project, input,
   return ended(command, child);
 }
 
-/** Does several things at a time. When one fails, the programs that the others run are ended. */
+/** Runs several tasks concurrently. If one fails, the programs of the others are stopped. */
 export async function together(...tasks) {
   const stopOthers = () => {
     stopping = true;
@@ -73,7 +73,7 @@ export async function together(...tasks) {
 /** Waits for the end of a child: its exit status, or the signal that ended it. */
 export function ended(command, child) {
   return new Promise((resolve, reject) => {
-    // Ctrl-C reaches the whole process group by itself; a signal to us alone must be handed on.
+    // Ctrl-C reaches the whole process group. A signal to this process alone must be forwarded.
     const forward = (signal) => child.kill(signal);
     children.add(child);
     process.on("SIGTERM", forward).on("SIGHUP", forward);
@@ -87,8 +87,8 @@ export function ended(command, child) {
 }
 
 /**
- * Runs a command: what it printed when it succeeded, `undefined` when it failed or is not there. Its errors are
- * dropped, or go to ours where `errors` is "inherit".
+ * Runs a command and returns its trimmed output, or `undefined` if it failed or does not exist. Its standard error is
+ * discarded, or shown if `errors` is "inherit".
  */
 export function capture(command, args, { env = process.env, cwd = project, errors = "ignore" } = {}) {
   const done = spawnSync(command, args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", errors] });

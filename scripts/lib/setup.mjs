@@ -1,4 +1,4 @@
-// From a fresh clone to something that runs.
+// Sets up everything that a fresh clone needs to run.
 
 import { ensureDependencies } from "./node.mjs";
 import { isClone } from "./paths.mjs";
@@ -6,8 +6,8 @@ import { checkPrerequisites } from "./prerequisites.mjs";
 import { ensureWasm } from "./wasm.mjs";
 
 /**
- * Prerequisites, npm packages, tools and the Worker's bundle; what is there already is left alone. The package has
- * everything but the prerequisites. With `quick` a bundle will do that takes less time to build and runs slower.
+ * Checks the prerequisites, then installs or builds what is missing: npm packages, tools and the Worker's bundle. The
+ * package has all of these. With `quick`, a bundle that builds faster and runs slower is enough.
  */
 export async function setUp({ quick = false } = {}) {
   await checkPrerequisites();

@@ -1,4 +1,4 @@
-// A configuration file of wrangler, TOML or JSON with comments: what it says, and where each field stands.
+// Reads a configuration file of wrangler, TOML or JSON with comments: its value, and the position of each field.
 
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
@@ -6,10 +6,10 @@ import { relative } from "node:path";
 import { isClone } from "./paths.mjs";
 import { Problem } from "./ui.mjs";
 
-/** The key of a path in the table of places. */
+/** The key of a path in the map of places. */
 const keyOf = (path) => JSON.stringify(path);
 
-/** The text of a file; a `Problem` when it cannot be read. */
+/** The text of a file. Throws a `Problem` if it cannot be read. */
 export function readFile(file) {
   try {
     return readFileSync(file, "utf8");
@@ -20,8 +20,8 @@ export function readFile(file) {
 }
 
 /**
- * Reads a file: `value`, and `place(path)`, which gives `LINE:COLUMN` of the field at a path or, where it is
- * absent, of the innermost table on the way to it. Needs the npm packages. A `Problem` when it is none.
+ * Reads a file. Returns `value`, and `place(path)`, which returns `LINE:COLUMN` of the field at a path or, if it is
+ * absent, of the innermost table on the path. Needs the npm packages. Throws a `Problem` if the syntax is invalid.
  */
 export async function readSource(file) {
   const text = readFile(file);
@@ -36,7 +36,7 @@ export async function readSource(file) {
   return { file, value, place };
 }
 
-/** A path as people know it: from where they are. */
+/** A path relative to the current directory, if it is inside. */
 export function shownPath(file) {
   const short = relative(process.cwd(), file);
   return short.startsWith("..") ? file : short;
@@ -61,7 +61,7 @@ async function readToml(file, text) {
   return { value: getStaticTOMLValue(document), places };
 }
 
-/** Notes where the entries of a TOML table stand that is itself at `path`. */
+/** Records the places of the entries of the TOML table at `path`. */
 function note(places, path, entries) {
   for (const entry of entries) {
     const at = `${entry.loc.start.line}:${entry.loc.start.column + 1}`;

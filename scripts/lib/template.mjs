@@ -1,5 +1,5 @@
 // The files that `init` writes. wrangler.toml is the repository's own with another Worker, origin and rules, so that
-// bindings and queues cannot differ from what is tested.
+// its bindings and queues are the tested ones.
 
 import { readFileSync } from "node:fs";
 
@@ -8,9 +8,9 @@ import { inRoot } from "./paths.mjs";
 /** Where npm puts the Worker when the package is installed in the folder. */
 const WORKER = "node_modules/raincheck/build/index.js";
 
-/** What stands before the API until there is one: the demo origin, with rules to try it. */
+/** The example rule for the user's own API. */
 const EXAMPLE_RULE = `
-# Which requests become jobs. All others go straight through.
+# Which requests become jobs. All others pass straight through.
 [[vars.RAINCHECK.rules]]
 name = "reports"
 methods = ["POST"]
@@ -18,14 +18,14 @@ path = "/reports"
 defer = "always"
 `;
 
-/** Replaces what the pattern finds, exactly once. */
+/** Replaces the only match of the pattern. */
 function replaced(text, pattern, replacement) {
   const pieces = text.split(pattern);
   if (pieces.length !== 2) throw new Error(`wrangler.toml has ${pieces.length - 1} places like ${pattern}, not one`);
   return pieces.join(replacement);
 }
 
-/** wrangler.toml in front of `origin`; without one, in front of the demo origin with its rules. */
+/** wrangler.toml for `origin`, or for the demo origin with its rules if there is none. */
 export function wranglerToml(origin) {
   let text = readFileSync(inRoot("wrangler.toml"), "utf8");
   text = replaced(text, /^main = .*$/m, `main = "${WORKER}"`);
@@ -45,6 +45,6 @@ export const GITIGNORE = `/node_modules/
 
 /** The variables of local runs. */
 export function devVars() {
-  return `# Read by local runs only, and kept out of git: secrets that the configuration names, one NAME = "value" a line.
+  return `# Read by local runs only, and kept out of git: the secrets that the configuration names, one NAME = "value" per line.
 `;
 }

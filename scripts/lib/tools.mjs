@@ -1,4 +1,4 @@
-// Build tools written in Rust: built once per version, kept in the user's cache.
+// Build tools written in Rust. Each is built once per version and kept in the user's cache.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -11,26 +11,26 @@ import { lockedVersion } from "./versions.mjs";
 
 const CARGO_DENY_VERSION = "0.20.2";
 
-/** Built to be used for seconds at a time: whole-program optimisation would more than double the wait. */
+/** For tools that run for seconds: whole-program optimisation would more than double the build time. */
 const QUICK_BUILD = {
   CARGO_PROFILE_RELEASE_OPT_LEVEL: "1",
   CARGO_PROFILE_RELEASE_LTO: "off",
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16",
 };
 
-/** Returns the path of `binary` below `home`, after `build(directory)` has made the like of `home` where it is missing. */
+/** Returns the path of `binary` below `home`. If it is missing, `build(directory)` first builds the contents of `home`. */
 async function ensureBuilt(title, home, binary, minutes, build) {
   const path = join(home, "bin", binary);
   if (existsSync(path)) return path;
 
   step(`Building ${title} (once per version, about ${minutes} min; kept in ${home})`);
   const start = performance.now();
-  // Under another name until it is complete, so that an interrupted build leaves nothing that looks whole.
+  // Built under another name, so that an interrupted build does not look complete.
   const partial = `${home}.partial-${process.pid}`;
   mkdirSync(partial, { recursive: true });
   try {
     await build(partial);
-    // Another clone may have been faster: then its build stays.
+    // If another clone was faster, keep its build.
     if (!existsSync(path)) {
       rmSync(home, { recursive: true, force: true });
       renameSync(partial, home);
@@ -42,20 +42,20 @@ async function ensureBuilt(title, home, binary, minutes, build) {
   return path;
 }
 
-const REMEDY = "cargo needs crates.io for this; see what it says above.";
+const REMEDY = "cargo needs access to crates.io; see its output above.";
 
-/** The package that writes the JavaScript around the wasm. */
+/** The package that generates the JavaScript bindings of the wasm. */
 const BINDGEN = ["Cargo.toml", "Cargo.lock", "main.rs"].map((name) => inRoot("scripts", "bindgen", name));
 
-/** Writes the JavaScript around the wasm. Its version must be exactly that of the library. */
+/** Returns the tool that generates the bindings. Its version must equal that of the wasm-bindgen library. */
 export async function ensureBindgen() {
   const [manifest, lock] = BINDGEN;
   const version = lockedVersion("wasm-bindgen");
   const own = lockedVersion("wasm-bindgen-cli-support", lock);
   if (own !== version) {
     throw new Problem(
-      `Cargo.lock has wasm-bindgen ${version}, and scripts/bindgen ${own} of its other half.`,
-      `Put ${version} into scripts/bindgen/Cargo.toml, then: cargo update --manifest-path scripts/bindgen/Cargo.toml`,
+      `Cargo.lock has wasm-bindgen ${version}, but scripts/bindgen has wasm-bindgen-cli-support ${own}.`,
+      `Set ${version} in scripts/bindgen/Cargo.toml, then run: cargo update --manifest-path scripts/bindgen/Cargo.toml`,
     );
   }
   const hash = createHash("sha256");
@@ -73,7 +73,7 @@ export async function ensureBindgen() {
   });
 }
 
-/** Checks dependencies' licences and origins. */
+/** Returns the tool that checks the licences and sources of dependencies. */
 export function ensureCargoDeny() {
   const home = join(cacheDirectory(), `cargo-deny-${CARGO_DENY_VERSION}`);
   return ensureBuilt(`cargo-deny ${CARGO_DENY_VERSION}`, home, "cargo-deny", 4, (directory) => {

@@ -1,10 +1,10 @@
-// What the scripts say: steps, problems with a remedy, help.
+// The scripts' output: steps, problems with a remedy, help.
 
 import { parseArgs } from "node:util";
 
 import { isClone } from "./paths.mjs";
 
-/** Something the person at the keyboard can put right. Shown without a stack. */
+/** A failure that the user can fix. Shown without a stack trace. */
 export class Problem extends Error {
   constructor(message, remedy) {
     super(message);
@@ -12,20 +12,20 @@ export class Problem extends Error {
   }
 }
 
-/** npm has these commands without `run`. */
+/** Scripts that npm runs without `run`. */
 const OF_NPM = ["start", "test"];
 
-/** A command with its arguments, as one types it here: a script of the repository, or a command of the package. */
+/** A command line as the user types it: a script of the repository, or a command of the package. */
 export function typed(name, ...args) {
   if (!isClone) return ["npx raincheck", name, ...args].join(" ");
   const script = OF_NPM.includes(name) ? `npm ${name}` : `npm run ${name}`;
   return args.length > 0 ? [script, "--", ...args].join(" ") : script;
 }
 
-/** Whether programs that we run show what they print; without it only when they fail. */
+/** Whether to show the output of programs even if they succeed. */
 export let verbose = false;
 
-/** Says what is happening now. */
+/** Prints what is happening now. */
 export function step(text) {
   console.log(`\u2022 ${text}`);
 }
@@ -39,8 +39,8 @@ export function elapsed(start) {
 }
 
 /**
- * Reads the command line. `--help` prints `help` and ends the process; an option
- * that `options` does not name is a problem.
+ * Reads the command line. `--help` prints `help` and ends the process. Throws a `Problem` for
+ * an option that `options` does not name.
  */
 export function readArguments(help, options = {}, { allowPositionals = false } = {}) {
   let parsed;
@@ -50,7 +50,7 @@ export function readArguments(help, options = {}, { allowPositionals = false } =
       allowPositionals,
     });
   } catch (error) {
-    throw new Problem(error.message, "Run it with --help for what it understands.");
+    throw new Problem(error.message, "Run it with --help for its options.");
   }
   if (parsed.values.help) {
     console.log(help.trim());
@@ -60,7 +60,7 @@ export function readArguments(help, options = {}, { allowPositionals = false } =
   return parsed;
 }
 
-/** Reads a TCP port; 0 is refused, because nobody could be told what it became. */
+/** Reads a TCP port. Rejects 0, because the chosen port could not be shown. */
 export function readPort(text, option) {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > 65535) {
@@ -69,7 +69,7 @@ export function readPort(text, option) {
   return port;
 }
 
-/** Runs a script's main function and turns what it throws into words and an exit status. */
+/** Runs a script's main function. Prints a `Problem` and exits with status 1 if it throws one. */
 export async function main(body) {
   try {
     await body();

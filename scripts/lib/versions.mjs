@@ -1,11 +1,11 @@
-// Version numbers: comparing them, and reading the ones that the lock file decided.
+// Compares version numbers, and reads them from the lock file.
 
 import { readFileSync } from "node:fs";
 
 import { inRoot } from "./paths.mjs";
 import { Problem } from "./ui.mjs";
 
-/** Whether version `have` ("22.12.1", a leading "v" allowed) is `want` or newer. */
+/** Whether version `have` ("22.12.1" or "v22.12.1") is `want` or newer. */
 export function atLeast(have, want) {
   const parts = (text) => text.replace(/^v/, "").split(/[.-]/).slice(0, 3).map(Number);
   const [left, right] = [parts(have), parts(want)];
@@ -16,7 +16,7 @@ export function atLeast(have, want) {
   return true;
 }
 
-/** The version of a crate in a lock file of cargo, by default the Worker's. */
+/** The version of a crate in a Cargo.lock, by default the Worker's. */
 export function lockedVersion(crate, file = inRoot("Cargo.lock")) {
   const lock = readFileSync(file, "utf8");
   const match = lock.match(new RegExp(`^name = "${crate}"\nversion = "([^"]+)"`, "m"));

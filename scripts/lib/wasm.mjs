@@ -1,4 +1,4 @@
-// From Rust to build/index.js, unless nothing that goes into it has changed.
+// Builds build/index.js from Rust, unless its inputs are unchanged.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
@@ -21,10 +21,10 @@ const INPUTS = [
   "scripts/lib/bundle.mjs",
 ];
 
-/** What is deployed and weighed; `BUNDLE.local` is not. */
+/** The deployed files, whose size is checked. `BUNDLE.local` is not deployed. */
 const DEPLOYED = [BUNDLE.worker, BUNDLE.wasm];
 
-/** What a deployment may weigh, gzipped: it is parsed before the first request, within a second. */
+/** The largest bundle, gzipped: it must be parsed within a second, before the first request. */
 const BUDGET_BYTES = 1024 * 1024;
 
 function files(path) {
@@ -34,7 +34,7 @@ function files(path) {
     .flatMap((name) => files(join(path, name)));
 }
 
-/** One hash over everything that the bundle is made from. */
+/** A hash over all inputs of the bundle. */
 function fingerprint() {
   const hash = createHash("sha256");
   hash.update(capture("rustc", ["--version"]) ?? "");
@@ -44,7 +44,7 @@ function fingerprint() {
   return hash.digest("hex");
 }
 
-/** The kinds of bundles that will do. */
+/** Which bundles are good enough for each kind. */
 const KINDS = { quick: ["quick", "full"], full: ["full"] };
 
 function isCurrent(kind, inputs) {
@@ -53,32 +53,32 @@ function isCurrent(kind, inputs) {
   return KINDS[kind].some((enough) => stamp === `${enough} ${inputs}`);
 }
 
-/** Builds the bundle where it is not current; `dependencies` installs the npm packages. */
+/** Builds the bundle if it is out of date; `dependencies` installs the npm packages. */
 export async function ensureWasm({ quick, dependencies }) {
   const [kind, inputs] = [quick ? "quick" : "full", fingerprint()];
   if (isCurrent(kind, inputs)) return dependencies();
 
-  step(`Building the Worker (Rust to WebAssembly; the first time about ${quick ? 1 : 2} min)`);
+  step(`Building the Worker (Rust to WebAssembly; about ${quick ? 1 : 2} min the first time)`);
   const start = performance.now();
   await buildBundle({ quick, dependencies });
   writeFileSync(STAMP, `${kind} ${inputs}`);
   step(`Built the Worker in ${elapsed(start)}${quick ? "" : `: ${kibibytes(bundleBytes())} gzipped`}`);
 }
 
-/** What the bundle weighs, gzipped. */
+/** The size of the bundle, gzipped. */
 export function bundleBytes() {
   return DEPLOYED.reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
 }
 
 export const kibibytes = (bytes) => `${Math.ceil(bytes / 1024)} KiB`;
 
-/** A `Problem` when the bundle is over its budget. */
+/** Throws a `Problem` if the bundle exceeds its budget. */
 export function checkBundleSize() {
   const bytes = bundleBytes();
   if (bytes > BUDGET_BYTES) {
     throw new Problem(
       `The bundle is ${kibibytes(bytes)} gzipped; its budget is ${kibibytes(BUDGET_BYTES)}.`,
-      "Find out which dependency brought it: cargo tree --target wasm32-unknown-unknown",
+      "Find out which dependency added it: cargo tree --target wasm32-unknown-unknown",
     );
   }
 }

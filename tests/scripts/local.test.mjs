@@ -106,7 +106,7 @@ test("a save that breaks the configuration is told, and the last good one stays;
   await new Promise((resolve) => setTimeout(resolve, 50));
 
   writeFileSync(file, text.replace("https://one.example", "https://two.example").replace('"always"', '"allways"'));
-  await said(/wrangler\.toml:\d+:\d+: .*rules\[reports\]\.defer[^]*last good configuration stays/);
+  await said(/wrangler\.toml:\d+:\d+: .*rules\[reports\]\.defer[^]*last valid configuration stays/);
   assert.equal(written(local).vars.RAINCHECK.origin, "https://one.example");
 
   writeFileSync(file, text.replace("https://one.example", "https://two.example"));

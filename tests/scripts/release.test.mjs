@@ -86,15 +86,15 @@ test("a preview shows the changes and the package, and writes nothing", async ()
   assert.equal(git("status", "--porcelain"), "");
 });
 
-test("what is not committed, or was released, or says nothing, is no release", () => {
+test("a release needs a later version, committed files and an entry in the changelog", () => {
   const refused = (version, message) => assert.throws(() => planRelease(version, DATE), { name: "Error", message });
   refused("1.2", /--version is "1\.2", not a version/);
   refused("v1.2.3", /not a version/);
-  refused("0.0.9", /0\.0\.9, and \d+\.\d+\.\d+ was before it/);
+  refused("0.0.9", /0\.0\.9, older than the current \d+\.\d+\.\d+/);
   git("tag", "v7.8.9");
-  refused("7.8.9", /The tag v7\.8\.9 is there already/);
+  refused("7.8.9", /The tag v7\.8\.9 already exists/);
   writeFileSync(inClone("left.txt"), "");
-  refused("7.9.0", /not committed:\n\?\? left\.txt/);
+  refused("7.9.0", /uncommitted changes:\n\?\? left\.txt/);
   rmSync(inClone("left.txt"));
   const changelog = readFileSync(inClone("CHANGELOG.md"), "utf8");
   writeFileSync(inClone("CHANGELOG.md"), changelog.replace("### Added\n\n- A thing.\n", ""));
