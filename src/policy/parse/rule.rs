@@ -20,19 +20,19 @@ use crate::policy::place::Place;
 use crate::policy::rule::{Defer, HeaderCondition, Idempotency, Rule};
 
 const DEFER: [(&str, Defer); 3] = [
-    ("always", Defer::Always),
-    ("preferred", Defer::Preferred),
-    ("never", Defer::Never),
+    (Defer::Always.as_str(), Defer::Always),
+    (Defer::Preferred.as_str(), Defer::Preferred),
+    (Defer::Never.as_str(), Defer::Never),
 ];
 const PRIORITY: [(&str, Priority); 3] = [
-    ("high", Priority::High),
-    ("normal", Priority::Normal),
-    ("low", Priority::Low),
+    (Priority::High.as_str(), Priority::High),
+    (Priority::Normal.as_str(), Priority::Normal),
+    (Priority::Low.as_str(), Priority::Low),
 ];
 const IDEMPOTENCY: [(&str, Idempotency); 3] = [
-    ("required", Idempotency::Required),
-    ("optional", Idempotency::Optional),
-    ("off", Idempotency::Off),
+    (Idempotency::Required.as_str(), Idempotency::Required),
+    (Idempotency::Optional.as_str(), Idempotency::Optional),
+    (Idempotency::Off.as_str(), Idempotency::Off),
 ];
 
 /// Methods that the Fetch standard forbids, so requests with them cannot be replayed.
