@@ -68,7 +68,12 @@ pub(super) async fn with_object<P: Front>(
             let problem = Problem::new(ProblemCode::ResultNotStored);
             Ok(problem_about_job(ports, &response, view, problem))
         }
-        Err(Unavailable) => Err(problem_about_job(ports, &response, view, unavailable())),
+        Err(Unavailable) => Err(problem_about_job(
+            ports,
+            &response,
+            view,
+            Problem::storage_unavailable(),
+        )),
     }
 }
 
@@ -113,7 +118,10 @@ pub fn plain_accept(plan: &mut AcceptPlan) -> Option<String> {
 /// create a second job.
 #[must_use]
 pub fn shard_unavailable(safe_to_repeat: bool) -> Reply {
-    unavailable().retryable(safe_to_repeat).on_route().into()
+    Problem::storage_unavailable()
+        .retryable(safe_to_repeat)
+        .on_route()
+        .into()
 }
 
 /// Accepts a request. The response is the receipt, or a problem.
@@ -156,7 +164,7 @@ async fn try_accept<P: Front>(
     let call = Call::Accept(Box::new(call));
     let response = call_shard(ports, shard, &call, carried)
         .await
-        .map_err(|Unavailable| unavailable().retryable(safe_to_repeat))?;
+        .map_err(|Unavailable| Problem::storage_unavailable().retryable(safe_to_repeat))?;
     // The shard refused, so no record names the object. If the upload outlasted the sweep note, only this
     // deletes it.
     if let Some(object) = uploaded
@@ -206,7 +214,7 @@ async fn upload<P: Front>(
         Ok(reference) => Ok((PayloadCall::Object(reference), CallBody::Empty)),
         Err(PutError::TooLarge) => Err(too_large(limit)),
         Err(PutError::Incomplete) => Err(Problem::new(ProblemCode::BodyIncomplete)),
-        Err(PutError::Storage) => Err(unavailable()),
+        Err(PutError::Storage) => Err(Problem::storage_unavailable()),
     }
 }
 
@@ -238,7 +246,7 @@ async fn look_up<P: Front>(
     let question = Call::Accept(Box::new(call));
     let response = call_shard(ports, previous, &question, body(bytes.clone()))
         .await
-        .map_err(|Unavailable| unavailable())?;
+        .map_err(|Unavailable| Problem::storage_unavailable())?;
     if ports.status(&response) != 204 {
         return Ok(Known::Job(response));
     }
@@ -273,7 +281,7 @@ pub async fn redrive<P: Front>(ports: &P, id: JobId, call: RedriveCall) -> P::Re
 
 /// The response was lost: the new job may exist, and another call could create a second one.
 fn redrive_unconfirmed<P: Shards>(ports: &P) -> P::Response {
-    ports.respond(unavailable().retryable(false).into())
+    ports.respond(Problem::storage_unavailable().retryable(false).into())
 }
 
 async fn copy<P: Front>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, Problem> {
@@ -281,18 +289,14 @@ async fn copy<P: Front>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, 
     let body = match ports.get(source, None).await {
         Ok(Some(body)) => body,
         Ok(None) => return Err(missing()),
-        Err(Unavailable) => return Err(unavailable()),
+        Err(Unavailable) => return Err(Problem::storage_unavailable()),
     };
     let object = object_key(ports, "requests", shard);
     store(ports, shard, &object, None, body, None, u64::MAX)
         .await
-        .map_err(|_| unavailable())
-}
-
-fn unavailable() -> Problem {
-    Problem::new(ProblemCode::StorageUnavailable).retry_after(1)
+        .map_err(|_| Problem::storage_unavailable())
 }
 
 fn storage_unavailable<P: Shards>(ports: &P) -> P::Response {
-    ports.respond(Reply::from(unavailable()))
+    ports.respond(Reply::from(Problem::storage_unavailable()))
 }

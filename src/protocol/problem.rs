@@ -243,6 +243,13 @@ impl Problem {
         self.header("vary", "Prefer")
     }
 
+    /// 503 while records or bodies cannot be stored or read. Storage recovers within seconds, if at all.
+    #[must_use]
+    pub const fn storage_unavailable() -> Self {
+        const RETRY_AFTER: u64 = 1;
+        Self::new(ProblemCode::StorageUnavailable).retry_after(RETRY_AFTER)
+    }
+
     /// 405 for a resource that knows only the methods in `allow`.
     #[must_use]
     pub const fn method_not_allowed(allow: &'static str) -> Self {

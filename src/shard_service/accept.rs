@@ -6,7 +6,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Accepted, Found, KeyClaim, NewJob, Shard, ShardError, Sql, can_redrive};
 
 use super::view::has_changed;
-use super::{Handled, OVERLOADED_RETRY_AFTER, Random, STORAGE_RETRY_AFTER, expired, not_found};
+use super::{Handled, OVERLOADED_RETRY_AFTER, Random, expired, not_found};
 use crate::http::hex;
 use crate::rpc::Reply;
 use crate::rpc::call::{
@@ -186,8 +186,7 @@ impl Receipt {
             Some(Accepted::Overloaded) => Problem::new(ProblemCode::Overloaded)
                 .retry_after(OVERLOADED_RETRY_AFTER)
                 .into(),
-            Some(Accepted::ObjectGone) => Problem::new(ProblemCode::StorageUnavailable)
-                .retry_after(STORAGE_RETRY_AFTER)
+            Some(Accepted::ObjectGone) => Problem::storage_unavailable()
                 .retryable(true)
                 .into(),
             None => Reply::new(204).into(),

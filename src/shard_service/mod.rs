@@ -23,9 +23,6 @@ pub use group::{GroupedCall, handle_group};
 use crate::rpc::Reply;
 use crate::rpc::call::{AcceptCall, Call, ViewCall};
 
-/// `Retry-After` of a storage error, in seconds.
-const STORAGE_RETRY_AFTER: u64 = 1;
-
 /// `Retry-After` of a shard with too many unfinished jobs, in seconds: long enough for some to end.
 const OVERLOADED_RETRY_AFTER: u64 = 10;
 
@@ -61,11 +58,9 @@ impl From<Problem> for Handled {
 
 impl From<ShardError> for Handled {
     fn from(error: ShardError) -> Self {
-        let problem =
-            Problem::new(ProblemCode::StorageUnavailable).retry_after(STORAGE_RETRY_AFTER);
         Self {
             fault: Some(error.to_string()),
-            ..Reply::from(problem).into()
+            ..Problem::storage_unavailable().into()
         }
     }
 }

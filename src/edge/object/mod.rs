@@ -274,7 +274,7 @@ pub fn body_incomplete() -> Response {
 }
 
 fn unavailable() -> Problem {
-    Problem::new(ProblemCode::StorageUnavailable).retry_after(1)
+    Problem::storage_unavailable()
 }
 
 #[expect(
