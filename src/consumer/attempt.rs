@@ -9,10 +9,10 @@ use crate::protocol::idempotency::IdempotencyKey;
 use super::Back;
 use super::report::{Received, Response};
 use crate::rpc::call::INLINE_MAX;
-use crate::rpc::call::{HEAD_VERSION, ResponseHead, Work};
+use crate::rpc::call::Work;
 use crate::rpc::client::{object_key, store};
 use crate::rpc::hash::name_at_origin;
-use crate::rpc::head::HEADERS_MAX;
+use crate::rpc::head::{HEAD_VERSION, HEADERS_MAX, ResponseHead};
 use crate::rpc::ports::{
     Collected, OriginError, OriginRequest, OriginResponse, PutError, Unavailable,
 };

@@ -6,9 +6,10 @@ use futures_util::future::{Either, select};
 use serde_json::value::RawValue;
 
 use crate::job::{BodyRef, Millis, Outcome, RowKey};
-use crate::rpc::call::{Call, FinishAnswer, FinishCall, ResponseHead};
+use crate::rpc::call::{Call, FinishAnswer, FinishCall};
 use crate::rpc::client::{SHARD_TIMEOUT, ask_shard};
 use crate::rpc::frame::{Frame, encode};
+use crate::rpc::head::ResponseHead;
 use crate::rpc::ports::CallBody;
 
 use super::Back;

@@ -16,9 +16,9 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use super::head::{NO_CODING, base, forwarding, held};
 use super::placement::{self, Isolate};
 use super::{AcceptPlan, Announced, Head};
-use crate::rpc::call::{AcceptCall, HEAD_VERSION, KeyCall, PayloadCall, RequestHead};
+use crate::rpc::call::{AcceptCall, KeyCall, PayloadCall};
 use crate::rpc::hash::of_parts;
-use crate::rpc::head::HEADERS_MAX;
+use crate::rpc::head::{HEAD_VERSION, HEADERS_MAX, RequestHead};
 
 /// Request field: earliest time of the first attempt.
 const NOT_BEFORE: &str = "Raincheck-Not-Before";

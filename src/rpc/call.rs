@@ -11,9 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::job::{BodyRef, JobId, JobSpec, Millis, Outcome, RowKey};
 
-use crate::rpc::frame::Frame;
-
-pub use crate::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
+use super::frame::Frame;
+use super::head::RequestHead;
 
 /// In a shard's reply: the key of the object that holds the body.
 pub const OBJECT_HEADER: &str = "raincheck-object";
@@ -94,13 +93,13 @@ pub struct AcceptCall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyCall>,
     /// Only look for a job with this key; the reply is 204 if there is none.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lookup: bool,
     /// The receipt gets `Preference-Applied: respond-async`.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub preferred: bool,
     /// The request is held: name the job in [`HELD_HEADER`].
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
     /// The method and target, for the fingerprint.
     pub method: String,
@@ -163,7 +162,7 @@ pub struct ViewCall {
     /// What to show.
     pub view: View,
     /// Reply without content (HEAD).
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub head: bool,
     /// `If-Match` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,7 +187,7 @@ pub struct ViewCall {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
     /// Show the history of attempts in the document.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_attempts: bool,
 }
 
@@ -236,7 +235,7 @@ pub struct FinishCall {
     pub token: u64,
     /// What happened.
     pub outcome: Outcome,
-    /// The head of the response, a [`ResponseHead`]; opaque to the shard.
+    /// The head of the response, a [`ResponseHead`](super::head::ResponseHead); opaque to the shard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Box<RawValue>>,
     /// The response's body, if it is in the bucket; otherwise it is the body of the frame.
@@ -378,12 +377,4 @@ fn escape_non_ascii(json: String) -> String {
         }
     }
     escaped
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature is serde's"
-)]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }

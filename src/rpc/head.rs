@@ -34,10 +34,10 @@ pub struct ResponseHead {
     /// Its end-to-end header fields.
     pub headers: Headers,
     /// The body ended when the connection closed, and had no announced length.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub length_unverified: bool,
     /// It is the response to a HEAD: its `Content-Length` is that of content which was not sent.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_head: bool,
 }
 
@@ -60,12 +60,4 @@ impl ResponseHead {
         let head: Self = serde_json::from_str(text).ok()?;
         (head.v <= HEAD_VERSION).then_some(head)
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature is serde's"
-)]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }

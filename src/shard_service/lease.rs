@@ -5,9 +5,10 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Claim, Claimed, Finish, Grant, Shard, ShardError, Sql};
 
 use super::{Handled, Random, permille};
-use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, RequestHead, Work};
+use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, Work};
 use crate::rpc::frame::{Frame, decode, encode};
 use crate::rpc::hash::sha256_hex;
+use crate::rpc::head::RequestHead;
 use crate::rpc::{Content, Reply};
 
 /// Grants the claims that it can; the reply has one frame for each grant. An error ends the loop, but the

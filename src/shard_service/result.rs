@@ -7,7 +7,8 @@ use crate::job::{FailureCode, JobId, Record, Status, UnixMillis};
 use crate::protocol::document::failure_problem;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::protocol::result::{self, Source};
-use crate::rpc::call::{Held, OBJECT_HEADER, ResponseHead, SLICE_HEADER, ViewCall};
+use crate::rpc::call::{Held, OBJECT_HEADER, SLICE_HEADER, ViewCall};
+use crate::rpc::head::ResponseHead;
 use crate::rpc::{Content, Reply};
 use crate::shard::{Shard, ShardError, Sql};
 

@@ -11,7 +11,8 @@ use crate::shard::{Found, Purged, Shard, ShardError, Sql};
 
 use super::{Handled, Random, document, expired, not_found, permille, precondition_failed, result};
 use crate::rpc::Reply;
-use crate::rpc::call::{HELD_HEADER, JobCall, ResponseHead, View, ViewCall};
+use crate::rpc::call::{HELD_HEADER, JobCall, View, ViewCall};
+use crate::rpc::head::ResponseHead;
 
 /// Largest JSON result that the status document includes as `output`, in bytes. It is read and sent with
 /// every poll of a job that has ended.

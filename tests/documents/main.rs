@@ -21,10 +21,10 @@ use std::fmt::Write as _;
 use raincheck::http::Headers;
 use raincheck::job::{BodyRef, Millis, Outcome, RowKey, UnixMillis};
 use raincheck::rpc::call::{
-    AcceptCall, Call, ClaimCall, FinishCall, HEAD_VERSION, KeyCall, PayloadCall, ResponseHead,
-    View, ViewCall,
+    AcceptCall, Call, ClaimCall, FinishCall, KeyCall, PayloadCall, View, ViewCall,
 };
 use raincheck::rpc::frame::encode;
+use raincheck::rpc::head::{HEAD_VERSION, ResponseHead};
 use raincheck::rpc::{Content, Reply};
 use raincheck::shard::{Settings, Shard};
 use raincheck::shard_service::handle;

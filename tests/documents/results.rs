@@ -1,7 +1,8 @@
 //! Results: the origin's response again, or why there is none.
 
 use raincheck::job::Outcome;
-use raincheck::rpc::call::{Call, ResponseHead, View, ViewCall};
+use raincheck::rpc::call::{Call, View, ViewCall};
+use raincheck::rpc::head::ResponseHead;
 use raincheck::rpc::{Content, Reply};
 
 use super::support::jobs::object_body;

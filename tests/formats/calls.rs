@@ -3,11 +3,11 @@
 use raincheck::http::Headers;
 use raincheck::job::{JobSpec, Millis, Outcome, Priority, RowKey};
 use raincheck::rpc::call::{
-    AcceptCall, CALL_VERSION, Call, ClaimCall, Envelope, FinishAnswer, FinishCall, HEAD_VERSION,
-    Held, JobCall, KeyCall, PayloadCall, RedriveCall, RenewAnswer, RequestHead, ResponseHead, View,
-    ViewCall, Work,
+    AcceptCall, CALL_VERSION, Call, ClaimCall, Envelope, FinishAnswer, FinishCall, Held, JobCall,
+    KeyCall, PayloadCall, RedriveCall, RenewAnswer, View, ViewCall, Work,
 };
 use raincheck::rpc::frame::{Frame, decode, encode};
+use raincheck::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
 use serde_json::value::RawValue;
 
 use super::support::jobs::{object_body, spec};

@@ -2,9 +2,8 @@
 //! with fields more is read, one of a later version is refused.
 
 use raincheck::job::{JobSpec, Millis, RECORD_VERSION, Record};
-use raincheck::rpc::call::{
-    CALL_VERSION, Call, Envelope, FinishAnswer, HEAD_VERSION, RequestHead, ResponseHead,
-};
+use raincheck::rpc::call::{CALL_VERSION, Call, Envelope, FinishAnswer};
+use raincheck::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
 use raincheck::rpc::message::{MESSAGE_VERSION, Message};
 use raincheck::shard::{Accepted, Found, NewJob, Param, Settings, Shard, Sql as _};
 
