@@ -70,14 +70,14 @@ pub(super) fn route<'p, 't>(policy: &'p Policy, head: &Head, target: &'t Target)
             Some(headers) => Route::Preflight(headers),
             // For any other web origin, the API decides.
             None => Route::Origin {
-                origin: origin_of_preflight(policy, head, target),
+                origin: origin_without_rule(policy, head, target),
                 varies: false,
             },
         };
     }
     let Some(rule) = rule_of(policy, head, &head.method, target) else {
         return Route::Origin {
-            origin: origin_of_preflight(policy, head, target),
+            origin: origin_without_rule(policy, head, target),
             varies: false,
         };
     };
@@ -105,7 +105,7 @@ fn rule_of<'p>(policy: &'p Policy, head: &Head, method: &str, target: &Target) -
 
 /// A preflight goes to the origin of the request that it announces. Any other request without a rule goes to
 /// the default origin.
-fn origin_of_preflight<'p>(policy: &'p Policy, head: &Head, target: &Target) -> &'p str {
+fn origin_without_rule<'p>(policy: &'p Policy, head: &Head, target: &Target) -> &'p str {
     let asked = head.headers.get("access-control-request-method");
     let asked = asked.filter(|_| head.method == "OPTIONS");
     let rule = asked.and_then(|method| rule_of(policy, head, method, target));

@@ -15,9 +15,21 @@ use crate::job::{Millis, Priority, RowKey, UnixMillis};
 /// A job's place in its queue: when it was due, then its key.
 pub(super) type Place = (UnixMillis, RowKey);
 
-/// After this many unclaimed probes the time between two of them stops growing, at patience × 2⁷: about an
-/// hour with the default patience.
+/// After this many messages in vain the wait stops growing, at patience × 2⁷: about an hour with the default
+/// patience. It bounds the wake-ups that one stuck job can cause.
 const DOUBLINGS_MAX: u8 = 7;
+
+/// The wait after a job's message or a probe was sent `times` and not claimed: it doubles each time. A restart
+/// forgets the count, so the wait is also at least `waited`, the time that the job has been due; restarts then
+/// do not send a stuck job's message more often.
+pub(super) fn wait_again(patience: Millis, times: u8, waited: Millis) -> Millis {
+    let doubled = |times: u8| {
+        let factor = 1_u64.checked_shl(u32::from(times)).unwrap_or(1);
+        Millis(patience.0.saturating_mul(factor))
+    };
+    let wait = doubled(times.min(DOUBLINGS_MAX));
+    wait.max(waited).min(doubled(DOUBLINGS_MAX))
+}
 
 /// What the shard knows of its queues.
 #[derive(Debug, Default)]
@@ -99,15 +111,9 @@ impl Queue {
         let place = *earlier.or_else(|| self.waiting.last())?;
         let (due, key) = place;
         self.probed = Some(place);
-        self.unclaimed = self.unclaimed.saturating_add(1).min(DOUBLINGS_MAX);
-        let doubled = |times: u8| {
-            let factor = 1_u64.checked_shl(u32::from(times)).unwrap_or(1);
-            Millis(patience.0.saturating_mul(factor))
-        };
-        // A restart forgets the count. So the wait is at least the time that the job has been due, as with a
-        // job's own wake-ups, and restarts do not send a stuck job's message more often.
-        let wait = doubled(self.unclaimed).max(now.since(due));
-        self.next = now.plus(wait.min(doubled(DOUBLINGS_MAX)));
+        self.unclaimed = self.unclaimed.saturating_add(1);
+        let wait = wait_again(patience, self.unclaimed, now.since(due));
+        self.next = now.plus(wait);
         Some(key)
     }
 }

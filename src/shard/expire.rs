@@ -4,7 +4,7 @@ use crate::job::{Millis, RowKey, UnixMillis};
 
 use super::partition::Phase;
 use super::sql::{Param, Sql, SqlError};
-use super::upkeep::{Sweep, Tick, objects_of};
+use super::upkeep::{Tick, objects_of};
 use super::{Ended, Shard, ShardError, read_record, schema};
 
 /// Rows of an expired partition whose objects are deleted in one call. Each names at most two objects, and
@@ -141,7 +141,7 @@ impl<S: Sql> Shard<S> {
     }
 
     /// The objects of the next page of an expired partition. Call [`Self::swept`] once they are deleted.
-    pub(super) fn next_objects(&mut self, now: UnixMillis, tick: &mut Tick) -> Vec<Sweep> {
+    pub(super) fn next_objects(&mut self, now: UnixMillis, tick: &mut Tick) -> Vec<String> {
         let Some((number, from)) = self.catalogue.emptying(now) else {
             return Vec::new();
         };
@@ -162,7 +162,7 @@ impl<S: Sql> Shard<S> {
         let mut objects = Vec::new();
         for row in &rows {
             match row.first().map(read_record) {
-                Some(Ok(record)) => objects.extend(objects_of(&record).map(Sweep::of)),
+                Some(Ok(record)) => objects.extend(objects_of(&record).map(str::to_owned)),
                 Some(Err(error)) => {
                     // It may name an object, which would stay in the bucket for ever.
                     self.put_off_emptying(number, now.plus(UNREADABLE_AGAIN));

@@ -33,9 +33,9 @@ use crate::job::{
 
 pub use insert::{Accepted, KeyClaim, NewJob};
 pub use lease::{Claim, Claimed, Finish, Finished, Grant};
-pub use read::{Canceled, Found, Purged, StoredResponse, can_redrive};
+pub use read::{Canceled, Found, HeadAndBody, Purged, can_redrive};
 pub use sql::{Param, Sql, SqlError, Value};
-pub use upkeep::{Sweep, Tick};
+pub use upkeep::Tick;
 
 use expire::Page;
 use keys::Generations;

@@ -36,8 +36,8 @@ pub enum Purged {
     StillActive,
 }
 
-/// A stored response: its head (opaque to the shard) and its body, if that is in the row.
-pub type StoredResponse = (String, Option<Vec<u8>>);
+/// A stored request or response: its head (opaque to the shard), and its body if that is in the row.
+pub type HeadAndBody = (String, Option<Vec<u8>>);
 
 impl<S: Sql> Shard<S> {
     /// Reads a job as it is committed. Time is not applied.
@@ -73,7 +73,7 @@ impl<S: Sql> Shard<S> {
     }
 
     /// Reads the stored response of a job that has one.
-    pub fn response(&self, key: RowKey) -> Result<Option<StoredResponse>, ShardError> {
+    pub fn response(&self, key: RowKey) -> Result<Option<HeadAndBody>, ShardError> {
         let Some(partition) = self.served(key) else {
             return Ok(None);
         };
@@ -89,7 +89,7 @@ impl<S: Sql> Shard<S> {
     }
 
     /// Reads the request of a job: its head, and its body if that is in the row.
-    pub fn request(&self, key: RowKey) -> Result<Option<StoredResponse>, ShardError> {
+    pub fn request(&self, key: RowKey) -> Result<Option<HeadAndBody>, ShardError> {
         let Some([_, _, head, body]) = self.job_work(key)? else {
             return Ok(None);
         };

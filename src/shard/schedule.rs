@@ -5,11 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::job::{Millis, Priority, RowKey, SEQUENCE_MAX, UnixMillis};
 
-use super::backlog::Backlog;
-
-/// After this many re-sends of one message the wait stops growing, at patience × 2⁷: about an hour with
-/// the default patience. This bounds the wake-ups of a stuck job.
-const DOUBLINGS_MAX: u8 = 7;
+use super::backlog::{Backlog, wait_again};
 
 /// The wake-up times of all active jobs.
 #[derive(Debug, Default)]
@@ -37,9 +33,8 @@ impl Schedule {
         }
     }
 
-    /// Moves the wake-up of a job that is still not claimed: each time the wait doubles. A restart forgets
-    /// the count, so the wait is also at least `waited`, the time that the job has been due; restarts then do
-    /// not send a stuck job's message more often.
+    /// Moves the wake-up of a job that is still not claimed, by [`wait_again`]. `waited` is the time that the
+    /// job has been due.
     pub fn resent(
         &mut self,
         key: RowKey,
@@ -52,12 +47,7 @@ impl Schedule {
             .remove(key)
             .map_or(0, |entry| entry.resends)
             .saturating_add(1);
-        let doubled = |times: u8| {
-            let factor = 1_u64.checked_shl(u32::from(times)).unwrap_or(1);
-            Millis(patience.0.saturating_mul(factor))
-        };
-        let longest = doubled(DOUBLINGS_MAX);
-        let wait = doubled(resends.min(DOUBLINGS_MAX)).max(waited).min(longest);
+        let wait = wait_again(patience, resends, waited);
         self.insert(
             key,
             Entry {

@@ -21,26 +21,12 @@ const SWEEP_LATE: Millis = Millis::from_secs(300);
 pub struct Tick {
     /// Messages to send.
     pub sends: Vec<Send>,
-    /// Objects to delete; call [`Shard::swept`] when that is done.
-    pub sweeps: Vec<Sweep>,
+    /// Keys of objects to delete; call [`Shard::swept`] when that is done.
+    pub sweeps: Vec<String>,
     /// Rows that could not be read. They are left alone and tried again later.
     pub unreadable: usize,
     /// The first error of the database. What failed is put off; all else is done.
     pub fault: Option<ShardError>,
-}
-
-/// An object to delete from the bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sweep {
-    /// Its key.
-    pub object: String,
-}
-
-impl Sweep {
-    pub(super) fn of(object: &str) -> Self {
-        let object = object.to_owned();
-        Self { object }
-    }
 }
 
 impl Tick {
@@ -99,14 +85,13 @@ impl<S: Sql> Shard<S> {
     }
 
     /// The objects were deleted; a missing one counts as deleted.
-    pub fn swept(&mut self, sweeps: &[Sweep]) -> Result<(), ShardError> {
+    pub fn swept(&mut self, objects: &[String]) -> Result<(), ShardError> {
         if let Some(page) = self.emptying.take() {
             self.emptied(page);
             return Ok(());
         }
-        for sweep in sweeps {
-            self.sql
-                .run(schema::SWEEP_DELETE, &[Param::Text(&sweep.object)])?;
+        for object in objects {
+            self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
         }
         Ok(self.load_sweep_next()?)
     }
@@ -148,7 +133,7 @@ impl<S: Sql> Shard<S> {
         Ok(done.sends)
     }
 
-    fn due_sweeps(&mut self, now: UnixMillis) -> Result<Vec<Sweep>, SqlError> {
+    fn due_sweeps(&mut self, now: UnixMillis) -> Result<Vec<String>, SqlError> {
         if self.sweep_next.is_none_or(|next| next > now) {
             return Ok(Vec::new());
         }
@@ -164,7 +149,7 @@ impl<S: Sql> Shard<S> {
             let object = object.text().unwrap_or_default();
             let due = due.int().map_or(DOOMED, UnixMillis);
             if self.goes(object, job.int().map(RowKey), due, now)? {
-                sweeps.push(Sweep::of(object));
+                sweeps.push(object.to_owned());
             }
         }
         if sweeps.is_empty() {

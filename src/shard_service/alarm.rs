@@ -1,7 +1,7 @@
 //! The alarm of a shard: it settles jobs, re-sends messages, sweeps and expires, and re-arms itself.
 
 use crate::job::{Millis, UnixMillis};
-use crate::shard::{Send, Shard, ShardError, Sql, SqlError, Sweep};
+use crate::shard::{Send, Shard, ShardError, Sql, SqlError};
 
 use super::permille;
 use crate::rpc::ports::Unavailable;
@@ -170,9 +170,8 @@ async fn tick<A: Alarmed>(object: &A) -> Vec<Send> {
     ticked.sends
 }
 
-async fn sweep<A: Alarmed>(object: &A, sweeps: &[Sweep]) {
-    let keys: Vec<String> = sweeps.iter().map(|sweep| sweep.object.clone()).collect();
-    let deleted = object.delete(&keys).await.is_ok();
+async fn sweep<A: Alarmed>(object: &A, sweeps: &[String]) {
+    let deleted = object.delete(sweeps).await.is_ok();
     let now = object.now();
     let noted = object.turn(|shard| {
         if deleted {

@@ -303,8 +303,8 @@ impl World {
                 self.with_shard(number, |shard| shard.expire(now)).unwrap();
                 let tick = self.with_shard(number, |shard| shard.tick(now, 0));
                 assert_eq!(tick.fault, None);
-                for sweep in &tick.sweeps {
-                    self.bucket.borrow_mut().remove(&sweep.object);
+                for object in &tick.sweeps {
+                    self.bucket.borrow_mut().remove(object);
                 }
                 self.with_shard(number, |shard| shard.swept(&tick.sweeps))
                     .unwrap();

@@ -11,12 +11,7 @@ const RESULT: &str = "results/3/a";
 
 /// What the alarm wants deleted now.
 fn due(bench: &mut Bench) -> Vec<String> {
-    bench
-        .tick()
-        .sweeps
-        .into_iter()
-        .map(|sweep| sweep.object)
-        .collect()
+    bench.tick().sweeps
 }
 
 #[test]
