@@ -2,9 +2,9 @@
 
 use crate::http::{date, list};
 
-/// The strong entity tag of a job's document at a version of its record.
+/// The strong entity tag of a job's document for a version of its record.
 ///
-/// `variant` tells representations of one version apart (`""` for JSON, `"html"` for the page): a
+/// `variant` distinguishes representations of the same version (`""` for the plain document), because a
 /// strong tag belongs to one sequence of bytes. It must be ASCII letters and digits.
 #[must_use]
 pub fn etag(version: u64, variant: &str) -> String {
@@ -15,23 +15,22 @@ pub fn etag(version: u64, variant: &str) -> String {
     }
 }
 
-/// Whether `If-None-Match` names `etag` (or is `*`), so that the answer to GET or HEAD is 304
-/// (section 13.1.2). Tags are compared weakly. What follows a malformed member is not read.
+/// Whether `If-None-Match` lists `etag` or is `*`, so that the response to GET or HEAD is 304 (section
+/// 13.1.2). Tags are compared weakly. Parsing stops at a malformed member.
 #[must_use]
 pub fn if_none_match(value: &str, etag: &str) -> bool {
     matches(value, |member| opaque(member) == opaque(etag))
 }
 
-/// Whether `If-Match` names `etag` (or is `*`), so that the request may go on; otherwise it is
-/// answered 412 (section 13.1.1). Tags are compared strongly.
+/// Whether `If-Match` lists `etag` or is `*`; if not, the response is 412 (section 13.1.1). Tags are
+/// compared strongly.
 #[must_use]
 pub fn if_match(value: &str, etag: &str) -> bool {
     matches(value, |member| is_same_strong(member, etag))
 }
 
-/// Whether what was last modified at `last_modified` has changed since the date of `If-Modified-Since` or
-/// `If-Unmodified-Since` (sections 13.1.3 and 13.1.4). `None`: one of them is no HTTP date, and the
-/// condition is to be ignored.
+/// Whether `last_modified` is later than `since`, the date in `If-Modified-Since` or `If-Unmodified-Since`
+/// (sections 13.1.3 and 13.1.4). `None`: one of them is not an HTTP date, and the condition must be ignored.
 #[must_use]
 pub fn is_modified_since(since: &str, last_modified: &str) -> Option<bool> {
     let (since, modified) = (
@@ -41,7 +40,7 @@ pub fn is_modified_since(since: &str, last_modified: &str) -> Option<bool> {
     Some(modified > since)
 }
 
-/// Strong comparison (section 8.8.3.2): equal, and neither is weak.
+/// Strong comparison (section 8.8.3.2): both are equal, and neither is weak.
 #[must_use]
 pub fn is_same_strong(a: &str, b: &str) -> bool {
     a == b && a.starts_with('"')
@@ -51,13 +50,13 @@ fn matches(value: &str, is_same: impl Fn(&str) -> bool) -> bool {
     list::trim_ows(value) == "*" || EntityTags(value).any(is_same)
 }
 
-/// A tag without its weakness mark.
+/// A tag without `W/`.
 fn opaque(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
-/// The entity tags of a list, each with its `W/` and quotes. A tag may hold commas and has no
-/// escapes, so this is not the common list syntax.
+/// The entity tags of a list, with their `W/` and quotes. A tag may contain commas and has no escapes, so
+/// the common list syntax does not apply.
 struct EntityTags<'a>(&'a str);
 
 impl<'a> Iterator for EntityTags<'a> {

@@ -1,4 +1,4 @@
-//! Times as documents and fields write them.
+//! Times in documents and header fields.
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 
@@ -14,8 +14,8 @@ const HTTP_DATE_FORMS: [&str; 3] = [
     "%a %b %e %H:%M:%S %Y",
 ];
 
-/// RFC 3339 in UTC with milliseconds: `2026-11-22T02:21:03.123Z`. A time beyond the year 9999,
-/// which the format cannot write, becomes its last millisecond.
+/// Formats a time as RFC 3339 in UTC with milliseconds: `2026-11-22T02:21:03.123Z`. A time after the year
+/// 9999, which the format cannot express, becomes the last millisecond of that year.
 #[must_use]
 pub fn rfc3339(at: UnixMillis) -> String {
     let millis = i64::try_from(at.0.min(RFC3339_MAX)).unwrap_or(0);
@@ -23,7 +23,7 @@ pub fn rfc3339(at: UnixMillis) -> String {
     date.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Reads an RFC 3339 time with any offset; parts of a millisecond are cut off. `None` also for times
+/// Parses an RFC 3339 time with any offset; fractions of a millisecond are cut off. `None` also for times
 /// before 1970.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<UnixMillis> {
@@ -31,7 +31,7 @@ pub fn parse_rfc3339(text: &str) -> Option<UnixMillis> {
     u64::try_from(date.timestamp_millis()).ok().map(UnixMillis)
 }
 
-/// Reads an HTTP date in any of its three forms. `None` also for times before 1970.
+/// Parses an HTTP date in any of its three forms. `None` also for times before 1970.
 ///
 /// A two-digit year below 69 is in this century.
 #[must_use]
@@ -45,8 +45,8 @@ pub fn parse_http_date(text: &str) -> Option<UnixMillis> {
         .map(UnixMillis)
 }
 
-/// How long a `Retry-After` field asks to wait (RFC 9110 section 10.2.3): seconds, or a date, which
-/// is counted from `now` and may be over already. `None` when it is neither. Not capped here.
+/// The wait that a `Retry-After` field asks for (RFC 9110 section 10.2.3): seconds, or a date relative to
+/// `now` (zero if it has passed). `None` if it is neither. Not capped here.
 #[must_use]
 pub fn retry_after(value: &str, now: UnixMillis) -> Option<Millis> {
     let value = crate::http::list::trim_ows(value);

@@ -1,4 +1,4 @@
-//! Which fields tell the next hop about the client's connection.
+//! The fields that tell the next hop about the client's connection.
 
 /// Which forwarding fields are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

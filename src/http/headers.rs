@@ -1,4 +1,4 @@
-//! Header fields as plain data: what every layer below `edge` sees of a request's or response's head.
+//! Header fields as plain data, for all layers below `edge`.
 
 use std::borrow::Cow;
 
@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::list;
 
-/// Bytes that HTTP/1.1 adds to each field line: `": "` and CRLF.
+/// Bytes that HTTP/1.1 adds to each field: `": "` and CRLF.
 const FIELD_LINE_OVERHEAD: usize = 4;
 
-/// Room for this many fields is made at first; browsers send up to some twenty.
+/// Initial capacity; browsers send about twenty fields.
 const FIELDS_EXPECTED: usize = 16;
 
 /// An ordered list of header fields.
 ///
-/// Names are lower-case tokens; order and repeated fields (`set-cookie`) are kept. A value never
-/// holds CR, LF or NUL: they are replaced by spaces (RFC 9110 section 5.5), so no value can smuggle
-/// in another field. A name that is no token cannot be sent and is left out.
+/// Names are lower-case tokens; order and repeated fields (`set-cookie`) are kept. CR, LF and NUL in a
+/// value are replaced by spaces (RFC 9110 section 5.5), so no value can smuggle in another field. A field
+/// whose name is not a token cannot be sent and is left out.
 ///
-/// Serialized as an array of `[name, value]` pairs. All fields are held in one string, the one that
-/// the edge hands over: a head is read, copied and handed back without an allocation for each field.
+/// Serialized as an array of `[name, value]` pairs. In memory all fields are in one string, in the form
+/// that `edge` passes: a head is parsed, copied and passed back without an allocation per field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Vec<(String, String)>")]
 pub struct Headers {
-    /// `name LF value LF name LF value …`, without a last LF.
+    /// `name LF value LF name LF value …`, without an LF at the end.
     packed: String,
     fields: Vec<Field>,
 }
 
-/// Where a field stands in the packed string.
+/// The position of a field in the packed string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Field {
     name: usize,
@@ -47,9 +47,8 @@ impl Headers {
         }
     }
 
-    /// Reads `name LF value LF name LF value …`: how the edge hands over all fields in one string,
-    /// because one crossing into wasm costs less than one for each field. A name without a value at
-    /// the end is ignored.
+    /// Parses `name LF value LF name LF value …`. `edge` passes all fields as one such string, because one
+    /// crossing into wasm is cheaper than one per field. A last name without a value is ignored.
     #[must_use]
     pub fn from_packed(packed: &str) -> Self {
         if let Some(headers) = Self::of_clean(packed) {
@@ -63,8 +62,7 @@ impl Headers {
         headers
     }
 
-    /// Takes packed fields as they are, if nothing in them has to change. It is so for all that the
-    /// platform hands over.
+    /// Takes packed fields unchanged, if they are valid as they are. All fields from the platform are.
     fn of_clean(packed: &str) -> Option<Self> {
         let mut fields = Vec::with_capacity(FIELDS_EXPECTED);
         let (mut name, mut value) = (0_usize, None);
@@ -102,7 +100,7 @@ impl Headers {
         }
     }
 
-    /// The opposite of [`from_packed`](Self::from_packed).
+    /// The inverse of [`from_packed`](Self::from_packed).
     #[must_use]
     pub fn as_packed(&self) -> &str {
         &self.packed
@@ -135,8 +133,8 @@ impl Headers {
         self.packed.get(field.value..field.end).unwrap_or_default()
     }
 
-    /// All values of a field in one list, joined by `", "` (RFC 9110 section 5.3). Not for
-    /// `set-cookie`, which is no list. `None` when the field is absent.
+    /// All values of a field as one list, joined by `", "` (RFC 9110 section 5.3). Not for `set-cookie`,
+    /// which is not a list. `None` if the field is absent.
     #[must_use]
     pub fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
         let mut values = self.get_all(name);
@@ -155,7 +153,7 @@ impl Headers {
         self.get(name).is_some()
     }
 
-    /// Appends a field, beside any of the same name.
+    /// Appends a field, and keeps others with the same name.
     pub fn push(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
         self.push_str(name.as_ref(), value.as_ref());
     }
@@ -189,25 +187,25 @@ impl Headers {
         });
     }
 
-    /// Replaces all fields of this name by one.
+    /// Replaces all fields with this name by one.
     pub fn set(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
         self.remove(name.as_ref());
         self.push(name, value);
     }
 
-    /// Removes all fields of this name.
+    /// Removes all fields with this name.
     pub fn remove(&mut self, name: &str) {
         self.retain(|n, _| !n.eq_ignore_ascii_case(name));
     }
 
-    /// Keeps the fields whose name and value satisfy `keep`.
+    /// Keeps only the fields whose name and value satisfy `keep`.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         let Some(first) = self.iter().position(|(name, value)| !keep(name, value)) else {
             return;
         };
         let mut kept = Self::with_capacity(self.packed.len());
         for (index, (name, value)) in self.iter().enumerate() {
-            // What was asked about once is not asked about again.
+            // `keep` is called once per field.
             if index < first || (index > first && keep(name, value)) {
                 kept.append(name, value);
             }
@@ -215,7 +213,7 @@ impl Headers {
         *self = kept;
     }
 
-    /// Adds a field name to `Vary`, once (RFC 9110 section 12.5.5).
+    /// Adds a field name to `Vary`, unless it is there (RFC 9110 section 12.5.5).
     pub fn add_vary(&mut self, field: &str) {
         let value = match self.joined("vary") {
             None => field.to_owned(),
@@ -238,7 +236,7 @@ impl Headers {
             .map(|field| (self.name(field), self.value(field)))
     }
 
-    /// How many fields there are, repeated ones counted each.
+    /// The number of fields; repeated ones count each.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.fields.len()

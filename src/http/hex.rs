@@ -1,4 +1,4 @@
-//! Hexadecimal digits, as ids, hashes, traces and percent-encodings write bytes.
+//! Hexadecimal digits, for hashes, traces and percent-encoding.
 
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 
@@ -20,7 +20,7 @@ pub fn digit(number: u8) -> char {
         .map_or('0', |&byte| char::from(byte))
 }
 
-/// The number that a digit of either case stands for.
+/// The value of a digit in either case.
 #[must_use]
 pub const fn value(digit: u8) -> Option<u8> {
     match digit {
@@ -31,7 +31,7 @@ pub const fn value(digit: u8) -> Option<u8> {
     }
 }
 
-/// Whether a text is so many digits in lower case.
+/// Whether a text is exactly `digits` hexadecimal digits in lower case.
 #[must_use]
 pub fn is_lower(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| LOWER.contains(&byte))

@@ -1,11 +1,11 @@
-//! Fields that end at a hop (RFC 9110 section 7.6.1).
+//! Hop-by-hop fields (RFC 9110 section 7.6.1).
 
 use crate::http::Headers;
 use crate::http::list;
 
-/// Fields that belong to one connection and are never forwarded (RFC 9110 section 7.6.1), beside
-/// those that `Connection` names. `proxy-connection` is no standard field, but is sent by old
-/// clients in the place of `connection`. `te` is kept in no form: trailers are not relayed.
+/// Fields that belong to one connection and are never forwarded (RFC 9110 section 7.6.1), beside those that
+/// `Connection` names. `proxy-connection` is not a standard field, but old clients send it in place of
+/// `connection`. `te` is always removed, because trailers are not relayed.
 pub const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
@@ -18,23 +18,23 @@ pub const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Which fields of a message end at this hop: those of [`HOP_BY_HOP`], and every one that its
-/// `Connection` names (RFC 9110 section 7.6.1).
+/// The hop-by-hop fields of a message: those of [`HOP_BY_HOP`], and those that its `Connection` names
+/// (RFC 9110 section 7.6.1).
 ///
-/// A client can so remove any field that it sent itself. Ask before adding fields for the next hop;
-/// then it cannot remove those.
+/// By naming fields in `Connection`, a client can remove its own. Use this before adding fields for the
+/// next hop, so that it cannot remove those.
 #[derive(Clone, Debug)]
 pub struct EndsAtHop {
-    /// What `Connection` names, in lower case and sorted: a message may name thousands of fields and
-    /// have thousands, and each of these is looked up.
+    /// The names in `Connection`, in lower case and sorted: there may be thousands, and each of the message's
+    /// fields is looked up.
     named: Vec<String>,
 }
 
 impl EndsAtHop {
-    /// Reads the `Connection` of a message.
+    /// Parses the `Connection` of a message.
     #[must_use]
     pub fn of(headers: &Headers) -> Self {
-        // Most clients send `keep-alive` alone, which ends at every hop anyway.
+        // Most clients send only `keep-alive`, which is hop-by-hop anyway.
         let mut named: Vec<String> = headers
             .get_all("connection")
             .filter(|options| !options.eq_ignore_ascii_case("keep-alive"))
@@ -45,7 +45,7 @@ impl EndsAtHop {
         Self { named }
     }
 
-    /// Whether a field ends here; `name` in lower case.
+    /// Whether a field is hop-by-hop; `name` in lower case.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         HOP_BY_HOP.contains(&name)

@@ -1,17 +1,17 @@
-//! Splitting field values at a separator that quoted strings and comments may also contain
-//! (RFC 9110 sections 5.6.1, 5.6.4 and 5.6.5).
+//! Splits field values at a separator outside quoted strings or comments (RFC 9110 sections 5.6.1, 5.6.4
+//! and 5.6.5).
 
-/// Where the separator does not count.
+/// Where a separator does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quoting {
     /// Inside `"…"`, with `\` escaping one character.
     Strings,
-    /// Inside `(…)`, which nest, with `\` escaping one character. Quotes mean nothing: `Via` has
-    /// none, and one that is never closed would hide what follows.
+    /// Inside `(…)`, which nest, with `\` escaping one character. Quotes are ordinary characters: `Via`
+    /// has none, and an unclosed one would hide what follows.
     Comments,
 }
 
-/// Iterator over the trimmed pieces between separators; made by [`split`].
+/// Iterator over the trimmed pieces between separators, see [`split`].
 #[derive(Clone, Debug)]
 pub(crate) struct Pieces<'a> {
     rest: Option<&'a str>,
@@ -20,7 +20,7 @@ pub(crate) struct Pieces<'a> {
 }
 
 /// Splits `text` at `separator` (an ASCII character) and trims optional whitespace. Empty pieces are
-/// given too. A string or comment that is never closed reaches to the end.
+/// included. An unclosed string or comment reaches to the end.
 pub(crate) const fn split(text: &str, separator: u8, quoting: Quoting) -> Pieces<'_> {
     Pieces {
         rest: Some(text),
@@ -51,7 +51,7 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
-/// Whether every string or comment in `text` is closed and none is closed that was not open.
+/// Whether all strings or comments in `text` are closed, and no `)` closes a comment that is not open.
 pub(crate) fn is_balanced(text: &str, quoting: Quoting) -> bool {
     let mut scan = Scan::new(quoting);
     for byte in text.bytes() {
@@ -77,7 +77,7 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     TOKEN_BYTES.get(usize::from(byte)).is_some_and(|is| *is)
 }
 
-/// By byte: every field name of every request is looked up here.
+/// Indexed by byte, for speed: every field name of every request is checked.
 #[expect(
     clippy::indexing_slicing,
     reason = "the compiler evaluates it, and would refuse an index out of bounds"
@@ -95,10 +95,10 @@ static TOKEN_BYTES: [bool; 256] = {
     }
 };
 
-/// The state of a walk over a field value.
+/// The state of a scan over a field value.
 struct Scan {
     quoting: Quoting,
-    /// Open comments; for strings 0 or 1.
+    /// The number of open comments; for strings 0 or 1.
     depth: usize,
     escaped: bool,
 }
@@ -112,7 +112,7 @@ impl Scan {
         }
     }
 
-    /// Takes the next byte and says whether it stands outside strings and comments.
+    /// Takes the next byte, and returns whether it is outside strings and comments.
     fn outside(&mut self, byte: u8) -> bool {
         if self.depth == 0 {
             let opens = match self.quoting {

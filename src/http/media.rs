@@ -2,8 +2,8 @@
 
 use super::list::trim_ows;
 
-/// Type and subtype of a `Content-Type` value, without its parameters, as it was sent: compare it
-/// without regard to case.
+/// Type and subtype of a `Content-Type` value, without parameters, in the case as sent. Compare it
+/// ignoring case.
 #[must_use]
 pub fn essence(content_type: &str) -> &str {
     trim_ows(content_type.split(';').next().unwrap_or_default())

@@ -1,5 +1,5 @@
 //! HTTP vocabulary that several layers need: header fields, lists, conditional requests, ranges,
-//! targets and dates (RFC 9110, RFC 9112). No decision about jobs is made here.
+//! targets and dates (RFC 9110, RFC 9112). It knows nothing of jobs.
 
 pub mod conditional;
 pub mod date;

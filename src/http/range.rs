@@ -1,9 +1,9 @@
-//! Ranges of bytes (RFC 9110 section 14): one range is answered as such; what asks for several, or
-//! counts in another unit, is answered whole, which section 14.2 permits.
+//! Byte ranges (RFC 9110 section 14). Only single ranges are supported. A request for several ranges or
+//! another unit gets the whole content, which section 14.2 permits.
 
 use super::{conditional, list};
 
-/// A range as a client asked for it.
+/// A requested range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
     /// `first-`: from this byte to the end.
@@ -14,16 +14,16 @@ pub enum ByteRange {
     Last(u64),
 }
 
-/// What a `Range` field comes to for a body of known length.
+/// The effect of a `Range` field on a body of known length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeOutcome {
-    /// No usable range: the whole body, status 200.
+    /// No range applies: the whole body, status 200.
     Whole,
     /// Status 206 with these bytes, both included.
     Part {
         /// Offset of the first byte.
         first: u64,
-        /// Offset of the last byte; below the body's length.
+        /// Offset of the last byte, less than the body's length.
         last: u64,
     },
     /// Status 416: no byte of the body is in the range.
@@ -31,14 +31,14 @@ pub enum RangeOutcome {
 }
 
 impl ByteRange {
-    /// Applies the value of a `Range` field to a body of `len` bytes.
+    /// Evaluates the value of a `Range` field for a body of `len` bytes.
     #[must_use]
     pub fn parse(header: &str, len: u64) -> RangeOutcome {
         Self::requested(header).map_or(RangeOutcome::Whole, |range| range.resolve(len))
     }
 
-    /// Reads a field that asks for exactly one range of bytes. `None`: it is to be ignored. Numbers
-    /// that do not fit are the largest that does.
+    /// Parses a field with exactly one byte range. `None`: it must be ignored. Numbers saturate on
+    /// overflow.
     #[must_use]
     pub fn requested(header: &str) -> Option<Self> {
         let (unit, set) = header.split_once('=')?;
@@ -64,12 +64,12 @@ impl ByteRange {
         }
     }
 
-    /// Which bytes of a body of `len` bytes the range means.
+    /// Evaluates the range for a body of `len` bytes.
     #[must_use]
     pub const fn resolve(self, len: u64) -> RangeOutcome {
         let (first, wanted_last) = match self {
             Self::Last(0) => return RangeOutcome::Unsatisfiable,
-            // Satisfiable by section 14.1.2, but no Content-Range can name zero bytes.
+            // Satisfiable by section 14.1.2, but Content-Range cannot express zero bytes.
             Self::Last(_) if len == 0 => return RangeOutcome::Whole,
             Self::Last(count) => (len.saturating_sub(count), u64::MAX),
             Self::From(first) => (first, u64::MAX),
@@ -84,8 +84,8 @@ impl ByteRange {
     }
 }
 
-/// Whether `If-Range` lets the range be served: its entity tag equals the body's, compared strongly
-/// (section 13.1.5). A date never does; the whole body is then the answer.
+/// Whether `If-Range` allows the range: its entity tag equals the body's, compared strongly (section
+/// 13.1.5). A date never does; the response is then the whole body.
 #[must_use]
 pub fn if_range(value: &str, etag: &str) -> bool {
     conditional::is_same_strong(list::trim_ows(value), etag)

@@ -1,8 +1,8 @@
-//! Segments of dots in a path (RFC 3986 section 5.2.4), as the URL standard that `fetch` follows reads
-//! them: `%2e` is a dot in either case.
+//! Dot segments of a path (RFC 3986 section 5.2.4), by the URL standard that `fetch` follows: `%2e`, in
+//! either case, is a dot.
 
-/// Resolves the segments of a path, those after its first slash. Also whether the last one is a segment of
-/// dots, which names a directory without a slash at the end. Empty segments count: `/a//../b` is `/a/b`.
+/// Resolves the dot segments among those after a path's first slash. Also returns whether the last one is a
+/// dot segment, which means a directory without a slash at the end. Empty segments count: `/a//../b` is `/a/b`.
 pub(crate) fn resolve<'a>(segments: impl Iterator<Item = &'a str>) -> (Vec<&'a str>, bool) {
     let mut kept = Vec::new();
     let mut ends_in_dots = false;

@@ -1,28 +1,28 @@
-//! The request target, path and query (RFC 9112 section 3.2.1), and its URL at the origin.
+//! The request target: path and query (RFC 9112 section 3.2.1), and its URL at the origin.
 
 use std::fmt;
 
 use super::segments;
 
-/// Longest target in bytes. Cloudflare takes URLs of up to 16 KB; the same bound holds on every
-/// host, and keeps what a record stores of it small.
+/// Longest target in bytes. Cloudflare accepts URLs of up to 16 KB; the same limit applies to local runs and
+/// bounds what is stored.
 pub const TARGET_MAX: usize = 16 * 1024;
 
 /// Path and query of a request, as the client sent them: `//`, `%2e%2e` and escapes stay as they are.
 ///
-/// It begins with `/` and holds visible ASCII only, without `#`.
+/// It begins with `/` and has only visible ASCII, without `#`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target(String);
 
-/// Why a target is refused.
+/// Why a target is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetError {
-    /// Longer than [`TARGET_MAX`] bytes.
+    /// It is longer than [`TARGET_MAX`] bytes.
     TooLong,
     /// It does not begin with `/`.
     NotAPath,
-    /// It holds a control character, a space, a byte outside ASCII, or `#`: none can stand in a
-    /// target, and URL parsers disagree about what they do to it.
+    /// It has a control character, a space, a byte outside ASCII, or `#`. None is valid in a target, and
+    /// URL parsers treat them differently.
     Character,
 }
 
@@ -84,11 +84,11 @@ impl Target {
     }
 }
 
-/// The URL of `target` at the origin, whose base is `scheme://authority` with or without a path.
+/// The URL of `target` at an origin, whose base is `scheme://authority` with an optional path.
 ///
-/// No target can change scheme or authority: they end before its first `/`. When the base has a path,
-/// no target can climb out of it either: `..` segments that the URL parser of the runtime would
-/// resolve are resolved first, as if the target stood at the root.
+/// No target can change scheme or authority, which end before its first `/`. If the base has a path, no
+/// target can climb out of it either: `..` segments, which the runtime's URL parser would resolve, are
+/// resolved first, relative to the root of the target.
 #[must_use]
 pub fn join(origin_base: &str, target: &Target) -> String {
     let base = origin_base
@@ -114,11 +114,11 @@ pub fn join(origin_base: &str, target: &Target) -> String {
     url
 }
 
-/// Removes dot segments as a URL parser for `https` does, for which both slashes separate.
+/// Removes dot segments as a URL parser does for `https`, where `\` separates like `/`.
 fn resolve_dots(path: &str) -> String {
     let (mut kept, ends_in_dots) = segments::resolve(path.split(['/', '\\']).skip(1));
     if ends_in_dots {
-        // The slash at the end.
+        // For the slash at the end.
         kept.push("");
     }
     format!("/{}", kept.join("/"))

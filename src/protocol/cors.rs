@@ -5,32 +5,32 @@ use std::collections::BTreeSet;
 
 use crate::http::{Headers, list};
 
-/// Response fields that scripts may read, whatever the configuration adds.
+/// Response fields that scripts may always read, in addition to the configured ones.
 pub const EXPOSED: &str = "Location, Content-Location, Operation-Location, Retry-After, ETag, Link, \
      Preference-Applied, Accept-Ranges, Content-Range, Content-Disposition, Raincheck-Job-Status, Raincheck-Result, \
      Raincheck-Origin-Status, Raincheck-Origin-Content-Length, Raincheck-Length-Unverified";
 
-/// Request fields that scripts may send, whatever the configuration adds and a preflight asks for.
+/// Request fields that scripts may always send, in addition to those configured and mirrored.
 pub const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Prefer, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent, \
      Priority, Range, If-Range, Raincheck-Not-Before, Raincheck-Deadline";
 
 /// Methods that scripts may use: those of job resources, and those that rules can defer.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
-/// How long a browser may keep the answer to a preflight, in seconds. Short enough that a change of
-/// the configured origins is felt the same day; browsers cap it at two hours or less anyway.
+/// How long a browser may cache the response to a preflight, in seconds. A change of the configured
+/// origins must take effect the same day, and browsers cap it at two hours or less anyway.
 pub const MAX_AGE_SECONDS: &str = "3600";
 
-/// Most fields that the answer to a preflight allows because the page asked for them. Pages set a handful
-/// of their own.
+/// Most fields that a preflight's response allows because the page asked for them. Pages set only a few
+/// fields of their own.
 pub const MAX_MIRRORED: usize = 32;
 
-/// Longest name of such a field, in bytes. Together with [`MAX_MIRRORED`] it keeps the answer within
-/// about 2 KiB, whatever was asked for.
+/// Longest name of such a field, in bytes. Together with [`MAX_MIRRORED`] it bounds the response to about
+/// 2 KiB.
 pub const MAX_MIRRORED_NAME_BYTES: usize = 64;
 
-/// As an origin it means every origin. As a field name it would mean every field but `Authorization`
-/// (Fetch standard, "CORS-unsafe request-header names"), so it is never sent as one.
+/// As an origin it means every origin. It is never sent as a field name, where it would mean every field but
+/// `Authorization` (Fetch standard, "CORS-unsafe request-header names").
 const ANY: &str = "*";
 
 /// What the configuration lets pages of other origins do.
@@ -45,11 +45,11 @@ pub struct Cors<'a> {
 }
 
 impl Cors<'_> {
-    /// The fields that answer a preflight (status 204). `None`: this is no preflight, or not from a
-    /// configured origin.
+    /// The fields of the response to a preflight (status 204). `None`: this is not a preflight, or its origin
+    /// is not configured.
     ///
-    /// Allowed are [`ALLOWED_HEADERS`], those of the configuration, and of the fields that the preflight
-    /// asks for the first [`MAX_MIRRORED`] for which `mirrors` holds; it gets a name in lower case.
+    /// It allows [`ALLOWED_HEADERS`], the configured fields, and the first [`MAX_MIRRORED`] of the requested
+    /// fields that `mirrors` accepts. That is called with the name in lower case.
     #[must_use]
     pub fn preflight(&self, headers: &Headers, mirrors: impl Fn(&str) -> bool) -> Option<Headers> {
         let allowed = self.allowed_origin(headers.get("origin")?)?;
@@ -68,8 +68,8 @@ impl Cors<'_> {
         ]))
     }
 
-    /// Which of the requested fields are allowed beside those that always are: in lower case, each once.
-    /// What is not a token is left out, so that no other bytes of the request come back.
+    /// The requested fields to allow beside those that are always allowed: in lower case, each once. Only
+    /// tokens are included, so that no other bytes of the request are reflected.
     fn mirrored(&self, headers: &Headers, mirrors: impl Fn(&str) -> bool) -> BTreeSet<String> {
         let mut mirrored = BTreeSet::new();
         let requested = headers
@@ -88,7 +88,7 @@ impl Cors<'_> {
         mirrored
     }
 
-    /// Whether a field is allowed in any case; `name` in lower case.
+    /// Whether a field is always allowed; `name` in lower case.
     fn allows(&self, name: &str) -> bool {
         let mut always = ALLOWED_HEADERS.split(", ");
         always.any(|own| own.eq_ignore_ascii_case(name))
@@ -97,8 +97,8 @@ impl Cors<'_> {
 
     /// Lets a configured origin read a response.
     ///
-    /// `Vary: Origin` is added to every response as soon as origins are configured, so that no cache
-    /// gives one origin's response to another.
+    /// If origins are configured, every response gets `Vary: Origin`, so that no cache gives one origin's
+    /// response to another.
     pub fn decorate(&self, request_origin: Option<&str>, response: &mut Headers) {
         if self.origins.is_empty() {
             return;
@@ -107,7 +107,7 @@ impl Cors<'_> {
         if let Some(allowed) = request_origin.and_then(|origin| self.allowed_origin(origin)) {
             response.set("access-control-allow-origin", allowed);
             response.set("access-control-expose-headers", with(EXPOSED, self.exposed));
-            // The origin's word for its own list of pages; with ours it would let others read with cookies.
+            // The API sent it for its own list of pages. With ours, it would let other pages read with cookies.
             response.remove("access-control-allow-credentials");
         }
     }
@@ -121,7 +121,7 @@ impl Cors<'_> {
     }
 }
 
-/// A list of field names, and more.
+/// Appends names to a list of field names.
 fn with(list: &str, more: &[String]) -> String {
     let mut names = list.to_owned();
     for name in more {

@@ -1,7 +1,7 @@
 //! The status document, and the header fields of the responses that carry it.
 //!
-//! Members have the names that clients of long-running operations look for: `status` with
-//! one-l `canceled`, `resourceLocation`, `error.code`, `Operation-Location`.
+//! Names follow what clients of long-running operations expect: `status` with one-l `canceled`,
+//! `resourceLocation`, `error.code`, `Operation-Location`.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,22 +13,22 @@ use crate::http::Headers;
 use crate::http::conditional::etag;
 use crate::http::date::rfc3339;
 
-/// Longest `Retry-After`, in seconds. It grows with the job's age; a longer one would make finished jobs
-/// look slow.
+/// Longest `Retry-After`, in seconds. It grows with the job's age; with more, clients would notice the end
+/// of a job late.
 const RETRY_AFTER_MAX: u64 = 30;
 
-/// `Retry-After` is the job's age divided by this, so that a client learns of the end at most an eighth
-/// later.
+/// `Retry-After` is the job's age divided by this, so that a client notices the end after at most an eighth
+/// more time.
 const RETRY_AFTER_SHARE: u64 = 8;
 
-/// What a document is made from.
+/// The data of a status document.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a> {
     /// The job's id.
     pub id: &'a JobId,
     /// Its record.
     pub record: &'a Record,
-    /// Scheme, host and mount: every URL in the document begins with it.
+    /// Scheme, host and mount: the prefix of every URL in the document.
     pub base: &'a str,
     /// The result, if it is small JSON.
     pub output: Option<&'a RawValue>,
@@ -164,8 +164,8 @@ impl Document<'_> {
         headers
     }
 
-    /// Header fields of the receipt (RFC 9110 section 15.3.3). `preferred`: the client asked for it
-    /// by `Prefer: respond-async` (RFC 7240 section 4.1).
+    /// Header fields of the receipt (RFC 9110 section 15.3.3). `preferred`: the client sent
+    /// `Prefer: respond-async` (RFC 7240 section 4.1).
     #[must_use]
     pub fn receipt_headers(&self, now: UnixMillis, preferred: bool) -> Headers {
         let id = self.id;
@@ -197,7 +197,7 @@ pub fn retry_after(record: &Record, now: UnixMillis) -> Option<u64> {
     Some(of_age.max(until_due).clamp(1, RETRY_AFTER_MAX))
 }
 
-/// The problem at the result URL of a job that failed without a response of the origin.
+/// The problem at the result URL of a job that failed without a response from the origin.
 #[must_use]
 pub const fn failure_problem(code: FailureCode) -> ProblemCode {
     match code {

@@ -1,4 +1,4 @@
-//! What changes in a head on its way to the origin and back (RFC 9110 section 7.6).
+//! The changes to a head on its way to the origin and back (RFC 9110 section 7.6).
 
 use std::borrow::Cow;
 
@@ -8,52 +8,51 @@ use crate::http::forwarded::Forwarding;
 use crate::http::hop::{EndsAtHop, HOP_BY_HOP};
 use crate::http::list::{self, Quoting};
 
-/// The name by which this gateway appears in `Via` (RFC 9110 section 7.6.3).
+/// The name of this gateway in `Via` (RFC 9110 section 7.6.3).
 pub const PSEUDONYM: &str = "raincheck";
 
 /// The member that this gateway adds to `Via`.
 pub const VIA: &str = "1.1 raincheck";
 
-/// Names that begin so are Raincheck's own, in requests and in responses. What others send under
-/// them is dropped, so an origin can believe them.
+/// The prefix of Raincheck's own fields, in requests and responses. Such fields from others are dropped, so
+/// an origin can trust them.
 pub const OWN_PREFIX: &str = "raincheck-";
 
-/// The job that a request belongs to, by id.
+/// The job of a request, by its name at the origin.
 pub const JOB: &str = "raincheck-job";
 
 /// The number of the attempt, from 1.
 pub const ATTEMPT: &str = "raincheck-attempt";
 
-/// Request fields that Cloudflare adds to describe one connection from a client. In a replay they
-/// would be false statements about a connection that is gone, and the platform adds its own again.
+/// Request fields that Cloudflare adds about the client's connection. In a replay they would be wrong,
+/// and the platform adds its own again.
 pub const PLATFORM_REQUEST_FIELDS: [&str; 13] = [
-    // The peer's address: the replay's peer is the consumer. Forwarding fields carry the client's.
+    // The peer's address, which is the consumer's in a replay. Forwarding fields carry the client's.
     "cf-connecting-ip",
     "cf-connecting-ipv6",
     "cf-pseudo-ipv4",
-    // Set by the platform in some plans only, otherwise whatever the client made up: never evidence.
+    // Set by the platform in some plans only; in others the client can forge it.
     "true-client-ip",
     "x-real-ip",
-    // Where that peer was.
+    // The peer's country.
     "cf-ipcountry",
-    // Names one request in Cloudflare's logs, and two must not share it.
+    // Identifies one request in Cloudflare's logs; two must not share it.
     "cf-ray",
     "cf-request-id",
     // The scheme of the client's connection.
     "cf-visitor",
-    // Which Worker sent a subrequest, and the platform's own protection against loops: kept, they
-    // would count one hop many times, and the last attempts would be refused.
+    // The Worker that sent a subrequest, and the platform's protection against loops. If they were kept,
+    // one hop would count many times, and late attempts would be rejected.
     "cf-worker",
     "cf-ew-via",
     "cdn-loop",
-    // The client's connection waits for "100 Continue"; the replay already has the body.
+    // It asks for "100 Continue" on the client's connection; the replay already has the body.
     "expect",
 ];
 
-/// Request fields by which a proxy tells a server whom it speaks for, and what was asked for before it
-/// rewrote the request. Servers and frameworks believe them, so those of a client do not go on, unless
-/// the configuration trusts the proxy that wrote them. All that begin with [`FORWARDED_PREFIX`] are
-/// such fields too.
+/// Request fields by which a proxy tells a server about the client and about the request before it was
+/// rewritten. Servers and frameworks trust them, so a client's are removed, unless the configuration trusts
+/// the proxy that wrote them. Fields with [`FORWARDED_PREFIX`] are treated the same.
 pub const PROXY_FIELDS: [&str; 17] = [
     "client-ip",
     "forwarded",
@@ -74,55 +73,55 @@ pub const PROXY_FIELDS: [&str; 17] = [
     "x-rewrite-url",
 ];
 
-/// What the names of most [`PROXY_FIELDS`] begin with.
+/// The prefix of more fields like [`PROXY_FIELDS`].
 pub const FORWARDED_PREFIX: &str = "x-forwarded-";
 
-/// Response fields that describe the connection or the platform's handling of one response.
+/// Response fields about the connection, or about the platform's handling of one response.
 pub const PLATFORM_RESPONSE_FIELDS: [&str; 5] = [
-    // Offers other connections to the origin, but the client's connection ends at the gateway.
+    // It offers other connections to the origin, but the client's connection ends at the gateway.
     "alt-svc",
     "cf-cache-status",
     "cf-ray",
     "cf-request-id",
-    // The length of the stored body is known, and of a part of it another.
+    // The length of the stored body is known, and a part of it has another.
     "content-length",
 ];
 
 /// The fields of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobFields<'a> {
-    /// The job's name at the origin: never its id, which opens the job.
+    /// The job's name at the origin. Never its id, which grants access to the job.
     pub name: &'a str,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// The `Idempotency-Key` in the spelling of its field, the same in every attempt.
+    /// The value of `Idempotency-Key`, the same in every attempt.
     pub idempotency_key: &'a str,
-    /// Random bytes that name this attempt in its trace; all zeros leave the trace fields alone.
+    /// A random span id for this attempt; if all bytes are zero, the trace fields stay as they are.
     pub span: [u8; 8],
-    /// Random bytes for a trace of its own where the client sent none. `None`: none is started.
+    /// A random trace id, used if the client sent no trace. `None`: no trace is started.
     pub trace: Option<[u8; 16]>,
 }
 
-/// What is known about the client's connection and the hop to the origin.
+/// The client's connection, and how it is described to the origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForwardingInfo<'a> {
-    /// Which fields are added.
+    /// Which forwarding fields are added.
     pub style: Forwarding,
-    /// Forwarding fields that came were written by a proxy that the configuration trusts: they are
-    /// kept and added to. Otherwise they are replaced.
+    /// The configuration trusts the proxy that wrote the request's forwarding fields: they are kept and
+    /// added to. Otherwise they are replaced.
     pub trust_incoming: bool,
-    /// The client's address as the platform gave it.
+    /// The client's address, from the platform.
     pub client_ip: Option<&'a str>,
-    /// `http` or `https`, as the client called.
+    /// The scheme of the client's request, `http` or `https`.
     pub scheme: &'a str,
-    /// Host and port as the client named them.
+    /// Host and port of the client's request.
     pub host: &'a str,
-    /// The request is a WebSocket handshake that is passed on: `Upgrade` is sent for the next hop.
+    /// The request is a WebSocket handshake: `Upgrade` is sent to the next hop.
     pub websocket: bool,
 }
 
-/// Whether the request already came through this gateway: a member of its `Via` names
-/// [`PSEUDONYM`], outside comments.
+/// Whether the request has already passed this gateway: a member of its `Via` names [`PSEUDONYM`],
+/// outside comments.
 #[must_use]
 pub fn is_loop(headers: &Headers) -> bool {
     headers.joined("via").is_some_and(|via| {
@@ -136,20 +135,18 @@ pub fn is_loop(headers: &Headers) -> bool {
     })
 }
 
-/// What has to be done to a head for the next hop. Most fields go on as they came, and are not
-/// copied to say so.
+/// The edits to a head for the next hop. Fields that do not change are not copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// Names of fields that do not go on: sorted, each once, none of them in `set`. A client may send
-    /// thousands, so each name is looked up by bisection.
+    /// Names of fields to remove: sorted, each once, none of them in `set`. A client may send thousands, so
+    /// lookups use binary search.
     pub removed: Vec<String>,
-    /// Fields that go on with this value, whatever they came with. No name is there twice. These are
-    /// the gateway's own, a handful.
+    /// Fields to set to this value, each once. These are the gateway's own, and few.
     pub set: Headers,
 }
 
 impl Edits {
-    /// The head after these edits.
+    /// Applies the edits to a head.
     #[must_use]
     pub fn apply(self, mut headers: Headers) -> Headers {
         headers.retain(|name, _| !self.removes(name) && !self.set.contains(name));
@@ -168,26 +165,26 @@ impl Edits {
         self.position(name).is_ok()
     }
 
-    /// Lets a field go on with this value.
+    /// Sets a field to this value.
     pub fn set(&mut self, name: &str, value: &str) {
         self.keep(name);
         self.set.set(name, value);
     }
 
-    /// Lets a field go on after all.
+    /// Keeps a field after all.
     pub fn keep(&mut self, name: &str) {
         if let Ok(at) = self.position(name) {
             self.removed.remove(at);
         }
     }
 
-    /// What of a field that came is not removed.
+    /// The value of a field of the head, unless it is removed.
     #[must_use]
     pub fn left<'h>(&self, came: &'h Headers, name: &str) -> Option<Cow<'h, str>> {
         came.joined(name).filter(|_| !self.removes(name))
     }
 
-    /// Adds a member to a list field, keeping the field in one line.
+    /// Appends a member to a list field, which stays one field line.
     fn append(&mut self, came: &Headers, name: &str, member: &str) {
         match self.left(came, name) {
             Some(list) if !list.is_empty() => self.set.push(name, format!("{list}, {member}")),
@@ -196,17 +193,16 @@ impl Edits {
     }
 }
 
-/// What changes in the head of a request that is passed on: hop-by-hop fields, `Host` (the URL names
-/// the origin) and the client's `Raincheck-*` are removed, `Via` and the configured forwarding fields
-/// added.
+/// The edits to the head of a forwarded request: hop-by-hop fields, `Host` (it follows from the URL) and
+/// the client's `Raincheck-*` are removed; `Via` and the configured forwarding fields are added.
 #[must_use]
 pub fn edits_to_origin(headers: &Headers, info: &ForwardingInfo<'_>) -> Edits {
     edits(headers, info, false)
 }
 
-/// The head of a request as it is kept for its attempts: as [`edits_to_origin`], and without
-/// [`PLATFORM_REQUEST_FIELDS`] and `Content-Length`, because the stored body has its own.
-/// [`add_job`] adds the fields of the job to each attempt.
+/// The head of a request to store for its attempts: with the edits of [`edits_to_origin`], and without
+/// [`PLATFORM_REQUEST_FIELDS`] and `Content-Length` (the stored body has its own). [`add_job`] adds the
+/// job's fields to each attempt.
 #[must_use]
 pub fn request_to_store(headers: Headers, info: &ForwardingInfo<'_>) -> Headers {
     edits(&headers, info, true).apply(headers)
@@ -243,8 +239,8 @@ fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits
     edits
 }
 
-/// Whether no origin ever gets a client's field by this name; `name` in lower case. `trust_incoming` as in
-/// [`ForwardingInfo`].
+/// Whether a client's field with this name is never forwarded; `name` in lower case. `trust_incoming` as
+/// in [`ForwardingInfo`].
 #[must_use]
 pub fn is_dropped(name: &str, trust_incoming: bool) -> bool {
     HOP_BY_HOP.contains(&name)
@@ -263,9 +259,9 @@ fn is_proxy_field(name: &str) -> bool {
     name.starts_with(FORWARDED_PREFIX) || PROXY_FIELDS.contains(&name)
 }
 
-/// Whether a server may take a field for one that only the gateway may send. Whoever hands fields on as
-/// environment variables (CGI, WSGI, PHP) writes `_` for `-`, and cannot tell `X_Real_IP` from
-/// `X-Real-IP`. No proxy sends such a name, so it does not go on even where the proxy is trusted.
+/// Whether a server may mistake a field for one that only the gateway may send. Servers that pass fields as
+/// environment variables (CGI, WSGI, PHP) replace `-` by `_` and cannot tell `X_Real_IP` from `X-Real-IP`.
+/// No proxy sends such a name, so it is removed even if the proxy is trusted.
 fn passes_for_another(name: &str, is_replay: bool) -> bool {
     if !name.contains('_') {
         return false;
@@ -278,9 +274,9 @@ fn passes_for_another(name: &str, is_replay: bool) -> bool {
         || (is_replay && name == "idempotency-key")
 }
 
-/// The head of an origin's response as it is kept for the result: end-to-end fields without
-/// [`PLATFORM_RESPONSE_FIELDS`], `Raincheck-*`, and without `Access-Control-*`: that was the origin's
-/// word to the page that asked, and a result is read by others, whom the configuration names.
+/// The head of an origin's response to store as the result: the end-to-end fields without
+/// [`PLATFORM_RESPONSE_FIELDS`], `Raincheck-*` and `Access-Control-*`. The last were for the page that sent
+/// the request; which pages may read the result is a matter of the configuration.
 #[must_use]
 pub fn response_to_store(headers: Headers) -> Headers {
     let ends_at_hop = EndsAtHop::of(&headers);
@@ -294,8 +290,8 @@ pub fn response_to_store(headers: Headers) -> Headers {
     headers
 }
 
-/// Appends our member. A `Via` with an open comment would hide what follows it, and with that the
-/// loop that `Via` is to show; it is malformed and gives way.
+/// Appends our member. A `Via` with an unclosed comment would hide our member, so loops would not be
+/// detected; such a malformed `Via` is replaced.
 fn add_via(edits: &mut Edits, headers: &Headers) {
     let via = match edits.left(headers, "via") {
         Some(via) if list::is_balanced(&via, Quoting::Comments) => format!("{via}, {VIA}"),
@@ -309,7 +305,7 @@ fn add_forwarded(edits: &mut Edits, headers: &Headers, info: &ForwardingInfo<'_>
         if let Some(ip) = info.client_ip {
             edits.append(headers, "x-forwarded-for", ip);
         }
-        // These name the first hop's connection, so a trusted proxy's word stands.
+        // These describe the first hop, so a trusted proxy's values are kept.
         for (name, value) in [
             ("x-forwarded-host", info.host),
             ("x-forwarded-proto", info.scheme),
@@ -354,7 +350,7 @@ fn token_or_quoted(text: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
-/// Adds the fields by which an origin recognises a job and its attempts.
+/// Adds the fields that tell an origin the job and the attempt.
 pub fn add_job(headers: &mut Headers, job: &JobFields<'_>) {
     headers.set(JOB, job.name);
     headers.set(ATTEMPT, job.attempt.to_string());
@@ -365,7 +361,7 @@ pub fn add_job(headers: &mut Headers, job: &JobFields<'_>) {
     if let Some(field) = continued {
         headers.set("traceparent", field);
     } else if let Some(field) = job.trace.and_then(|trace| trace::start(trace, job.span)) {
-        // State that belongs to no valid trace must not be carried over into another.
+        // `tracestate` without a valid trace must not be carried over into a new one.
         headers.remove("tracestate");
         headers.set("traceparent", field);
     }

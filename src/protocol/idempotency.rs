@@ -6,28 +6,27 @@ use std::fmt;
 use sfv::visitor::Ignored;
 use sfv::{BareItemFromInput, Parser};
 
-/// Longest key in characters. The draft sets no limit; 255 holds any identifier scheme in use, and
-/// bounds what a row of the shard keeps for it.
+/// Longest key in characters. The draft sets no limit; 255 is enough for any common identifier scheme.
 pub const KEY_MAX: usize = 255;
 
-/// A key that the client made up to recognise its own request when it sends it again.
+/// A key that the client chose to identify a request and its repetitions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey {
     key: String,
     header: String,
 }
 
-/// Why a field value is no key.
+/// Why a field value is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// No characters between the quotes, or none at all.
+    /// It is empty, with or without quotes.
     Empty,
-    /// More than [`KEY_MAX`] characters.
+    /// It has more than [`KEY_MAX`] characters.
     TooLong,
-    /// It starts with a quote but is no structured-field string (RFC 9651 section 3.3.3).
+    /// It starts with a quote but is not a structured-field string (RFC 9651 section 3.3.3).
     NotAString,
-    /// Without quotes only visible ASCII is taken, and neither `"` nor `,`: a comma is what two
-    /// fields combined into one look like.
+    /// It is unquoted and has a character other than visible ASCII without `"` and `,`. A comma would be
+    /// ambiguous: repeated fields are joined with commas.
     NotVisible,
 }
 
@@ -37,10 +36,10 @@ impl fmt::Display for KeyError {
             Self::Empty => f.write_str("the key is empty"),
             Self::TooLong => write!(f, "the key is longer than {KEY_MAX} characters"),
             Self::NotAString => f.write_str(
-                "the key starts with a quotation mark but is no structured-field string",
+                "the key starts with a quotation mark but is not a structured-field string",
             ),
             Self::NotVisible => f.write_str(
-                "an unquoted key may hold visible ASCII characters only, without quotation mark or comma",
+                "an unquoted key may contain only visible ASCII characters, without quotation marks and commas",
             ),
         }
     }
@@ -49,16 +48,16 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 impl IdempotencyKey {
-    /// Reads the field's value; give it [`joined`](crate::http::Headers::joined), so that a field
-    /// sent twice is refused.
+    /// Parses the field's value. Pass it [`joined`](crate::http::Headers::joined), so that a field sent twice is
+    /// rejected.
     ///
-    /// The draft wants a structured-field string, `"…"`; keys without quotes are common in the field
-    /// and are taken too. Both spellings of one key are equal in [`as_str`](Self::as_str).
+    /// The draft requires a structured-field string, `"…"`. Unquoted keys are common and accepted too. Both
+    /// spellings of a key give the same [`as_str`](Self::as_str).
     pub fn parse(value: &str) -> Result<Self, KeyError> {
         let header = crate::http::list::trim_ows(value);
         let key = if header.starts_with('"') {
             let mut key = None;
-            // Parameters mean nothing here and are ignored, as structured fields want it.
+            // Unknown parameters are ignored, as is usual for structured fields.
             let visit = |item: BareItemFromInput<'_>| {
                 key = item.as_string().map(|text| text.as_str().to_owned());
                 Ok::<_, Infallible>(Ignored)
@@ -84,8 +83,8 @@ impl IdempotencyKey {
         }
     }
 
-    /// The key that the origin gets for a job whose client sent none. `name` is the job's name at the
-    /// origin, which is visible ASCII without quotes.
+    /// The key for the origin if the client sent none. `name` is the job's name at the origin, visible ASCII
+    /// without quotes.
     #[must_use]
     pub fn of_job(name: &str) -> Self {
         Self {
@@ -94,13 +93,13 @@ impl IdempotencyKey {
         }
     }
 
-    /// The key itself, without quotes: what identifies the job.
+    /// The key without quotes, which identifies the job.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.key
     }
 
-    /// The field value for the origin: exactly what the client sent.
+    /// The field value for the origin, exactly as the client sent it.
     #[must_use]
     pub fn to_header(&self) -> &str {
         &self.header

@@ -1,8 +1,8 @@
 //! What Raincheck says over HTTP, as pure parsers and renderers: documents, problems, forwarding,
 //! preferences, keys.
 //!
-//! No clock, randomness or platform type. Every parser takes whatever a client sends: it answers
-//! with a value or an error, and never panics.
+//! No clock, randomness or platform type. Every parser accepts arbitrary input from a client: it returns a
+//! value or an error, and never panics.
 
 pub mod cors;
 pub mod document;

@@ -1,26 +1,27 @@
-//! Which JSON may stand in the status document as `output`.
+//! Decides which JSON the status document may include as `output`.
 //!
-//! Whoever reads the document reads the output with it: what their parser refuses would hide the state
-//! of the job. So what common parsers refuse, or read in different ways, stays at the result URL.
+//! A client that parses the document parses the output with it. If its parser rejected the output, the
+//! client could not see the job's state. So JSON that common parsers reject, or read in different ways, is
+//! only at the result URL.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-/// Deepest nesting of arrays and objects. Parsers stop at 64 (.NET) to 1,000 (Python); the document
+/// Deepest nesting of arrays and objects. Parsers allow 64 (.NET) to 1,000 (Python) levels; the document
 /// itself adds one.
 pub const DEPTH_MAX: usize = 63;
 
-/// Most characters of a number. 2¹²⁸ has 39 digits, a double that is written in full 25; Python refuses
-/// integers of more than 4,300.
+/// Most characters of a number. 2¹²⁸ has 39 digits, a double in full 25; Python rejects integers with more
+/// than 4,300.
 pub const NUMBER_MAX: usize = 40;
 
-/// Reads the content of a response as an output. `None`: it is no JSON (RFC 8259), or
+/// Checks the content of a response for use as output. `None`: it is not JSON (RFC 8259), or
 ///
 /// - it is nested deeper than [`DEPTH_MAX`],
 /// - a number is longer than [`NUMBER_MAX`], or beyond what a double can hold,
-/// - an object has a name twice (parsers keep the first, the last, or refuse),
+/// - an object has a name twice (parsers keep the first, keep the last, or fail),
 /// - a string has an escape of half a surrogate pair (no Unicode text can hold it).
 #[must_use]
 pub fn output(content: Vec<u8>) -> Option<Box<RawValue>> {
@@ -29,14 +30,14 @@ pub fn output(content: Vec<u8>) -> Option<Box<RawValue>> {
     is_plain(value.get()).then_some(value)
 }
 
-/// What encloses the place that is read.
+/// An enclosing array or object.
 enum Open<'a> {
     Array,
     /// Its names so far.
     Object(BTreeSet<Cow<'a, str>>),
 }
 
-/// Whether valid JSON keeps to the limits. One pass, without recursion.
+/// Whether valid JSON is within the limits. One pass, without recursion.
 fn is_plain(json: &str) -> bool {
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut rest = json;
@@ -77,7 +78,7 @@ fn is_plain(json: &str) -> bool {
     true
 }
 
-/// How far a string reaches, quotes included.
+/// The length of a string with its quotes.
 fn string_len(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
@@ -85,7 +86,7 @@ fn string_len(text: &str) -> usize {
         escaped = byte == b'\\' && !escaped;
         closes
     });
-    // The position is counted from after the first quote.
+    // `at` is relative to the first character after the opening quote.
     end.map_or(text.len(), |at| at.saturating_add(2))
 }
 
@@ -95,7 +96,7 @@ fn number_len(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// The text of a string, `None` where it has none.
+/// The decoded string. `None`: it has half a surrogate pair.
 fn string(token: &str) -> Option<Cow<'_, str>> {
     if token.contains('\\') {
         return serde_json::from_str(token).ok().map(Cow::Owned);

@@ -2,21 +2,21 @@
 
 use crate::http::list::{self, Quoting};
 
-/// What a client prefers, as far as Raincheck acts on it.
+/// The preferences that Raincheck acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefer {
-    /// `respond-async`: answer 202 rather than keep the client waiting (RFC 7240 section 4.1).
+    /// `respond-async`: respond with 202 rather than keep the client waiting (RFC 7240 section 4.1).
     pub respond_async: bool,
-    /// `wait=N`: how long the client is ready to wait, in seconds (section 4.3). Not capped here.
+    /// `wait=N`: how long the client is willing to wait, in seconds (section 4.3). Not capped here.
     pub wait: Option<u32>,
 }
 
 impl Prefer {
-    /// Reads all `Prefer` fields of a request, in order.
+    /// Parses all `Prefer` fields of a request, in order.
     ///
-    /// Names are case-insensitive. Of a preference given twice only the first counts, even when its
-    /// value is unusable (section 2). Unknown preferences, parameters and a `wait` without a number
-    /// of seconds are ignored; so is `respond-async` with a value, which the RFC does not define.
+    /// Names are case-insensitive. If a preference occurs twice, only the first counts, even with an invalid
+    /// value (section 2). Ignored are unknown preferences, parameters, a `wait` without a number of
+    /// seconds, and a `respond-async` with a value, which the RFC does not define.
     pub fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Self {
         let mut respond_async = None;
         let mut wait = None;
@@ -37,9 +37,8 @@ impl Prefer {
     }
 }
 
-/// The preferences that are left for the origin: all but those that Raincheck acted on. An origin that
-/// knows `respond-async` too would otherwise answer the replay with a 202 of its own. `None`: nothing
-/// is left.
+/// The preferences for the origin: all except those that Raincheck acts on. Otherwise an origin that also
+/// supports `respond-async` would respond to the replay with a 202 of its own. `None`: none is left.
 #[must_use]
 pub fn left_for_origin<'a>(values: impl Iterator<Item = &'a str>) -> Option<String> {
     let ours = |preference: &&str| {
@@ -53,7 +52,7 @@ pub fn left_for_origin<'a>(values: impl Iterator<Item = &'a str>) -> Option<Stri
     (!left.is_empty()).then(|| left.join(", "))
 }
 
-/// Splits `name = word ; parameters` and drops the parameters. No `=` is the same as an empty word.
+/// Splits `name = word ; parameters` and drops the parameters. Without `=` the word is empty.
 fn name_and_word(preference: &str) -> (&str, &str) {
     let main = list::split(preference, b';', Quoting::Strings)
         .next()
@@ -69,7 +68,7 @@ fn is_empty(word: &str) -> bool {
     word.is_empty() || word == "\"\""
 }
 
-/// A whole number of seconds, as a token or a quoted string. More than fits is the most that fits.
+/// A whole number of seconds, as a token or a quoted string. Saturates on overflow.
 fn seconds(word: &str) -> Option<u32> {
     let digits = word
         .strip_prefix('"')

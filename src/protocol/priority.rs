@@ -7,8 +7,8 @@ use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use crate::job::Priority;
 
-/// The urgency, 0 (most urgent) to 7, that a `Priority` field asks for. `None` when it names none,
-/// one out of range, or is no structured-field dictionary; the default is then 3 (section 4.1).
+/// The urgency of a `Priority` field, 0 (most urgent) to 7. `None` if it is absent or out of range, or if the
+/// field is not a structured-field dictionary; the default is then 3 (section 4.1).
 #[must_use]
 pub fn urgency(value: &str) -> Option<u8> {
     let mut urgency = None;
@@ -43,7 +43,7 @@ impl<'de> DictionaryVisitor<'de> for Members<'_> {
     }
 }
 
-/// The member `u`. The last one of a repeated key counts (RFC 9651 section 4.2.2).
+/// The member `u`. If it is repeated, the last one counts (RFC 9651 section 4.2.2).
 struct Urgency<'a>(&'a mut Option<u8>);
 
 impl<'de> EntryVisitor<'de> for Urgency<'_> {

@@ -1,7 +1,7 @@
 //! Problems: the machine-readable errors of Raincheck itself (RFC 9457).
 //!
-//! Texts are fixed or name only what the client sent or the operator configured. Nothing that a
-//! store, a stack or the runtime said ever goes into a problem.
+//! Texts are fixed, or include only what the client sent or the operator configured. Messages of the
+//! storage or the runtime, and stack traces, never go into a problem.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use serde::Serialize;
 use crate::http::Headers;
 use crate::http::target::TargetError;
 
-/// The segment below the mount under which the problems have their pages: `mount/problems/CODE`.
+/// The path segment of the problems' pages: `mount/problems/CODE`.
 pub const PAGES: &str = "problems";
 
 /// Media type of a problem (RFC 9457 section 3).
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// Declares the codes in one table, so that code, status, title and retry advice stand together.
+/// Declares the codes in one table, with status, retry advice and title.
 macro_rules! problem_codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal, $retryable:literal, $title:literal;)+) => {
-        /// The stable name of a kind of problem. One page each in `docs/problems`.
+        /// The stable name of a kind of problem. Each has a page in `docs/problems`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ProblemCode {
             $($(#[doc = $doc])+ $variant,)+
@@ -29,7 +29,7 @@ macro_rules! problem_codes {
             /// All codes.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The code as documents spell it.
+            /// The code in JSON and URLs.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code),+ }
@@ -53,7 +53,7 @@ macro_rules! problem_codes {
                 match self { $(Self::$variant => $retryable),+ }
             }
 
-            /// The page about it, as it stands in the documentation: Markdown.
+            /// Its page in the documentation, in Markdown.
             #[must_use]
             pub const fn page(self) -> &'static str {
                 match self {
@@ -66,27 +66,27 @@ macro_rules! problem_codes {
 
 problem_codes! {
     // The request.
-    /// The request breaks a rule that no other code names.
+    /// The request is invalid in a way that no other code covers.
     BadRequest = "bad_request", 400, false, "The request is not valid";
     /// The body ended before the length that was announced.
     BodyIncomplete = "body_incomplete", 400, true, "The request body is incomplete";
-    /// The rule wants an `Idempotency-Key`.
+    /// The rule requires an `Idempotency-Key`.
     IdempotencyKeyRequired = "idempotency_key_required", 400, false, "An Idempotency-Key is required";
     /// The `Idempotency-Key` cannot be used.
     IdempotencyKeyInvalid = "idempotency_key_invalid", 400, false, "The Idempotency-Key is not valid";
     /// The key was used for another request.
     IdempotencyKeyReused = "idempotency_key_reused", 422, false, "The Idempotency-Key belongs to another request";
-    /// No credential, or an unusable one.
+    /// No credential, or an invalid one.
     Unauthorized = "unauthorized", 401, false, "Authentication is required";
     /// The credential does not permit this.
     Forbidden = "forbidden", 403, false, "Access is denied";
-    /// A browser wants to run what is below the mount as a service worker.
-    ServiceWorkerRefused = "service_worker_refused", 403, false, "Nothing here may be a service worker";
-    /// No such job, or none that this caller may see.
-    NotFound = "not_found", 404, false, "Nothing is here";
-    /// The resource does not know the method.
+    /// A browser asked for a service worker script below the mount.
+    ServiceWorkerRefused = "service_worker_refused", 403, false, "Service workers are not allowed here";
+    /// No such job, or the caller may not see it.
+    NotFound = "not_found", 404, false, "Not found";
+    /// The resource does not support the method.
     MethodNotAllowed = "method_not_allowed", 405, false, "The method is not allowed here";
-    /// The job's state does not allow what is asked.
+    /// The job's state does not allow this.
     Conflict = "conflict", 409, false, "The job is not in a state that allows this";
     /// `If-Match` names another version.
     PreconditionFailed = "precondition_failed", 412, false, "The job has changed";
@@ -105,18 +105,18 @@ problem_codes! {
     /// The job was canceled, so it has no result.
     JobCanceled = "job_canceled", 410, false, "The job was canceled";
     /// The origin's final response was a failure.
-    OriginError = "origin_error", 502, false, "The origin answered with an error";
+    OriginError = "origin_error", 502, false, "The origin responded with an error";
     /// No connection to the origin.
     OriginUnreachable = "origin_unreachable", 502, true, "The origin could not be reached";
-    /// What the origin sent is no HTTP response that can be passed on.
-    OriginProtocolError = "origin_protocol_error", 502, false, "The origin did not answer in valid HTTP";
+    /// The origin sent no HTTP response that can be passed on.
+    OriginProtocolError = "origin_protocol_error", 502, false, "The origin did not send a valid HTTP response";
     /// The origin's response is over the limit.
     ResultTooLarge = "result_too_large", 502, false, "The origin's response is too large";
     /// The job did not end by its deadline.
     DeadlineExceeded = "deadline_exceeded", 504, false, "The job did not finish by its deadline";
     /// The origin may or may not have acted.
     OutcomeUnknown = "outcome_unknown", 500, false, "It is not known whether the origin acted";
-    /// The origin answered, but its response could not be kept.
+    /// The origin responded, but its response could not be stored.
     ResultNotStored = "result_not_stored", 500, false, "The origin's response could not be stored";
     /// The stored request could not be read back, so nothing was sent to the origin.
     PayloadUnavailable = "payload_unavailable", 503, true, "The stored request could not be read";
@@ -124,13 +124,13 @@ problem_codes! {
     // Raincheck.
     /// The request came from this gateway.
     LoopDetected = "loop_detected", 508, false, "The request came from this gateway";
-    /// The configuration is refused.
+    /// The configuration is not valid.
     Misconfigured = "misconfigured", 503, false, "The gateway is not configured correctly";
     /// Records or bodies cannot be stored or read now.
     StorageUnavailable = "storage_unavailable", 503, true, "Storage is temporarily unavailable";
-    /// The shard of the request holds as many unfinished jobs as it can.
+    /// The request's shard holds as many unfinished jobs as it can.
     Overloaded = "overloaded", 503, true, "Too many jobs are waiting";
-    /// A defect of the gateway.
+    /// A bug in the gateway.
     InternalError = "internal_error", 500, false, "The gateway failed";
 }
 
@@ -144,9 +144,9 @@ impl From<TargetError> for ProblemCode {
 }
 
 impl ProblemCode {
-    /// The URI that identifies the kind of problem, and is that of its page on this gateway. `base` is the
-    /// mount, which makes a reference that clients resolve against the URL of their request (RFC 9457 section
-    /// 3.1.1), or the mount with scheme and host before it.
+    /// The URI of the kind of problem, which is that of its page on this gateway. `base` is the mount with
+    /// scheme and host, or the mount alone. The latter gives a relative reference, which clients resolve against
+    /// the URL of their request (RFC 9457 section 3.1.1).
     #[must_use]
     pub fn type_uri(self, base: &str) -> String {
         format!("{base}/{PAGES}/{}", self.as_str())
@@ -173,22 +173,22 @@ impl fmt::Display for ProblemCode {
 pub struct Problem {
     /// What kind.
     pub code: ProblemCode,
-    /// What is wrong this time, a sentence for the client's developer. Empty: the title says it all.
+    /// A sentence about this occurrence, for the client's developer. Empty: the title is enough.
     pub detail: String,
     /// Seconds to wait before trying again, sent as `Retry-After`.
     pub retry_after: Option<u64>,
-    /// The methods that the resource knows, sent as `Allow`; a 405 must have it.
+    /// The methods that the resource supports, sent as `Allow`; required for 405.
     pub allow: Option<&'static str>,
     /// The header field or configuration field that is at fault.
     pub field: Option<String>,
-    /// Whether sending the same request again is safe and may help; the code's advice by default.
+    /// Whether sending the same request again is safe and may help; by default that of the code.
     pub retryable: bool,
     /// More header fields for the response, such as the `Content-Range` of a 416.
     pub headers: Vec<(&'static str, String)>,
 }
 
 impl Problem {
-    /// A problem whose title says it all.
+    /// A problem without a detail.
     #[must_use]
     pub const fn new(code: ProblemCode) -> Self {
         Self {
@@ -202,42 +202,42 @@ impl Problem {
         }
     }
 
-    /// With a sentence about this occurrence.
+    /// Adds a sentence about this occurrence.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
     }
 
-    /// With `Retry-After` in seconds.
+    /// Adds `Retry-After`, in seconds.
     #[must_use]
     pub const fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// With the field that is at fault.
+    /// Adds the field that is at fault.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
     }
 
-    /// With other advice on sending again than the code's, where the case is known better.
+    /// Overrides the code's [`retryable`](ProblemCode::retryable) for this occurrence.
     #[must_use]
     pub const fn retryable(mut self, retryable: bool) -> Self {
         self.retryable = retryable;
         self
     }
 
-    /// With one more header field.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// As an answer on a route whose rule looks at `Prefer` (RFC 9110 section 12.5.5).
+    /// Adds `Vary: Prefer`, for a route whose rule looks at `Prefer` (RFC 9110 section 12.5.5).
     #[must_use]
     pub fn on_route(self) -> Self {
         self.header("vary", "Prefer")
@@ -250,7 +250,7 @@ impl Problem {
         Self::new(ProblemCode::StorageUnavailable).retry_after(RETRY_AFTER)
     }
 
-    /// 405 for a resource that knows only the methods in `allow`.
+    /// 405 for a resource that supports only the methods in `allow`.
     #[must_use]
     pub const fn method_not_allowed(allow: &'static str) -> Self {
         let mut problem = Self::new(ProblemCode::MethodNotAllowed);
@@ -273,7 +273,7 @@ impl Problem {
         self.code.status()
     }
 
-    /// The sentence for people: the detail, else the title; never empty.
+    /// The message for people: the detail, else the title; never empty.
     #[must_use]
     pub fn message(&self) -> &str {
         if self.detail.is_empty() {
@@ -306,7 +306,7 @@ impl Problem {
         headers
     }
 
-    /// The response's body, JSON with a fixed order of members. `base` as in [`ProblemCode::type_uri`].
+    /// The response's body: JSON with members in a fixed order. `base` as in [`ProblemCode::type_uri`].
     #[must_use]
     pub fn body(&self, base: &str) -> String {
         let body = Body {
@@ -321,12 +321,12 @@ impl Problem {
             field: self.field.as_deref(),
             retryable: self.retryable,
         };
-        // Strings, numbers and a bool always serialize; the fallback keeps this free of panics.
+        // Strings, numbers and booleans always serialize; the fallback avoids a panic.
         serde_json::to_string(&body).unwrap_or_default()
     }
 }
 
-/// The document's members in the order in which they are sent.
+/// The members of the document, in order.
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -339,7 +339,7 @@ struct Body<'a> {
     retryable: bool,
 }
 
-/// The same again in the form that long-running-operation clients look for.
+/// The error in the form that clients of long-running operations expect.
 #[derive(Serialize)]
 struct BodyError<'a> {
     code: &'static str,

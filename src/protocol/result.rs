@@ -1,11 +1,11 @@
-//! The header fields of a response at a result URL.
+//! The header fields of replayed and held responses.
 //!
-//! Every result shares the gateway's web origin with every other one, and its URL is not the URL that
-//! the origin answered. So fields that speak to a browser about the whole web origin, or to caches
-//! about the URL, are not replayed, and no script in a result may run.
+//! All results share the gateway's web origin, and their URLs are not those of the API. So fields that
+//! affect the whole web origin in a browser, and fields about caching, are not replayed, and scripts in a
+//! result must not run.
 //!
-//! A held response is different: it goes to the caller that made the job, at the URL that it asked
-//! for, and keeps what it would have had if it had passed through.
+//! A held response is different: it goes to the client that created the job, at the URL of its request,
+//! and keeps most of the fields that it would have had if it had passed through.
 
 use crate::http::Headers;
 use crate::http::list::{self, Quoting};
@@ -15,24 +15,24 @@ use crate::job::{JobId, Status};
 /// The state of the job: `pending`, `succeeded`, `failed` or `canceled`.
 pub const JOB_STATUS: &str = "raincheck-job-status";
 
-/// Who made the response, see [`Source`].
+/// Where the response comes from, see [`Source`].
 pub const SOURCE: &str = "raincheck-result";
 
-/// The origin's own status, where replaying it would look like a status of ours.
+/// The origin's status, if replaying it would look like a status of Raincheck's.
 pub const ORIGIN_STATUS: &str = "raincheck-origin-status";
 
-/// The `Content-Length` of the origin's response to HEAD, where the response at hand has another.
+/// The `Content-Length` of the origin's response to HEAD, if this response has another.
 pub const ORIGIN_LENGTH: &str = "raincheck-origin-content-length";
 
-/// The body ended with the connection, so nothing says that it is complete.
+/// The body ended when the connection closed, so it may be incomplete.
 pub const LENGTH_UNVERIFIED: &str = "raincheck-length-unverified";
 
-/// Who made the final response at a result URL. A pending one has no source yet.
+/// Where the final response at a result URL comes from. A pending one has no source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The origin's response, replayed.
     Origin,
-    /// A problem of Raincheck's own.
+    /// A problem from Raincheck.
     Gateway,
 }
 
@@ -53,7 +53,7 @@ pub fn status_link(base: &str, id: &str) -> String {
     format!("<{base}/{id}>; rel=\"status\"")
 }
 
-/// Says which job a response at a result URL is about, how that job stands, and who made the response.
+/// Marks a response at a result URL with its job, the job's status, and the source.
 pub fn mark(headers: &mut Headers, base: &str, id: &JobId, status: Status, source: Option<Source>) {
     let job_status = if status.is_terminal() {
         status.as_str()
@@ -64,7 +64,7 @@ pub fn mark(headers: &mut Headers, base: &str, id: &JobId, status: Status, sourc
     if let Some(source) = source {
         headers.set(SOURCE, source.as_str());
     }
-    // Ours comes first: the origin's own links may use the same relation, or may be malformed.
+    // Ours comes first: the origin's links may use the same relation, or be malformed.
     let mut link = status_link(base, &id.to_string());
     if let Some(theirs) = headers.joined("link") {
         link.push_str(", ");
@@ -73,14 +73,14 @@ pub fn mark(headers: &mut Headers, base: &str, id: &JobId, status: Status, sourc
     headers.set("link", link);
 }
 
-/// Fields that change what a browser keeps, or does later, for the whole web origin. A replayed
-/// result would set them for the gateway, and again for each reader.
+/// Fields that change what a browser stores or does for the whole web origin. Replayed, they would affect
+/// the gateway's, and that for every reader.
 const ABOUT_THE_WEB_ORIGIN: [&str; 23] = [
     "accept-ch",
     "activate-storage-access",
     "alt-svc",
     "clear-site-data",
-    // Replaced by our own where a script could run; a report would name the URL of the result.
+    // Replaced by ours if a script could run; reports would contain the URL of the result.
     "content-security-policy",
     "content-security-policy-report-only",
     "critical-ch",
@@ -102,7 +102,7 @@ const ABOUT_THE_WEB_ORIGIN: [&str; 23] = [
     "use-as-dictionary",
 ];
 
-/// Fields that speak to caches about the URL that the origin answered.
+/// Fields that tell caches about the API's URL.
 const ABOUT_CACHING: [&str; 7] = [
     "age",
     "cache-control",
@@ -113,15 +113,15 @@ const ABOUT_CACHING: [&str; 7] = [
     "surrogate-control",
 ];
 
-/// Fields that speak to shared caches only, and would override `Cache-Control` there.
+/// Fields for shared caches only, where they override `Cache-Control`.
 const FOR_SHARED_CACHES: [&str; 3] = [
     "cdn-cache-control",
     "cloudflare-cdn-cache-control",
     "surrogate-control",
 ];
 
-/// Fields that set or delete what a browser keeps for one person. Only the request that made the job gets
-/// them: a repetition of it may come from somebody else who has the same key.
+/// Fields that set or delete what a browser stores for one user. Only the request that created the job gets
+/// them: a repetition may come from another user with the same key.
 const FOR_ONE_PERSON: [&str; 6] = [
     "clear-site-data",
     "secure-session-registration",
@@ -131,15 +131,15 @@ const FOR_ONE_PERSON: [&str; 6] = [
     "set-login",
 ];
 
-/// Keeps scripts from running. Styles and embedded images may stay, so that a stored page can be read.
+/// Blocks scripts. Styles and embedded images are allowed, so that a stored page is readable.
 const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/// The origin's fields as a result URL replays them.
+/// Edits the origin's fields for a response at a result URL.
 pub fn replayed(headers: &mut Headers) {
     let keeps_bytes = directives(headers).any(|it| it.eq_ignore_ascii_case("no-transform"));
     headers
         .retain(|name, _| !ABOUT_THE_WEB_ORIGIN.contains(&name) && !ABOUT_CACHING.contains(&name));
-    // Not `no-cache`: a browser shows such a response again on "Back" without asking, also after a purge.
+    // With `no-cache`, a browser would show the response again on "Back" without a request, even after a purge.
     headers.push(
         "cache-control",
         if keeps_bytes {
@@ -154,9 +154,10 @@ pub fn replayed(headers: &mut Headers) {
     }
 }
 
-/// The origin's fields in a held response. `repeats`: another request made the job, with the same key.
+/// Edits the origin's fields for a held response. `repeats`: an earlier request with the same key created the
+/// job.
 pub fn held(headers: &mut Headers, repeats: bool) {
-    // The response names the job, whose id opens it: a shared cache would give that id to others.
+    // The response contains the job's id, which grants access to it, so shared caches must not store it.
     let mut caching: Vec<String> = directives(headers)
         .filter(|it| !is_for_shared_caches(it))
         .map(str::to_owned)
@@ -176,7 +177,7 @@ fn directives(headers: &Headers) -> impl Iterator<Item = &str> {
         .filter(|directive| !directive.is_empty())
 }
 
-/// Whether a directive contradicts `private`, or says the same.
+/// Whether a directive contradicts `private` or duplicates it.
 fn is_for_shared_caches(directive: &str) -> bool {
     let name = directive.split('=').next().unwrap_or_default();
     ["public", "s-maxage", "proxy-revalidate", "private"]
@@ -184,14 +185,14 @@ fn is_for_shared_caches(directive: &str) -> bool {
         .any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Types that a browser shows or saves without running a script of theirs in the web origin. With
-/// `nosniff` it takes them for nothing else. Whole families of types are in [`INERT_FAMILIES`].
+/// Types that a browser shows or saves without running scripts in the web origin. With `nosniff` it treats
+/// them as no other type. [`INERT_FAMILIES`] has whole families.
 const INERT_TYPES: [&str; 19] = [
     "application/gzip",
     "application/json",
     "application/jsonl",
     "application/octet-stream",
-    // A browser's viewer runs it apart from the web origin, and refuses to open it in a sandbox.
+    // A browser's viewer isolates it from the web origin, and does not work in a sandbox.
     "application/pdf",
     "application/x-gzip",
     "application/x-ndjson",
@@ -209,15 +210,15 @@ const INERT_TYPES: [&str; 19] = [
     "text/plain",
 ];
 
-/// Families without a type that could hold a script. `image/` is none: SVG is in it.
+/// Families in which no type can contain a script. Not `image/`, because of SVG.
 const INERT_FAMILIES: [&str; 3] = ["audio/", "font/", "video/"];
 
-/// Whether no browser runs a script out of a response with this type.
+/// Whether no browser runs a script from a response with this type.
 fn is_inert(headers: &Headers) -> bool {
     let Some(content_type) = headers.joined("content-type") else {
         return false;
     };
-    // Browsers differ in which of several types they take.
+    // Browsers differ in which of several types they use.
     if content_type.contains(',') {
         return false;
     }

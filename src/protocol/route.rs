@@ -1,4 +1,4 @@
-//! The paths below the mount: the resources of a job, and the pages about problems.
+//! The paths below the mount: the resources of a job, and the pages of problems.
 
 use super::problem::PAGES;
 
@@ -22,17 +22,17 @@ pub enum Endpoint {
 pub enum JobPath<'a> {
     /// A resource of a job.
     Job {
-        /// The job's id as it stands in the path, not checked.
+        /// The job's id as in the path, unchecked.
         id: &'a str,
         /// Which resource.
         endpoint: Endpoint,
     },
     /// `mount/problems`: the list of all problems, or `mount/problems/CODE`: the page about one.
     Problems {
-        /// The code as it stands in the path, not checked.
+        /// The code as in the path, unchecked.
         code: Option<&'a str>,
     },
-    /// Anything else: 404. The mount is Raincheck's own, so this never goes to the origin.
+    /// Anything else: 404. No path below the mount goes to the origin.
     Unknown,
 }
 
@@ -58,7 +58,7 @@ impl Endpoint {
         }
     }
 
-    /// The value of `Allow` (RFC 9110 section 10.2.1). OPTIONS is answered by CORS alone.
+    /// The value of `Allow` (RFC 9110 section 10.2.1). OPTIONS is supported only for CORS.
     #[must_use]
     pub const fn allowed_methods(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the resource knows the method; methods are case-sensitive.
+    /// Whether the resource supports the method; methods are case-sensitive.
     #[must_use]
     pub fn allows(self, method: &str) -> bool {
         self.allowed_methods()
@@ -78,10 +78,10 @@ impl Endpoint {
     }
 }
 
-/// Reads a path in canonical form, without a query, below `mount` (`/jobs`). `None`: the path is not below
-/// the mount, so rules decide what happens to it.
+/// Parses a path in canonical form, without a query. `None`: it is not below `mount` (such as `/jobs`), so the
+/// rules apply.
 ///
-/// An encoded slash after the mount (`/jobs%2F…`) separates nothing here, but may at the origin. So such a
+/// An encoded slash after the mount (`/jobs%2F…`) is not a separator here, but may be at the origin. Such a
 /// path is [unknown](JobPath::Unknown).
 #[must_use]
 pub fn parse<'a>(mount: &str, path: &'a str) -> Option<JobPath<'a>> {

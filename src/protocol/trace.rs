@@ -5,7 +5,7 @@ use crate::http::hex;
 /// Length of a version 00 field.
 const LENGTH: usize = 55;
 
-/// Flags that are known for versions above 00: sampled and random (section 3.2.2.5 and level 2).
+/// The flags kept from versions above 00: sampled and random (section 3.2.2.5 and level 2).
 const KNOWN_FLAGS: u8 = 0b11;
 
 /// A trace that can be continued.
@@ -13,14 +13,14 @@ const KNOWN_FLAGS: u8 = 0b11;
 pub struct TraceParent<'a> {
     /// 32 lower-case hexadecimal digits.
     pub trace_id: &'a str,
-    /// Who called, 16 lower-case hexadecimal digits.
+    /// The caller's span, 16 lower-case hexadecimal digits.
     pub parent_id: &'a str,
     /// Bit 0: the caller may have recorded trace data.
     pub flags: u8,
 }
 
 impl<'a> TraceParent<'a> {
-    /// Reads the field. `None`: it is invalid and must be ignored, and `tracestate` with it.
+    /// Parses the field. `None`: it is invalid, and both it and `tracestate` must be ignored.
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Self> {
         let mut parts = crate::http::list::trim_ows(value).split('-');
@@ -50,15 +50,15 @@ impl<'a> TraceParent<'a> {
         })
     }
 
-    /// The field for the next hop: the same trace and flags, `span` as the parent. `None` for a span
-    /// of zeros, which is invalid.
+    /// The field for the next hop: the same trace and flags, with `span` as the parent. `None` for a span of
+    /// zeros, which is invalid.
     #[must_use]
     pub fn child(&self, span: [u8; 8]) -> Option<String> {
         render(self.trace_id, span, self.flags)
     }
 }
 
-/// A field that starts a new trace without a decision to sample. `None` when an id is all zeros.
+/// A field that starts a new trace without a sampling decision. `None` if an id is all zeros.
 #[must_use]
 pub fn start(trace: [u8; 16], span: [u8; 8]) -> Option<String> {
     if trace == [0; 16] {

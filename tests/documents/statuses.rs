@@ -82,7 +82,7 @@ cache-control: no-store
 x-content-type-options: nosniff
 etag: "v3"
 
-{"id":"ID","status":"failed","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"error":{"code":"origin_error","message":"The origin answered with an error (status 404).","type":"https://h/jobs/problems/origin_error","title":"The origin answered with an error","status":404}}"#,
+{"id":"ID","status":"failed","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"error":{"code":"origin_error","message":"The origin responded with an error (status 404).","type":"https://h/jobs/problems/origin_error","title":"The origin responded with an error","status":404}}"#,
     );
 }
 
@@ -324,7 +324,7 @@ content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
 
-{"type":"/jobs/problems/not_found","title":"Nothing is here","status":404,"detail":"There is no such job.","error":{"code":"not_found","message":"There is no such job."},"retryable":false}"#,
+{"type":"/jobs/problems/not_found","title":"Not found","status":404,"detail":"There is no such job.","error":{"code":"not_found","message":"There is no such job."},"retryable":false}"#,
     );
 }
 
