@@ -1,4 +1,4 @@
-//! What is read from the environment of an event.
+//! Reads the environment of an event: bindings, configuration, settings.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -11,12 +11,11 @@ use crate::policy::bindings::{self, CONSUMER};
 use crate::policy::{ConfigError, ConfigErrors, OriginAt, Place, Policy, Variable, limits};
 use crate::shard::Settings;
 
-/// An object in the bucket that no record names counts as an orphan after this long: longer than any
-/// upload takes.
+/// After this long, an object in the bucket that no record names is an orphan. Any upload is faster.
 const ORPHAN_GRACE: Millis = Millis::from_secs(2 * 3600);
 
 thread_local! {
-    /// The configuration cannot change while an isolate lives.
+    /// Read once: the configuration cannot change while an isolate lives.
     static POLICY: OnceCell<Result<Rc<Policy>, ConfigErrors>> = const { OnceCell::new() };
 }
 
@@ -29,7 +28,7 @@ impl Bindings {
         Self(env)
     }
 
-    /// A binding; undefined when it is missing.
+    /// A binding; undefined if it is missing.
     pub(super) fn get(&self, name: &str) -> JsValue {
         Reflect::get(&self.0, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
     }
@@ -44,7 +43,7 @@ impl Bindings {
             .is_some_and(|value| value == "detached")
     }
 
-    /// The checked configuration, or everything that is wrong with it.
+    /// The checked configuration, or its errors.
     pub(super) fn policy(&self) -> Result<Rc<Policy>, ConfigErrors> {
         POLICY.with(|cell| {
             cell.get_or_init(|| {
@@ -58,8 +57,8 @@ impl Bindings {
         })
     }
 
-    /// A service binding that an origin needs and that is not there. Without it the requests, with their
-    /// credentials, would go to whoever answers on the Internet.
+    /// The error of an origin whose service binding is missing. Otherwise its requests, with their
+    /// credentials, would go out to the Internet.
     fn unbound(&self, policy: &Policy) -> Option<ConfigError> {
         let named = policy.origins.iter();
         let named = named.map(|(name, origin)| (format!("origins.{name}"), origin));
@@ -69,7 +68,7 @@ impl Bindings {
                 Some(ConfigError::new(
                     &Place::variable(bindings::CONFIGURATION),
                     &field,
-                    format!("the service {binding:?}, but none bound by that name"),
+                    format!("the service {binding:?}, but no such binding"),
                     "a URL, or a service binding of wrangler.toml",
                 ))
             }
@@ -77,7 +76,7 @@ impl Bindings {
         })
     }
 
-    /// The variables with the configuration, by way of JSON: tables arrive as JavaScript objects.
+    /// The configuration variables, converted through JSON because tables arrive as JavaScript objects.
     fn variables(&self) -> Vec<Variable> {
         let Some(env) = self.0.dyn_ref::<Object>() else {
             return Vec::new();
@@ -99,8 +98,8 @@ impl Bindings {
         .collect()
     }
 
-    /// The times of a shard. A broken configuration must not keep its alarm from working, so then
-    /// the defaults hold.
+    /// The times of a shard. If the configuration is invalid, the defaults apply, so that the alarm still
+    /// works.
     pub(super) fn settings(&self) -> Settings {
         let policy = self.policy().ok();
         let policy = policy.as_deref();
@@ -114,7 +113,7 @@ impl Bindings {
     }
 }
 
-/// Calls with the mount as configured, or the default where no configuration was read yet or it is refused.
+/// Calls with the configured mount, or with the default if there is no valid configuration yet.
 pub(super) fn with_mount<T>(call: impl FnOnce(&str) -> T) -> T {
     POLICY.with(|cell| match cell.get() {
         Some(Ok(policy)) => call(&policy.mount),

@@ -1,4 +1,5 @@
-//! What the npm commands ask the built bundle, under Node; the runtime never does.
+//! The check of wrangler.toml in the built bundle, for the npm commands. They run it under Node; the Worker
+//! never does.
 
 use wasm_bindgen::prelude::*;
 

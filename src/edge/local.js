@@ -1,14 +1,14 @@
-// What `npm start` runs instead of the Worker itself: the same Worker, which it can ask to begin nothing new and how many
-// jobs still run, so that Ctrl-C cuts none short that is about to end. Never deployed. JavaScript, because the
-// events go to the Worker's own handlers unchanged.
+// The Worker as `npm start` runs it: it can also be told to start no more jobs, and says how many still run, so that
+// Ctrl-C lets running attempts end. Never deployed. It is JavaScript so that events go to the Worker's own handlers
+// unchanged.
 
 import worker, { ShardObject } from "./index.js";
 
 export { ShardObject };
 
-/** How many jobs the messages name whose handling has not ended. */
+/** How many jobs are in messages that are being handled. */
 let running = 0;
-/** Whether new messages are handed back. */
+/** Whether new messages are returned to the queue. */
 let stopping = false;
 
 function jobsOf(messages) {
@@ -23,7 +23,7 @@ function jobsOf(messages) {
 
 export default {
   fetch(request, env, context) {
-    // The path is a secret of this run.
+    // The path is secret to this run.
     if (env.LOCAL_STOP && request.url.endsWith(env.LOCAL_STOP)) {
       stopping = true;
       return Response.json({ running });
@@ -32,7 +32,7 @@ export default {
   },
 
   async queue(batch, env, context) {
-    // Their jobs are stored; at the next start the shards send them again.
+    // The jobs are stored, and the shards send their messages again at the next start.
     if (stopping) return batch.retryAll();
     const jobs = jobsOf(batch.messages);
     const detached = [];

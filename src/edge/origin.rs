@@ -1,4 +1,4 @@
-//! How an origin is reached in this event.
+//! How to reach an origin in this event.
 
 use wasm_bindgen::JsValue;
 
@@ -6,18 +6,18 @@ use super::bindings::Bindings;
 use crate::http::target::{Target, join};
 use crate::policy::{Origin, OriginAt, Policy, is_loopback};
 
-/// An origin, with the secrets that it needs at this moment. They go into one request and nowhere else.
+/// An origin with its current secrets, which go into one request and nowhere else.
 #[derive(Debug)]
 pub(super) struct Reach<'a> {
     origin: &'a Origin,
-    /// What answers its requests: undefined stands for the global `fetch`.
+    /// The service binding; undefined: the global `fetch`.
     pub(super) fetcher: JsValue,
-    /// The header fields that its requests get.
+    /// The configured header fields of its requests, with secrets filled in.
     pub(super) headers: Vec<(&'a str, String)>,
 }
 
 impl<'a> Reach<'a> {
-    /// Looks an origin up by its name. Fails with a line for the log, which shows no value.
+    /// Looks up an origin by name. Fails with a log line, which contains no secret.
     pub(super) fn of(policy: &'a Policy, bindings: &Bindings, name: &str) -> Result<Self, String> {
         let Some(origin) = policy.origin(name) else {
             return Err(format!("the origin {name} is not configured"));
@@ -42,7 +42,7 @@ impl<'a> Reach<'a> {
         })
     }
 
-    /// The URL of a target there. A service binding needs one too; its host means nothing.
+    /// The URL of a target at the origin. For a service binding, the host has no meaning.
     pub(super) fn url(&self, target: &Target) -> String {
         match &self.origin.at {
             OriginAt::Url(base) => join(base, target),
@@ -50,7 +50,7 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Host and port where it is on this machine.
+    /// Host and port, if the origin is on this machine.
     pub(super) fn loopback(&self) -> Option<(String, u16)> {
         let OriginAt::Url(base) = &self.origin.at else {
             return None;

@@ -1,4 +1,4 @@
-//! Watching for a job, over a WebSocket to its shard.
+//! Watches a job over a WebSocket to its shard.
 
 use futures_util::StreamExt as _;
 use wasm_bindgen::{JsCast, JsValue};
@@ -22,7 +22,7 @@ impl Watching for Platform {
     }
 }
 
-/// A socket that is closed when nobody waits any longer.
+/// A socket that is closed on drop.
 struct Closing(WebSocket);
 
 impl Drop for Closing {
@@ -33,14 +33,14 @@ impl Drop for Closing {
 }
 
 impl Platform {
-    /// Waits until a shard says that a job has ended; false when it goes away before. The wait costs
-    /// the shard nothing: its end of the WebSocket hibernates.
+    /// Waits until a shard says that a job has ended; false if the connection breaks first. The wait costs
+    /// the shard nothing, because its end of the WebSocket hibernates.
     async fn watch(&self, name: &str, call: &str) -> Result<bool, JsValue> {
         let opening = glue::open_watch(&self.bindings.get(SHARDS), name, call)?;
         let response: Response = JsFuture::from(opening).await?.unchecked_into();
         let status = response.status();
         let Some(socket) = worker::Response::from(response).websocket() else {
-            // There is nothing to wait for, or the shard cannot be asked now.
+            // Nothing to wait for (204), or the shard failed.
             return Ok(status == 204);
         };
         let socket = Closing(socket);

@@ -83,5 +83,5 @@ async fn a_service_that_is_not_bound_is_a_problem_and_nothing_is_sent() {
     let gateway = Gateway::start(&text);
     let reply = gateway.send(Request::get("/pass/echo")).await;
     assert_problem(&reply, 503, "misconfigured");
-    logged(&gateway, "but none bound by that name").await;
+    logged(&gateway, "but no such binding").await;
 }

@@ -18,26 +18,27 @@ use super::super::sql::ObjectSql;
 use super::Inner;
 
 impl Inner {
-    /// Sets the alarm, in this turn. [`Self::armed`] tells whether that came to be.
+    /// Arms the alarm, in this turn. Pass the result to [`Self::armed`].
     pub(super) fn arm(&self, at: UnixMillis) -> Result<Promise, JsValue> {
         let at = not_at_once(at, now());
         self.alarm.set(Some(at));
         self.storage.set_alarm(date(at), Object::new())
     }
 
+    /// Waits until the alarm is armed, and handles a failure.
     pub(super) async fn armed(&self, set: Result<Promise, JsValue>) {
         let set = match set {
             Ok(promise) => JsFuture::from(promise).await,
             Err(error) => Err(error),
         };
         if let Err(error) = set {
-            // The next call finds that none stands, and sets it.
+            // The next call finds no armed alarm, and arms it.
             self.alarm.set(None);
             worker::console_error!("alarm: {}", glue::message_of(&error));
         }
     }
 
-    /// Reads the active jobs after a start, beside the calls that are answered meanwhile.
+    /// Reads the active jobs after a start, while calls are served.
     pub(super) fn load(self: &Rc<Self>) {
         let is_loaded = self.shard.borrow().as_ref().is_none_or(Shard::is_loaded);
         if is_loaded || self.loading.replace(true) {
@@ -133,7 +134,7 @@ impl Alarmed for Inner {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "milliseconds of this era are far below 2⁵³"
+    reason = "current times are far below 2⁵³ milliseconds"
 )]
 fn date(at: UnixMillis) -> Date {
     Date::new(&JsValue::from_f64(at.0 as f64))

@@ -1,4 +1,4 @@
-//! Group commit: the calls that come while a commit is under way share the next one.
+//! Group commit: calls that arrive during a commit share the next one.
 
 use std::rc::{Rc, Weak};
 
@@ -14,26 +14,26 @@ use super::super::glue;
 use super::super::ports::{now, random, response};
 use super::{Inner, unavailable};
 
-/// How long the shard at least gathers once several calls came together: short beside what a client
-/// waits for a commit anyway, and long enough to share the next one. What that saves depends on what a
-/// commit costs; see docs/benchmark.md. A call that comes alone is committed at once.
+/// The shortest time for gathering after a group of several calls: short compared to the wait for a commit,
+/// and long enough to share the next one. See docs/benchmark.md for what it saves. A single call is committed
+/// at once.
 const GATHER_MILLIS: u32 = 2;
 
-/// A group of this size is committed at once. Twice the connections of a busy client; the bodies of
-/// a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
+/// A group of this size is committed at once. It is twice the connections of a busy client, and the bodies
+/// of a full group (at most 64 KiB each) are a small part of the isolate's 128 MB.
 const GROUP_MAX: usize = 128;
 
-/// How to answer a call: a function of the Worker's entry. A future for each call would cost more
-/// than everything else that is done for it.
+/// How to respond to a call: a function of the Worker's entry. A future for each call would be more
+/// expensive than the rest of the call.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) function: Function,
-    /// The caller prefers a short answer in one field.
+    /// The caller prefers a short response packed into one field.
     pub(super) packed: bool,
 }
 
 impl Answer {
-    /// The response that the caller gets.
+    /// The response for the caller.
     pub(super) fn response(&self, handled: Handled) -> Response {
         if let Some(fault) = &handled.fault {
             worker::console_error!("shard: {fault}");
@@ -47,28 +47,28 @@ impl Answer {
         response(reply)
     }
 
-    /// Whoever asked may be gone; what it asked for stands.
+    /// Responds. The caller may be gone, but the call took effect.
     pub(super) fn give(&self, response: &Response) {
         let _ = self.function.call1(&JsValue::UNDEFINED, response);
     }
 }
 
 impl Inner {
-    /// Puts a call into the group that is being gathered; it is answered with the group's commit.
+    /// Adds a call to the current group. Its response comes with the group's commit.
     pub(super) fn in_group(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) {
         self.group.borrow_mut().push(GroupedCall {
             call,
             body,
             caller: answer,
         });
-        // While a commit is under way its successor gathers; otherwise there is nothing to wait for.
+        // The group gathers only while a commit is under way.
         if !self.committing.get() || self.group.borrow().len() >= GROUP_MAX {
             self.flush();
         }
     }
 
-    /// Commits the group. Everything happens in one turn, so the runtime makes one commit of it, and
-    /// holds every answer and message back until it is durable.
+    /// Commits the group. It runs in one turn, so the runtime makes one commit of it, and holds responses
+    /// and messages back until that is durable.
     fn flush(self: &Rc<Self>) {
         let group = self.group.take();
         let size = group.len();
@@ -86,14 +86,14 @@ impl Inner {
         }
     }
 
-    /// After a commit of so many: while it is under way, the next group gathers.
+    /// Lets the next group gather while the commit of a group of `size` is under way.
     fn gather_on(&self, size: usize) {
         let millis = if size > 1 { GATHER_MILLIS } else { 0 };
         let then = self.after_commit.as_ref().unchecked_ref();
         glue::after_commit(&self.storage, millis, then);
     }
 
-    /// Commits what has gathered. When nothing has, the next call finds nothing to wait for.
+    /// Called after a commit: commits the next group. If it is empty, the next call need not wait.
     fn committed(self: &Rc<Self>) {
         let size = self.group.borrow().len();
         if size == 0 {
@@ -108,14 +108,14 @@ impl Inner {
         if let Some(shard) = self.shard.borrow_mut().as_mut() {
             return handle_group(shard, group, now(), &mut random, answer);
         }
-        // It failed while the group gathered, and opens anew with the next call.
+        // The shard failed while the group gathered. The next call opens it again.
         for waiting in group {
             answer(waiting.caller, unavailable().into());
         }
     }
 }
 
-/// The function that is called after each commit. It does not keep the shard alive.
+/// The function to call after each commit. It does not keep the shard alive.
 pub(super) fn after_commit(inner: Weak<Inner>) -> Closure<dyn Fn()> {
     Closure::new(move || {
         if let Some(inner) = inner.upgrade() {
