@@ -177,14 +177,14 @@ async fn store_response<P: Back>(
             }
             Collected::More(_) if limit <= INLINE_MAX => return Err(Outcome::TooLarge),
             Collected::More(body) => body,
-            Collected::Broken => return Err(Outcome::Unknown),
+            Collected::Failed(_) => return Err(Outcome::Unknown),
         }
     };
     let object = object_key(ports, "results", shard);
     match store(ports, shard, &object, Some(key), body, announced, limit).await {
         Ok(reference) => Ok(Received::Object(reference)),
         Err(PutError::TooLarge) => Err(Outcome::TooLarge),
-        Err(PutError::Incomplete) => Err(Outcome::Unknown),
+        Err(PutError::Body(_)) => Err(Outcome::Unknown),
         Err(PutError::Storage) => Err(Outcome::NotStored),
     }
 }

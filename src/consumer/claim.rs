@@ -1,8 +1,9 @@
 //! Claiming the jobs of a message.
 
 use crate::job::Millis;
+use crate::rpc::bounds::SHARD_TIMEOUT;
 use crate::rpc::call::{Call, ClaimCall, Work};
-use crate::rpc::client::{SHARD_TIMEOUT, ask_shard, within};
+use crate::rpc::client::{ask_shard, within};
 use crate::rpc::frame;
 use crate::rpc::message::Message;
 use crate::rpc::ports::{CallBody, Host, Unavailable};

@@ -8,8 +8,9 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 
 use crate::job::{JobId, Millis, Outcome, RowKey};
+use crate::rpc::bounds::SHARD_TIMEOUT;
 use crate::rpc::call::{Call, ClaimCall, Envelope, JobCall, RenewAnswer, Work};
-use crate::rpc::client::{SHARD_TIMEOUT, ask_shard};
+use crate::rpc::client::ask_shard;
 use crate::rpc::message::BEGIN_WITHIN;
 use crate::rpc::ports::{CallBody, Unavailable};
 

@@ -6,8 +6,9 @@ use futures_util::future::{Either, select};
 use serde_json::value::RawValue;
 
 use crate::job::{BodyRef, Millis, Outcome, RowKey};
+use crate::rpc::bounds::SHARD_TIMEOUT;
 use crate::rpc::call::{Call, FinishAnswer, FinishCall};
-use crate::rpc::client::{SHARD_TIMEOUT, ask_shard};
+use crate::rpc::client::ask_shard;
 use crate::rpc::frame::{Frame, encode};
 use crate::rpc::head::ResponseHead;
 use crate::rpc::ports::CallBody;

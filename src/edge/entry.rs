@@ -21,13 +21,16 @@ use crate::policy::limits::DEAD_LETTERS_SUFFIX;
 use crate::protocol::forwarding::Edits;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::rpc::Reply;
+use crate::rpc::bounds::{DISCARD_MAX, SHARD_TIMEOUT};
 use crate::rpc::call::Envelope;
+use crate::rpc::client::{longest, within};
 use crate::rpc::message::{JOBS_PER_MESSAGE, Message, Unread};
 
 use super::bindings::Bindings;
+use super::bodies::{Body, Sender, for_discarding, number};
 use super::glue;
 use super::origin::Reach;
-use super::ports::{Body, Platform, now, random, response};
+use super::ports::{Platform, now, random, response};
 
 /// Called by the Worker's entry for each request: a promise of the response, or [`Pending`]. What passes
 /// through, and what one shard answers alone, never becomes a future here: it is one call to the
@@ -91,7 +94,7 @@ impl Pending {
             let passes = matches!(self.action, Action::PassThrough(_));
             let answer = serve_request(&self.platform, &self.request, self.action).await;
             if !passes {
-                let _ = JsFuture::from(glue::discard(&self.request)).await;
+                discard(&self.request).await;
             }
             Ok(with_cors(&self.platform.policy, self.origin.as_deref(), answer).into())
         })
@@ -139,6 +142,7 @@ fn by_shard_alone(platform: &Platform, request: &Request, action: &mut Action) -
         &call,
         &body,
         safe_to_repeat,
+        number(longest(!body.is_undefined()).0),
     ))
 }
 
@@ -148,10 +152,16 @@ pub fn shard_unavailable(safe_to_repeat: bool) -> Response {
     response(execute::shard_unavailable(safe_to_repeat))
 }
 
+/// Reads the rest of a body, and throws it away.
+async fn discard(request: &Request) {
+    let discarding = for_discarding(|it| glue::discard(request, number(DISCARD_MAX), it));
+    let _ = JsFuture::from(discarding).await;
+}
+
 /// An answer to a request whose body nobody reads.
 fn refused(request: Request, reply: Reply) -> Promise {
     future_to_promise(async move {
-        let _ = JsFuture::from(glue::discard(&request)).await;
+        discard(&request).await;
         Ok(response(reply).into())
     })
 }
@@ -177,7 +187,9 @@ async fn serve_request(platform: &Platform, request: &Request, action: Action) -
         } => hold::ask_when_ended(platform, &id, span, &call).await,
         Action::Redrive { id, call } => execute::redrive(platform, id, *call).await,
         Action::Accept(plan) => {
-            let body = request.body().map(|stream| Body::of_stream(stream.into()));
+            let body = request
+                .body()
+                .map(|stream| Body::of(Sender::Client, stream.into()));
             if plan.hold.0 > 0 {
                 hold::accept_and_hold(platform, *plan, body).await
             } else {
@@ -327,7 +339,9 @@ async fn settle(platform: &Platform, priority: Priority, raw: &RawMessage, done:
             let queue = platform.bindings.queue(priority);
             let sent = match serde_json::to_string(&message) {
                 Ok(text) => match glue::send_message(&queue, &text) {
-                    Ok(sending) => JsFuture::from(sending).await.is_ok(),
+                    Ok(sending) => within(platform, SHARD_TIMEOUT, JsFuture::from(sending))
+                        .await
+                        .is_ok_and(|sent| sent.is_ok()),
                     Err(_) => false,
                 },
                 Err(_) => false,

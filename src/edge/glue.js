@@ -5,6 +5,8 @@
 
 import { connect } from "cloudflare:sockets";
 
+import { within } from "./bodies.js";
+
 /** Method, URL, whether there is a body, then name and value of each field, a line each. */
 export function requestHead(request) {
   let text = `${request.method}\n${request.url}\n${request.body === null ? 0 : 1}`;
@@ -100,10 +102,10 @@ class ShardUnavailable extends Error {
 }
 
 /** Calls a shard whose answer is the client's, as it is. */
-export async function answerOfShard(namespace, name, call, body, safeToRepeat) {
+export async function answerOfShard(namespace, name, call, body, safeToRepeat, longestMillis) {
   let answer;
   try {
-    answer = await ask(namespace, name, SHARD_PACKED, call, body);
+    answer = await within(ask(namespace, name, SHARD_PACKED, call, body), longestMillis, "no answer");
   } catch (error) {
     console.warn(`${name}:`, error);
     throw new ShardUnavailable(safeToRepeat);

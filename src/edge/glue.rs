@@ -40,6 +40,7 @@ extern "C" {
         call: &str,
         body: &JsValue,
         safe_to_repeat: bool,
+        longest_millis: f64,
     ) -> Promise;
 
     #[wasm_bindgen(js_name = openWatch, catch)]
@@ -106,7 +107,12 @@ extern "C" {
     #[wasm_bindgen(js_name = readAll)]
     pub(super) fn read_all(source: &JsValue) -> Promise;
 
-    pub(super) fn collect(stream: &JsValue, limit: f64, expected: Option<f64>) -> Promise;
+    pub(super) fn collect(
+        stream: &JsValue,
+        limit: f64,
+        expected: Option<f64>,
+        limits: &JsValue,
+    ) -> Promise;
 
     pub(super) fn store(
         bucket: &JsValue,
@@ -114,6 +120,7 @@ extern "C" {
         stream: &JsValue,
         announced: Option<f64>,
         limit: f64,
+        limits: &JsValue,
     ) -> Promise;
 
     pub(super) fn open(bucket: &JsValue, key: &str, first: f64, count: Option<f64>) -> Promise;
@@ -121,7 +128,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(super) fn remove(bucket: &JsValue, keys: Array) -> Result<Promise, JsValue>;
 
-    pub(super) fn discard(request: &Request) -> Promise;
+    pub(super) fn discard(request: &Request, most: f64, limits: &JsValue) -> Promise;
 }
 
 /// What a JavaScript exception says, for the log.

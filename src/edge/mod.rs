@@ -2,6 +2,7 @@
 //! [`crate::rpc::ports`] is implemented here. Nothing is decided here.
 
 mod bindings;
+mod bodies;
 mod deployment;
 mod entry;
 mod glue;

@@ -14,14 +14,18 @@ use crate::http::target::Target;
 use crate::job::{BodyRef, Millis, UnixMillis};
 use crate::policy::Policy;
 use crate::policy::bindings::{BUCKET, SHARDS};
+use crate::rpc::bounds::BUCKET_TIMEOUT;
+use crate::rpc::client::within;
 use crate::rpc::ports::{
-    Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable,
+    BodyFault, Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest,
+    OriginResponse, PutError, Shards, Streams, Unavailable,
 };
 use crate::rpc::{Content, Reply};
 
 use super::bindings::{Bindings, with_mount};
+use super::bodies::{AbortGuard, Body, Sender, fault, number};
 use super::glue;
+
 use super::origin::Reach;
 
 /// The ports of one event.
@@ -29,51 +33,6 @@ use super::origin::Reach;
 pub(super) struct Platform {
     pub(super) bindings: Bindings,
     pub(super) policy: Rc<Policy>,
-}
-
-/// A body: a stream, or bytes that are still on the JavaScript side.
-#[derive(Debug)]
-pub(super) struct Body {
-    stream: JsValue,
-    /// Its length, where one was announced.
-    announced: Option<u64>,
-    /// Aborts the request that the body belongs to when the body is given up.
-    guard: Option<AbortGuard>,
-}
-
-impl Body {
-    pub(super) const fn of_stream(stream: JsValue) -> Self {
-        Self {
-            stream,
-            announced: None,
-            guard: None,
-        }
-    }
-
-    /// It was read to its end.
-    fn ended(self) {
-        if let Some(guard) = self.guard {
-            guard.ended();
-        }
-    }
-}
-
-#[derive(Debug)]
-struct AbortGuard(Option<AbortController>);
-
-impl AbortGuard {
-    /// The request has ended. To abort it now would only make an exception that nobody sees, which is dear.
-    fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for AbortGuard {
-    fn drop(&mut self) {
-        if let Some(controller) = self.0.take() {
-            controller.abort();
-        }
-    }
 }
 
 /// The time of the runtime's clock. It stands still between inputs, which is fine: what happens in
@@ -119,12 +78,13 @@ impl Streams for Platform {
 
     async fn collect(&self, body: Body, limit: u64) -> Collected<Body> {
         let expected = body.announced.map(number);
-        let collecting = glue::collect(&body.stream, number(limit), expected);
+        let limits = body.sender.limits();
+        let collecting = glue::collect(&body.stream, number(limit), expected, &limits);
         let Ok(found) = JsFuture::from(collecting).await else {
-            return Collected::Broken;
+            return Collected::Failed(BodyFault::Incomplete);
         };
-        if found.is_null() {
-            return Collected::Broken;
+        if let Some(word) = found.as_string() {
+            return Collected::Failed(fault(&word).unwrap_or(BodyFault::Incomplete));
         }
         match found.dyn_into::<Uint8Array>() {
             Ok(bytes) => {
@@ -136,7 +96,7 @@ impl Streams for Platform {
     }
 
     fn body_of(&self, bytes: Vec<u8>) -> Body {
-        Body::of_stream(Uint8Array::from(bytes.as_slice()).into())
+        Body::of(Sender::Us, Uint8Array::from(bytes.as_slice()).into())
     }
 }
 
@@ -233,45 +193,50 @@ impl Bucket for Platform {
     ) -> Result<BodyRef, PutError> {
         let bucket = self.bindings.get(BUCKET);
         let announced = announced.map(number);
-        let stored = glue::store(&bucket, key, &body.stream, announced, number(limit));
+        let limits = body.sender.limits();
+        let stored = glue::store(
+            &bucket,
+            key,
+            &body.stream,
+            announced,
+            number(limit),
+            &limits,
+        );
         let answer = JsFuture::from(stored)
             .await
             .ok()
             .and_then(|answer| answer.as_string());
         let answer = answer.unwrap_or_default();
-        match answer.as_str() {
-            "too_large" => Err(PutError::TooLarge),
-            "incomplete" => Err(PutError::Incomplete),
-            _ => {
-                let (len, sha256) = answer.split_once(' ').ok_or(PutError::Storage)?;
-                body.ended();
-                Ok(BodyRef {
-                    len: len.parse().map_err(|_| PutError::Storage)?,
-                    sha256: sha256.to_owned(),
-                    object: Some(key.to_owned()),
-                })
-            }
+        if answer == "too_large" {
+            return Err(PutError::TooLarge);
         }
+        if let Some(fault) = fault(&answer) {
+            return Err(PutError::Body(fault));
+        }
+        let (len, sha256) = answer.split_once(' ').ok_or(PutError::Storage)?;
+        body.ended();
+        Ok(BodyRef {
+            len: len.parse().map_err(|_| PutError::Storage)?,
+            sha256: sha256.to_owned(),
+            object: Some(key.to_owned()),
+        })
     }
 
     async fn get(&self, key: &str, slice: Option<(u64, u64)>) -> Result<Option<Body>, Unavailable> {
         let bucket = self.bindings.get(BUCKET);
         let (first, count) = slice.map_or((0, None), |(first, count)| (first, Some(count)));
         let opened = glue::open(&bucket, key, number(first), count.map(number));
-        let stream = JsFuture::from(opened)
-            .await
-            .map_err(|error| bucket_failed(&error))?;
-        Ok((!stream.is_null()).then(|| Body::of_stream(stream)))
+        let opened = within(self, BUCKET_TIMEOUT, JsFuture::from(opened)).await?;
+        let stream = opened.map_err(|error| bucket_failed(&error))?;
+        Ok((!stream.is_null()).then(|| Body::of(Sender::Bucket, stream)))
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), Unavailable> {
         let list: Array = keys.iter().map(|key| JsValue::from_str(key)).collect();
         let bucket = self.bindings.get(BUCKET);
         let removed = glue::remove(&bucket, list).map_err(|error| bucket_failed(&error))?;
-        JsFuture::from(removed)
-            .await
-            .map(|_| ())
-            .map_err(|error| bucket_failed(&error))
+        let removed = within(self, BUCKET_TIMEOUT, JsFuture::from(removed)).await?;
+        removed.map(|_| ()).map_err(|error| bucket_failed(&error))
     }
 }
 
@@ -343,6 +308,7 @@ impl OriginPort for Platform {
                 stream: stream.into(),
                 announced: headers.get("content-length").and_then(|n| n.parse().ok()),
                 guard: Some(guard),
+                sender: Sender::Origin,
             })
         } else {
             guard.ended();
@@ -372,10 +338,4 @@ async fn is_listening(reach: &Reach<'_>) -> bool {
     JsFuture::from(glue::accepts(&host, port))
         .await
         .is_ok_and(|accepts| accepts.is_truthy())
-}
-
-/// Lengths and limits are far below 2⁵³.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-pub(super) const fn number(n: u64) -> f64 {
-    n as f64
 }

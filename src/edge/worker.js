@@ -9,6 +9,8 @@
 import { DurableObject } from "cloudflare:workers";
 import * as rust from "raincheck-bindings";
 
+import { Refused, within } from "./bodies.js";
+
 /** What a client gets when its request met a panic; Rust has the same document in one of its tests. */
 const INTERNAL_ERROR =
   '{"type":"/jobs/problems/internal_error","title":"The gateway failed","status":500,"detail":"The gateway failed","error":{"code":"internal_error","message":"The gateway failed"},"retryable":false}';
@@ -116,9 +118,9 @@ export class ShardObject extends DurableObject {
   fetch(request) {
     const call = request.headers.get("raincheck-call") ?? "";
     const packed = request.url.endsWith("/packed");
-    return request.arrayBuffer().then(
+    return within(request.arrayBuffer(), rust.bodyMillis(), "stalled").then(
       (body) => guarded((answer) => this.#current().serve(call, new Uint8Array(body), packed, answer)),
-      () => rust.bodyIncomplete(),
+      (error) => (error instanceof Refused ? rust.bodyStalled() : rust.bodyIncomplete()),
     );
   }
 

@@ -17,7 +17,9 @@ use crate::rpc::call::{
     View, ViewCall,
 };
 use crate::rpc::client::{call_shard, object_key, store};
-use crate::rpc::ports::{Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable};
+use crate::rpc::ports::{
+    BodyFault, Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable,
+};
 
 /// The ports that serving a client needs.
 pub trait Front: Host + Shards + Bucket {}
@@ -196,7 +198,7 @@ async fn take_body<P: Front>(
             Collected::All(bytes) => Ok((PayloadCall::Inline(None), CallBody::Bytes(bytes))),
             Collected::More(_) if limit <= INLINE_MAX => Err(too_large(limit)),
             Collected::More(body) => upload(ports, shard, body, None, limit).await,
-            Collected::Broken => Err(Problem::new(ProblemCode::BodyIncomplete)),
+            Collected::Failed(fault) => Err(not_read(fault)),
         },
     }
 }
@@ -213,7 +215,7 @@ async fn upload<P: Front>(
     match stored {
         Ok(reference) => Ok((PayloadCall::Object(reference), CallBody::Empty)),
         Err(PutError::TooLarge) => Err(too_large(limit)),
-        Err(PutError::Incomplete) => Err(Problem::new(ProblemCode::BodyIncomplete)),
+        Err(PutError::Body(fault)) => Err(not_read(fault)),
         Err(PutError::Storage) => Err(Problem::storage_unavailable()),
     }
 }
@@ -236,9 +238,8 @@ async fn look_up<P: Front>(
         CallBody::Bytes(bytes) => Some(bytes),
         CallBody::Stream(body) => match ports.collect(body, INLINE_MAX).await {
             Collected::All(bytes) => Some(bytes),
-            Collected::More(_) | Collected::Broken => {
-                return Err(Problem::new(ProblemCode::BodyIncomplete));
-            }
+            Collected::More(_) => return Err(not_read(BodyFault::Incomplete)),
+            Collected::Failed(fault) => return Err(not_read(fault)),
         },
     };
     let body = |bytes: Option<Vec<u8>>| bytes.map_or(CallBody::Empty, CallBody::Bytes);
@@ -295,6 +296,18 @@ async fn copy<P: Front>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, 
     store(ports, shard, &object, None, body, None, u64::MAX)
         .await
         .map_err(|_| Problem::storage_unavailable())
+}
+
+/// The problem of a client's body that could not be read.
+#[must_use]
+pub fn not_read(fault: BodyFault) -> Problem {
+    match fault {
+        BodyFault::Incomplete => Problem::new(ProblemCode::BodyIncomplete),
+        BodyFault::Stalled => Problem::new(ProblemCode::BodyTimeout),
+        BodyFault::Full => Problem::new(ProblemCode::Overloaded)
+            .detail("Too many request bodies are on their way.")
+            .retry_after(1),
+    }
 }
 
 fn storage_unavailable<P: Shards>(ports: &P) -> P::Response {

@@ -70,6 +70,8 @@ problem_codes! {
     BadRequest = "bad_request", 400, false, "The request is not valid";
     /// The body ended before the length that was announced.
     BodyIncomplete = "body_incomplete", 400, true, "The request body is incomplete";
+    /// The body arrives too slowly, or has stopped.
+    BodyTimeout = "body_timeout", 408, true, "The request body did not arrive in time";
     /// The rule requires an `Idempotency-Key`.
     IdempotencyKeyRequired = "idempotency_key_required", 400, false, "An Idempotency-Key is required";
     /// The `Idempotency-Key` cannot be used.
@@ -128,8 +130,8 @@ problem_codes! {
     Misconfigured = "misconfigured", 503, false, "The gateway is not configured correctly";
     /// Records or bodies cannot be stored or read now.
     StorageUnavailable = "storage_unavailable", 503, true, "Storage is temporarily unavailable";
-    /// The request's shard holds as many unfinished jobs as it can.
-    Overloaded = "overloaded", 503, true, "Too many jobs are waiting";
+    /// The request's shard holds as many unfinished jobs as it can, or the isolate as many bytes of bodies.
+    Overloaded = "overloaded", 503, true, "The gateway is at a limit";
     /// A bug in the gateway.
     InternalError = "internal_error", 500, false, "The gateway failed";
 }

@@ -5,29 +5,29 @@ use futures_util::future::{Either, select};
 use crate::http::hex;
 use crate::job::{BodyRef, Millis, RowKey};
 
+use super::bounds::{SHARD_TIMEOUT, UPLOAD_TIMEOUT};
 use super::call::{Call, Envelope};
 use super::ports::{Bucket, CallBody, Host, PutError, Shards, Unavailable};
 
-/// Longest wait for a shard's response. A shard takes milliseconds, or seconds when its object starts or
-/// moves; after ten seconds it hangs, and the caller should try again.
-pub const SHARD_TIMEOUT: Millis = Millis::from_secs(10);
+/// How long a call is waited for: [`SHARD_TIMEOUT`], and [`UPLOAD_TIMEOUT`] more where a client's stream goes along,
+/// which the shard waits for.
+#[must_use]
+pub fn longest(carries_stream: bool) -> Millis {
+    if carries_stream {
+        Millis(SHARD_TIMEOUT.0.saturating_add(UPLOAD_TIMEOUT.0))
+    } else {
+        SHARD_TIMEOUT
+    }
+}
 
-/// Longest wait for the response to a call whose body a client still sends. That is at most 64 KiB,
-/// which takes a minute at 1 KB/s; a slower client has stalled.
-pub const UPLOAD_TIMEOUT: Millis = Millis::from_secs(60);
-
-/// Calls a shard, and waits for the head of its response for [`SHARD_TIMEOUT`], or [`UPLOAD_TIMEOUT`] if
-/// the call carries a stream.
+/// Calls a shard, and waits for the head of its response, see [`longest`].
 pub async fn call_shard<P: Shards + Host>(
     ports: &P,
     shard: u16,
     call: &Call,
     body: CallBody<P::Body>,
 ) -> Result<P::Response, Unavailable> {
-    let longest = match body {
-        CallBody::Stream(_) => UPLOAD_TIMEOUT,
-        CallBody::Empty | CallBody::Bytes(_) => SHARD_TIMEOUT,
-    };
+    let longest = longest(matches!(body, CallBody::Stream(_)));
     let header = Envelope::header_of(shard, call).map_err(|_| Unavailable)?;
     within(ports, longest, ports.call(shard, header, body)).await?
 }

@@ -1,6 +1,7 @@
 //! What the Worker, the consumer and the shards exchange: calls, frames, queue messages, stored heads and
 //! replies. [`ports`] has the traits through which all of them reach the platform.
 
+pub mod bounds;
 pub mod call;
 pub mod client;
 pub mod frame;

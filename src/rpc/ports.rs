@@ -26,7 +26,8 @@ pub trait Streams {
     /// A body that has not been read.
     type Body;
 
-    /// Reads a body of at most `limit` bytes into memory.
+    /// Reads a body of at most `limit` bytes into memory. A client's body has to arrive in time; any other may
+    /// take as long as it takes.
     async fn collect(&self, body: Self::Body, limit: u64) -> Collected<Self::Body>;
 
     /// A body with these bytes.
@@ -40,8 +41,19 @@ pub enum Collected<B> {
     All(Vec<u8>),
     /// It is longer than the limit; this is the whole body, still streaming.
     More(B),
-    /// It broke off.
-    Broken,
+    /// It could not be read.
+    Failed(BodyFault),
+}
+
+/// What is wrong with a body that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// It broke off, or had another length than announced.
+    Incomplete,
+    /// Its client sends too slowly, or no more; see [`UPLOAD_TIMEOUT`](super::bounds::UPLOAD_TIMEOUT).
+    Stalled,
+    /// This isolate holds as much of bodies as it may; see [`HELD_MAX`](super::bounds::HELD_MAX).
+    Full,
 }
 
 /// The body of a shard call.
@@ -103,7 +115,7 @@ pub trait Watching {
 /// Where large bodies are kept.
 pub trait Bucket: Streams {
     /// Stores a body under a key, and counts and hashes it on the way. `announced` is its length, if known:
-    /// any other length is [`PutError::Incomplete`].
+    /// any other length is [`BodyFault::Incomplete`].
     async fn put(
         &self,
         key: &str,
@@ -128,8 +140,8 @@ pub trait Bucket: Streams {
 pub enum PutError {
     /// It has more bytes than the limit.
     TooLarge,
-    /// It broke off, or had another length than announced.
-    Incomplete,
+    /// It could not be read.
+    Body(BodyFault),
     /// The bucket failed.
     Storage,
 }

@@ -184,6 +184,7 @@ impl Receipt {
                 .field("Idempotency-Key")
                 .into(),
             Some(Accepted::Overloaded) => Problem::new(ProblemCode::Overloaded)
+                .detail("Too many jobs are waiting.")
                 .retry_after(OVERLOADED_RETRY_AFTER)
                 .into(),
             Some(Accepted::ObjectGone) => Problem::storage_unavailable()

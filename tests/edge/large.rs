@@ -28,7 +28,7 @@ const WARM: u32 = 3_000_000;
 const MORE_THAN_BARE_MB: u64 = 100;
 
 /// The peak of resident memory in MB of each process of the runtime, by id.
-fn peaks(gateway: &Gateway) -> Vec<(u32, u64)> {
+pub fn peaks(gateway: &Gateway) -> Vec<(u32, u64)> {
     let of_runtime = |process: &u32| {
         fs::read_to_string(format!("/proc/{process}/comm"))
             .is_ok_and(|name| name.trim() == "workerd")
@@ -54,7 +54,7 @@ fn peaks(gateway: &Gateway) -> Vec<(u32, u64)> {
 }
 
 /// By how many MB the peak has grown, of the process where it has grown most.
-fn growth(gateway: &Gateway, before: &[(u32, u64)]) -> u64 {
+pub fn growth(gateway: &Gateway, before: &[(u32, u64)]) -> u64 {
     let after = peaks(gateway);
     assert_eq!(before.len(), after.len());
     let grown = before

@@ -57,3 +57,4 @@ mod service;
 mod slow;
 mod soak;
 mod status;
+mod uploads;

@@ -2,6 +2,7 @@
 
 use raincheck::job::Millis;
 use raincheck::rpc::call::INLINE_MAX;
+use raincheck::rpc::ports::BodyFault;
 
 use super::script::{Reaction, respond};
 use super::world::{Fault, ORPHAN_GRACE, World};
@@ -188,6 +189,29 @@ fn a_broken_upload_makes_no_job_and_leaves_nothing() {
         assert_eq!(world.count("jobs"), 0);
         after_the_grace(&world);
         assert_eq!((world.bucket.borrow().len(), world.count("sweeps")), (0, 0));
+    }
+}
+
+#[test]
+fn a_body_that_stalls_or_finds_no_room_gets_its_own_problem_and_leaves_nothing() {
+    for (fault, status, code) in [
+        (BodyFault::Stalled, 408, "body_timeout"),
+        (BodyFault::Full, 503, "overloaded"),
+    ] {
+        for len in [10, 100_000] {
+            let world = World::new().rule("");
+            let request = world.request("POST", "/slow");
+            let refused = request.failing_after(bytes(len), fault).send();
+            assert_eq!((refused.status, refused.problem().as_str()), (status, code));
+            // Nothing was kept, so the request can be sent again.
+            assert_eq!(refused.json()["retryable"], true);
+            assert_eq!(refused.field("vary"), "Prefer");
+            let is_told_when = !refused.field("retry-after").is_empty();
+            assert_eq!(is_told_when, fault == BodyFault::Full);
+            assert_eq!(world.count("jobs"), 0);
+            after_the_grace(&world);
+            assert_eq!((world.bucket.borrow().len(), world.count("sweeps")), (0, 0));
+        }
     }
 }
 

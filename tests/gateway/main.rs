@@ -35,6 +35,7 @@ mod world;
 use raincheck::http::Headers;
 use raincheck::ingress::Head;
 use raincheck::job::JobId;
+use raincheck::rpc::ports::BodyFault;
 
 use ports::{Answer, Body};
 use world::World;
@@ -118,20 +119,25 @@ impl Request<'_> {
     fn body(self, body: impl Into<Vec<u8>>) -> Self {
         let bytes = body.into();
         let len = bytes.len().to_string();
-        self.streamed(bytes, false).field("content-length", &len)
+        self.streamed(bytes, None).field("content-length", &len)
     }
 
     /// A body of unknown length.
     fn chunked(self, body: impl Into<Vec<u8>>) -> Self {
-        self.streamed(body.into(), false)
+        self.streamed(body.into(), None)
     }
 
     /// A body that breaks off after these bytes.
     fn cut(self, body: impl Into<Vec<u8>>) -> Self {
-        self.streamed(body.into(), true)
+        self.failing_after(body, BodyFault::Incomplete)
     }
 
-    fn streamed(mut self, bytes: Vec<u8>, broken: bool) -> Self {
+    /// A body with which something goes wrong after these bytes.
+    fn failing_after(self, body: impl Into<Vec<u8>>, fault: BodyFault) -> Self {
+        self.streamed(body.into(), Some(fault))
+    }
+
+    fn streamed(mut self, bytes: Vec<u8>, broken: Option<BodyFault>) -> Self {
         self.body = Some(Body { bytes, broken });
         self.head.has_body = true;
         self

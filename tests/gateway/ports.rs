@@ -10,8 +10,8 @@ use raincheck::rpc::call::{Call, Envelope};
 use raincheck::rpc::hash::sha256_hex;
 use raincheck::rpc::message::pack;
 use raincheck::rpc::ports::{
-    Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable, Watching,
+    BodyFault, Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest,
+    OriginResponse, PutError, Shards, Streams, Unavailable, Watching,
 };
 use raincheck::rpc::{Content, Reply};
 use raincheck::shard_service::handle;
@@ -19,11 +19,11 @@ use raincheck::shard_service::handle;
 use super::script::Reaction;
 use super::world::{Fault, NEVER, World};
 
-/// A body: bytes, and whether it breaks off after them.
+/// A body: bytes, and what is wrong after them.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     pub bytes: Vec<u8>,
-    pub broken: bool,
+    pub broken: Option<BodyFault>,
 }
 
 /// A response on its way to a client.
@@ -55,7 +55,7 @@ impl Answer {
         };
         let body = Body {
             bytes,
-            broken: false,
+            broken: None,
         };
         Self {
             status: reply.status,
@@ -98,8 +98,8 @@ impl Streams for World {
     async fn collect(&self, body: Body, limit: u64) -> Collected<Body> {
         if body.bytes.len() as u64 > limit {
             Collected::More(body)
-        } else if body.broken {
-            Collected::Broken
+        } else if let Some(fault) = body.broken {
+            Collected::Failed(fault)
         } else {
             Collected::All(body.bytes)
         }
@@ -108,7 +108,7 @@ impl Streams for World {
     fn body_of(&self, bytes: Vec<u8>) -> Body {
         Body {
             bytes,
-            broken: false,
+            broken: None,
         }
     }
 }
@@ -156,11 +156,11 @@ impl Shards for World {
             CallBody::Empty => Body::default(),
             CallBody::Bytes(bytes) => Body {
                 bytes,
-                broken: false,
+                broken: None,
             },
             CallBody::Stream(body) => body,
         };
-        if body.broken {
+        if body.broken.is_some() {
             // The object reads the body before it does anything; the platform ends the call.
             return Err(Unavailable);
         }
@@ -187,7 +187,11 @@ impl Shards for World {
     }
 
     async fn read(&self, response: Answer) -> Option<Vec<u8>> {
-        (!response.body.broken).then_some(response.body.bytes)
+        response
+            .body
+            .broken
+            .is_none()
+            .then_some(response.body.bytes)
     }
 
     fn respond(&self, reply: Reply) -> Answer {
@@ -266,8 +270,11 @@ impl Bucket for World {
         if len > limit {
             return Err(PutError::TooLarge);
         }
-        if body.broken || announced.is_some_and(|announced| announced != len) {
-            return Err(PutError::Incomplete);
+        if let Some(fault) = body.broken {
+            return Err(PutError::Body(fault));
+        }
+        if announced.is_some_and(|announced| announced != len) {
+            return Err(PutError::Body(BodyFault::Incomplete));
         }
         let sha256 = sha256_hex(&body.bytes);
         self.bucket.borrow_mut().insert(key.to_owned(), body.bytes);
@@ -299,7 +306,7 @@ impl Bucket for World {
         let bytes = bytes.iter().skip(first).take(count).copied().collect();
         Ok(Some(Body {
             bytes,
-            broken: false,
+            broken: None,
         }))
     }
 
@@ -363,7 +370,7 @@ impl OriginPort for World {
                 headers: response.headers,
                 body: Some(Body {
                     bytes: response.body,
-                    broken: response.broken,
+                    broken: response.broken.then_some(BodyFault::Incomplete),
                 }),
             }),
             Reaction::Refuse => Err(OriginError::Unreachable),

@@ -9,6 +9,18 @@ import { collect, store } from "../../src/edge/bodies.js";
 const MIB = 1024 * 1024;
 const NO_LIMIT = 2 ** 40;
 
+/** Limits as Rust has them, with what a test needs to be otherwise. */
+const limits = (changed = {}) => ({
+  readBytes: 64 * 1024,
+  readMillis: 60_000,
+  wholeMillis: 3_600_000,
+  heldBytes: 48 * MIB,
+  heldMillis: 120_000,
+  bucketMillis: 30_000,
+  cleanUpMillis: 100,
+  ...changed,
+});
+
 /** What every body begins with. */
 const PATTERN = new Uint8Array(20 * MIB);
 for (let i = 0; i < PATTERN.length; i += 1) PATTERN[i] = i % 251;
@@ -48,6 +60,7 @@ function body(length, { ends = true } = {}) {
       return { value: filled, done: count === 0 };
     },
     releaseLock() {},
+    async cancel() {},
   };
   return { getReader: () => reader };
 }
@@ -72,17 +85,17 @@ function bucket() {
 /** Stores a body as the gateway does with one of unknown length. */
 async function stored(length) {
   const target = bucket();
-  const rest = await collect(body(length), 64 * 1024);
-  return { answer: await store(target, "key", rest, undefined, NO_LIMIT), parts: target.parts };
+  const rest = await collect(body(length), 64 * 1024, undefined, limits());
+  return { answer: await store(target, "key", rest, undefined, NO_LIMIT, limits()), parts: target.parts };
 }
 
 test("a body of unknown length is stored byte for byte, in parts of one size but for the last", async () => {
-  for (const length of [65_537, 262_144, 300_000, MIB, 5 * MIB + 1, 8 * MIB, 8 * MIB + 1, 17 * MIB]) {
+  for (const length of [65_537, 262_144, 300_000, MIB, 3 * MIB + 1, 5 * MIB, 5 * MIB + 1, 17 * MIB]) {
     const { answer, parts } = await stored(length);
     const expected = PATTERN.subarray(0, length);
     assert.equal(answer, `${length} ${createHash("sha256").update(expected).digest("hex")}`);
     assert.ok(Buffer.concat(parts).equals(expected), `${length}`);
-    assert.ok(parts.slice(0, -1).every((part) => part.byteLength === 8 * MIB), `${length}`);
+    assert.ok(parts.slice(0, -1).every((part) => part.byteLength === 5 * MIB), `${length}`);
   }
 });
 
@@ -104,8 +117,8 @@ async function allocated(act) {
 test("a body of unknown length that stalls holds about what has come of it", async () => {
   for (const [length, most] of [[100_000, 0.25 * MIB], [300_000, MIB], [2 * MIB, 4 * MIB]]) {
     const lengths = await allocated(async () => {
-      const rest = await collect(body(length, { ends: false }), 64 * 1024);
-      store(bucket(), "key", rest, undefined, NO_LIMIT);
+      const rest = await collect(body(length, { ends: false }), 64 * 1024, undefined, limits());
+      store(bucket(), "key", rest, undefined, NO_LIMIT, limits({ readMillis: 100 }));
       await new Promise((resolve) => setTimeout(resolve, 50));
     });
     assert.ok(Math.max(...lengths) <= most, `${length}: ${Math.max(...lengths)}`);
@@ -121,7 +134,7 @@ test("storing a long body leaves no more reactions behind than a short one", asy
       reactions += 1;
       return then.apply(this, handlers);
     };
-    const answer = await store(bucket(), "key", body(length), length, NO_LIMIT);
+    const answer = await store(bucket(), "key", body(length), length, NO_LIMIT, limits());
     Promise.prototype.then = then;
     assert.ok(answer.startsWith(`${length} `), answer);
     counts.push(reactions);
@@ -131,5 +144,51 @@ test("storing a long body leaves no more reactions behind than a short one", asy
 
 test("a bucket that stops reading ends the write that waits for it", async () => {
   const target = { put: () => Promise.reject(new Error("the bucket fails")), delete: async () => {} };
-  assert.equal(await store(target, "key", body(20 * MIB), 20 * MIB, NO_LIMIT), "storage");
+  assert.equal(await store(target, "key", body(20 * MIB), 20 * MIB, NO_LIMIT, limits()), "storage");
+});
+
+test("a body that stalls is ended, and no longer counts as held", async () => {
+  const stalling = () => body(100_000, { ends: false });
+  const short = limits({ readMillis: 20 });
+  assert.equal(await collect(body(100, { ends: false }), 64 * 1024, undefined, short), "stalled");
+  const none = { ...bucket(), put: () => new Promise(() => {}) };
+  assert.equal(await store(none, "key", stalling(), 300_000, NO_LIMIT, short), "stalled");
+  assert.equal(await store(none, "key", stalling(), undefined, NO_LIMIT, short), "stalled");
+  // A buffer of 256 KiB is all that there is room for.
+  const tight = limits({ heldBytes: MIB / 4 });
+  assert.ok((await store(bucket(), "key", body(300_000), 300_000, NO_LIMIT, tight)).startsWith("300000 "));
+});
+
+test("a body that comes steadily, but for longer than a whole one may, is ended", async () => {
+  const slow = limits({ wholeMillis: 1 });
+  const target = bucket();
+  const put = target.put;
+  target.put = async (key, value) => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return put(key, value);
+  };
+  assert.equal(await store(target, "key", body(20 * MIB), 20 * MIB, NO_LIMIT, slow), "stalled");
+});
+
+test("a bucket that does not answer is given up", async () => {
+  const hangs = () => new Promise(() => {});
+  const short = limits({ bucketMillis: 20 });
+  const target = { put: hangs, createMultipartUpload: hangs };
+  for (const announced of [20 * MIB, undefined]) {
+    assert.equal(await store(target, "key", body(20 * MIB), announced, NO_LIMIT, short), "storage");
+  }
+});
+
+test("what buffers hold is bounded, and a buffer whose client went away counts no longer", async () => {
+  const tight = limits({ heldBytes: MIB, readMillis: 100 });
+  const stalls = () => store(bucket(), "key", body(100_000, { ends: false }), 300_000, NO_LIMIT, tight);
+  const more = (changed) => store(bucket(), "key", body(300_000), 300_000, NO_LIMIT, { ...tight, ...changed });
+  const all = [stalls(), stalls(), stalls(), stalls()];
+  assert.equal(await more(), "full");
+  // A response of the origin is never refused.
+  assert.ok((await more({ heldBytes: 0 })).startsWith("300000 "));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok((await more({ heldMillis: 10 })).startsWith("300000 "));
+  assert.deepEqual(await Promise.all(all), Array(4).fill("stalled"));
+  assert.ok((await more()).startsWith("300000 "));
 });

@@ -38,6 +38,8 @@ export const fetch = (...event) => rust.fetch(...event, Pending);
 export const queue = (...event) => rust.queue(...event);
 export const originUnreachable = () => new Response("unreachable", { status: 502 });
 export const shardUnavailable = (safe) => new Response(String(safe), { status: 503 });
+export const bodyMillis = () => rust.bodyMillis ?? 60_000;
+export const bodyStalled = () => new Response("stalled", { status: 408 });
 export const bodyIncomplete = () => new Response("incomplete", { status: 400 });
 `;
 const PLATFORM = "export class DurableObject { constructor(ctx, env) { Object.assign(this, { ctx, env }); } }";

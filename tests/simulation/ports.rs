@@ -6,8 +6,8 @@ use std::rc::Rc;
 use futures_channel::oneshot;
 use raincheck::rpc::call::{Call, Envelope};
 use raincheck::rpc::ports::{
-    Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest, OriginResponse,
-    PutError, Shards, Streams, Unavailable, Watching,
+    BodyFault, Bucket, CallBody, Collected, Host, OriginError, OriginPort, OriginRequest,
+    OriginResponse, PutError, Shards, Streams, Unavailable, Watching,
 };
 use raincheck::rpc::{Content, Reply};
 
@@ -115,7 +115,7 @@ impl Streams for Ports {
         if body.blob.len() > limit {
             Collected::More(body)
         } else if body.broken {
-            Collected::Broken
+            Collected::Failed(BodyFault::Incomplete)
         } else {
             Collected::All(body.blob.bytes().to_vec())
         }
@@ -263,7 +263,7 @@ impl Bucket for Ports {
         }
         if body.broken || announced.is_some_and(|announced| announced != len) {
             self.world.latency().await;
-            return Err(PutError::Incomplete);
+            return Err(PutError::Body(BodyFault::Incomplete));
         }
         let stored = self
             .effect(Fault::BucketBefore, Fault::BucketLost, || {

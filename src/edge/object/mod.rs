@@ -18,6 +18,7 @@ use worker::worker_sys::{DurableObjectState, DurableObjectStorage};
 
 use crate::job::{IdKey, JobId, RowKey, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
+use crate::rpc::bounds::UPLOAD_TIMEOUT;
 use crate::rpc::call::{CALL_VERSION, Call, Envelope};
 use crate::rpc::message::{batches, pack};
 use crate::shard::{Ended, Send, Shard, ShardError};
@@ -25,6 +26,7 @@ use crate::shard_service::alarm::sooner;
 use crate::shard_service::{GroupedCall, Handled, handle};
 
 use super::bindings::Bindings;
+use super::bodies::number;
 use super::glue;
 use super::ports::{Platform, now, random, response};
 use super::sql::ObjectSql;
@@ -271,6 +273,19 @@ fn tag(key: RowKey) -> String {
 #[wasm_bindgen(js_name = bodyIncomplete)]
 pub fn body_incomplete() -> Response {
     response(Problem::new(ProblemCode::BodyIncomplete).into())
+}
+
+/// Called by the Worker's entry when the body of a call did not come within [`body_millis`].
+#[wasm_bindgen(js_name = bodyStalled)]
+pub fn body_stalled() -> Response {
+    response(Problem::new(ProblemCode::BodyTimeout).into())
+}
+
+/// Longest wait, in milliseconds, for the body of a call.
+#[wasm_bindgen(js_name = bodyMillis)]
+#[must_use]
+pub fn body_millis() -> f64 {
+    number(UPLOAD_TIMEOUT.0)
 }
 
 fn unavailable() -> Problem {
