@@ -7,7 +7,7 @@ use raincheck::http::forwarded::Forwarding;
 use raincheck::http::hop::HOP_BY_HOP;
 use raincheck::protocol::forwarding::{
     ForwardingInfo, JobFields, PLATFORM_REQUEST_FIELDS, VIA, add_job, edits_to_origin, is_loop,
-    request_to_store, response_to_store,
+    request_to_store, response_to_pass, response_to_store,
 };
 
 #[path = "support/growth.rs"]
@@ -396,6 +396,30 @@ fn fields() -> impl Strategy<Value = Headers> {
         Just("host".to_owned()),
     ];
     prop::collection::vec((name, "[ -~]{0,16}"), 0..10).prop_map(Headers::from)
+}
+
+#[test]
+fn a_response_passes_without_fields_of_the_connection_or_of_the_gateway() {
+    let came = head(
+        "connection: x-hop, close\nx-hop: 1\nproxy-authenticate: Basic\nraincheck-result: origin\n\
+         set-cookie: a\nset-cookie: b\nx-other: kept",
+    );
+    let left = response_to_pass(&came, false).apply(came);
+    assert_head(&left, "set-cookie: a\nset-cookie: b\nx-other: kept");
+}
+
+#[test]
+fn a_response_on_the_route_of_a_rule_varies_with_prefer_once() {
+    for (came, vary) in [
+        ("", "Prefer"),
+        ("vary: Accept\nvary: Origin", "Accept, Origin, Prefer"),
+        ("vary: prefer", "prefer"),
+        ("vary: *", "*"),
+    ] {
+        let came = head(came);
+        let passed = response_to_pass(&came, true).apply(came);
+        assert_head(&passed, &format!("vary: {vary}"));
+    }
 }
 
 proptest! {

@@ -1,9 +1,7 @@
 //! The events: requests and queue batches.
 
-use std::borrow::Cow;
-
 use futures_util::future::join_all;
-use js_sys::{Array, Promise};
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Request, Response};
@@ -11,14 +9,12 @@ use worker::{Context, Env, MessageBatch, MessageExt, RawMessage, event};
 
 use crate::consumer::{self, Disposal};
 use crate::http::Headers;
-use crate::http::hop::HOP_BY_HOP;
-use crate::ingress::{Action, Announced, Head, Isolate, PassThrough, cors, decide};
+use crate::ingress::{Action, Announced, Head, Isolate, cors, decide};
 use crate::ingress::{execute, hold};
 use crate::job::Priority;
 use crate::policy::Policy;
 use crate::policy::bindings::SHARDS;
 use crate::policy::limits::DEAD_LETTERS_SUFFIX;
-use crate::protocol::forwarding::Edits;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::rpc::Reply;
 use crate::rpc::bounds::{DISCARD_MAX, SHARD_TIMEOUT};
@@ -29,7 +25,7 @@ use crate::rpc::message::{JOBS_PER_MESSAGE, Message, Unread};
 use super::bindings::Bindings;
 use super::bodies::{Body, Sender, for_discarding, number};
 use super::glue;
-use super::origin::Reach;
+use super::pass_through::{origin_unreachable, pass_through};
 use super::ports::{Platform, now, random, response};
 
 /// Called by the Worker's entry for each request: a promise of the response, or [`Pending`]. What passes
@@ -58,7 +54,11 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
     if let Action::PassThrough(pass) = &action
         && !(pass.varies && needs_cors)
     {
-        return pass_through(&platform, &request, pass).into();
+        return match pass_through(&platform, &request, pass) {
+            Ok(answer) => answer,
+            Err(why) => refused(request, misconfigured(&why)),
+        }
+        .into();
     }
     let ignores_body = has_body && !matches!(action, Action::Accept(_));
     if !needs_cors
@@ -92,24 +92,13 @@ impl Pending {
     pub fn run(self) -> Promise {
         future_to_promise(async move {
             let passes = matches!(self.action, Action::PassThrough(_));
-            let answer = serve_request(&self.platform, &self.request, self.action).await;
+            let answer = respond_to(&self.platform, &self.request, self.action).await;
             if !passes {
                 discard(&self.request).await;
             }
             Ok(with_cors(&self.platform.policy, self.origin.as_deref(), answer).into())
         })
     }
-}
-
-/// Called by the Worker's entry when a request could not be passed through; `varies` where a rule looked
-/// at it. Whether the origin acted is not known, and the method may be any, so the client is not told to
-/// try again.
-#[wasm_bindgen(js_name = originUnreachable)]
-pub fn origin_unreachable(varies: bool) -> Response {
-    let problem = Problem::new(ProblemCode::OriginUnreachable)
-        .detail("The origin did not answer; whether the request reached it is not known.")
-        .retryable(false);
-    response(if varies { problem.on_route() } else { problem }.into())
 }
 
 /// The common accepts and looks at a job: a call to a shard, whose answer is the client's as it is.
@@ -166,15 +155,19 @@ fn refused(request: Request, reply: Reply) -> Promise {
     })
 }
 
-async fn serve_request(platform: &Platform, request: &Request, action: Action) -> Response {
+async fn respond_to(platform: &Platform, request: &Request, action: Action) -> Response {
     match action {
         Action::Reply(reply) => response(reply),
-        Action::PassThrough(pass) => {
-            match JsFuture::from(pass_through(platform, request, &pass)).await {
+        Action::PassThrough(pass) => match pass_through(platform, request, &pass) {
+            Ok(answer) => match JsFuture::from(answer).await {
                 Ok(answer) => answer.unchecked_into(),
                 Err(_) => origin_unreachable(pass.varies),
+            },
+            Err(why) => {
+                discard(request).await;
+                response(misconfigured(&why))
             }
-        }
+        },
         Action::Ask {
             shard,
             call,
@@ -230,21 +223,6 @@ fn read_head(request: &Request) -> Option<Head> {
     })
 }
 
-fn pass_through(platform: &Platform, request: &Request, pass: &PassThrough) -> Promise {
-    let reach = match Reach::of(&platform.policy, &platform.bindings, &pass.origin) {
-        Ok(reach) => reach,
-        Err(why) => return refused(Clone::clone(request), misconfigured(&why)),
-    };
-    let url = reach.url(&pass.target);
-    let Edits { removed, set } = &pass.edits;
-    let mut set = Cow::Borrowed(set);
-    for (name, value) in &reach.headers {
-        set.to_mut().set(name, value);
-    }
-    let plan = format!("{url}\n{}\n{}", removed.join(","), set.as_packed());
-    ENDS_HERE.with(|names| glue::pass_through(&reach.fetcher, request, &plan, names, pass.varies))
-}
-
 thread_local! {
     /// Drawn with the first request: the platform gives no randomness before.
     static ISOLATE: Isolate = {
@@ -252,26 +230,7 @@ thread_local! {
         random(&mut drawn);
         Isolate(u64::from_le_bytes(drawn))
     };
-
-    /// The names of the fields of a response that end here, once for all responses.
-    static ENDS_HERE: Array = HOP_BY_HOP
-        .iter()
-        .filter(|name| !REMOVED_BY_RUNTIME.contains(name))
-        .map(|name| JsValue::from_str(name))
-        .collect();
 }
-
-/// Fields of [`HOP_BY_HOP`] that the runtime's own HTTP leaves out of every message it writes, so that
-/// a response that has no others goes back as it came: making another of it costs a tenth of passing
-/// it through, and origins send `Keep-Alive` with most.
-const REMOVED_BY_RUNTIME: [&str; 6] = [
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Answers then vary with `Origin`, also those to a request without one.
 fn needs_cors(policy: &Policy) -> bool {

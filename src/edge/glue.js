@@ -1,7 +1,6 @@
-// The few things that are cheaper, or only possible, on the JavaScript side: a whole head in one
-// crossing instead of one per field, streams that never enter wasm memory, and calls whose exceptions
-// must become values. What is left of decisions here (which fields of a passed response end at this hop, one
-// message or a batch) is on paths that must not wait for Rust; no decision about a job is made here.
+// Calls to the platform that are cheaper or only possible in JavaScript: a head crosses into WebAssembly as one string
+// instead of field by field, streams stay outside of it, and exceptions become values. What to call, and what to do
+// with the answer, Rust decides.
 
 import { connect } from "cloudflare:sockets";
 
@@ -53,9 +52,6 @@ export function amend(response, packed, body) {
   return amended;
 }
 
-/** Objects by name; making an id is a hash that need not be done for each request. */
-const ids = new Map();
-
 /** Calls `then` when everything that the object has written is durable, and not before so many milliseconds. */
 export function afterCommit(storage, millis, then) {
   const durable = storage.sync();
@@ -77,6 +73,9 @@ const PACKED = "raincheck-packed";
 export function callShard(namespace, name, call, body) {
   return ask(namespace, name, SHARD, call, body);
 }
+
+/** Objects by name; making an id is a hash that need not be done for each request. */
+const ids = new Map();
 
 function stub(namespace, name) {
   let id = ids.get(name);
@@ -171,49 +170,46 @@ class OriginUnreachable extends Error {
   }
 }
 
-/** A name that a field can have (RFC 9110 section 5.1); the runtime throws when it is asked for another. */
-const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-
-/** Values of `Connection` that name no field of their own. */
-const NAMES_NONE = new Set([null, "keep-alive", "Keep-Alive", "close"]);
-
-/** Names of our own, see `OWN_PREFIX` in Rust: an origin must not speak for the gateway. */
-const OWN_PREFIX = "raincheck-";
-
-function fieldsNamedBy(connection) {
-  const options = connection.toLowerCase().split(",");
-  return options.map((option) => option.trim()).filter((option) => FIELD_NAME.test(option));
+/** Lets the named fields go, with commas between the names, and sets those in lines of name and value. */
+function edit(headers, removed, lines) {
+  if (removed !== "") for (const name of removed.split(",")) headers.delete(name);
+  for (let i = 0; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
 }
 
 /**
- * Passes a request on. `plan` is the URL, the names of its header fields that do not go on, with commas
- * between them, then name and value of each that is set, a line each. Fields of the response that end at
- * this hop or are named as ours are removed; most responses have none that the runtime leaves to us, and go
- * back as they are.
+ * Passes a request on. `plan` is the URL, the names of its header fields that do not go on, with commas between them,
+ * then name and value of each that is set, a line each. What becomes of the response Rust decides, in `finish`; it is
+ * not asked about those that `untouched` describes, which are most, and which go back as they are.
  */
-export async function passThrough(fetcher, request, plan, endsHere, varies) {
-  const lines = plan.split("\n");
+export async function passThrough(fetcher, request, plan, varies, untouched, finish) {
+  const [url, removed, ...lines] = plan.split("\n");
   const headers = new Headers(request.headers);
-  if (lines[1] !== "") for (const name of lines[1].split(",")) headers.delete(name);
-  for (let i = 2; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
+  edit(headers, removed, lines);
   let response;
   try {
-    response = await send(fetcher, ...onward(request, lines[0], headers));
+    response = await send(fetcher, ...onward(request, url, headers));
   } catch (error) {
     console.warn("origin:", error);
     throw new OriginUnreachable(varies);
   }
-  const named = response.headers.get("connection");
-  const names = NAMES_NONE.has(named) ? endsHere : endsHere.concat(fieldsNamedBy(named));
-  const present = names.filter((name) => response.headers.has(name));
-  for (const name of response.headers.keys()) if (name.startsWith(OWN_PREFIX)) present.push(name);
-  if ((present.length === 0 && !varies) || response.webSocket) return response;
-  // Nobody can make a response of such a status, only hand on the one that there is.
-  if (response.status < 200 || response.status > 599) return response;
-  const amended = new Response(response.body, response);
-  for (const name of present) amended.headers.delete(name);
-  if (varies) amended.headers.append("vary", "Prefer");
-  return amended;
+  return !varies && isUntouched(response.headers, untouched) ? response : finish(response, varies);
+}
+
+/** Whether a head has none of these names, no name that begins so, and no `Connection` but these. */
+function isUntouched(headers, { names, prefix, connections }) {
+  const connection = headers.get("connection");
+  if (connection !== null && !connections.includes(connection)) return false;
+  for (const name of headers.keys()) if (name.startsWith(prefix) || names.includes(name)) return false;
+  return true;
+}
+
+/** A response of the origin with other fields. A WebSocket goes along. */
+export function edited(response, removed, packed) {
+  const { webSocket } = response;
+  const upgrade = webSocket && { status: 101, webSocket, headers: response.headers };
+  const copy = new Response(upgrade ? null : response.body, upgrade ?? response);
+  edit(copy.headers, removed, packed === "" ? [] : packed.split("\n"));
+  return copy;
 }
 
 /** Where a request goes, and how. */
@@ -257,15 +253,23 @@ export function sendMessage(queue, text) {
   return queue.send(text, { contentType: "text" });
 }
 
-/** Sends messages, of each the delay and the text in a line. Those that are lost are sent again by the shard's alarm. */
-export function enqueue(queue, packed) {
+/** Sends one message, in so many seconds at the earliest. If it is lost, the shard's alarm sends it again. */
+export function enqueue(queue, delaySeconds, text) {
+  queue.send(text, { contentType: "text", delaySeconds }).catch(notSent);
+}
+
+/** Sends messages together, of each the delay and the text in a line. */
+export function enqueueAll(queue, packed) {
   const lines = packed.split("\n");
   const messages = [];
   for (let i = 0; i + 1 < lines.length; i += 2) {
     messages.push({ body: lines[i + 1], contentType: "text", delaySeconds: Number(lines[i]) });
   }
-  const sent = messages.length === 1 ? queue.send(messages[0].body, messages[0]) : queue.sendBatch(messages);
-  sent.catch((error) => console.warn("a message could not be sent yet:", error));
+  queue.sendBatch(messages).catch(notSent);
+}
+
+function notSent(error) {
+  console.warn("a message could not be sent yet:", error);
 }
 
 /** Runs a statement; rows come as arrays of values. */

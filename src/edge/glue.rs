@@ -64,9 +64,17 @@ extern "C" {
         fetcher: &JsValue,
         request: &Request,
         plan: &str,
-        ends_here: &Array,
         varies: bool,
+        untouched: &JsValue,
+        finish: &JsValue,
     ) -> Promise;
+
+    #[wasm_bindgen(catch)]
+    pub(super) fn edited(
+        response: &Response,
+        removed: &str,
+        packed: &str,
+    ) -> Result<Response, JsValue>;
 
     #[wasm_bindgen(js_name = afterCommit)]
     pub(super) fn after_commit(storage: &JsValue, millis: u32, then: &Function);
@@ -87,7 +95,10 @@ extern "C" {
     pub(super) fn send_message(queue: &JsValue, text: &str) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(super) fn enqueue(queue: &JsValue, packed: &str) -> Result<(), JsValue>;
+    pub(super) fn enqueue(queue: &JsValue, delay_seconds: f64, text: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(js_name = enqueueAll, catch)]
+    pub(super) fn enqueue_all(queue: &JsValue, packed: &str) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(super) fn query(sql: &JsValue, statement: &str, params: &Array) -> Result<Array, JsValue>;

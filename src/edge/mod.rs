@@ -8,6 +8,7 @@ mod entry;
 mod glue;
 mod object;
 mod origin;
+mod pass_through;
 mod ports;
 mod sql;
 mod watching;

@@ -177,7 +177,8 @@ pub(super) fn response(reply: Reply) -> Response {
     })
 }
 
-fn read_head(response: &Response) -> (u16, Headers) {
+/// Status and fields of a response.
+pub(super) fn read_head(response: &Response) -> (u16, Headers) {
     let text = glue::response_head(response);
     let (status, packed) = text.split_once('\n').unwrap_or((&text, ""));
     (status.parse().unwrap_or(0), Headers::from_packed(packed))

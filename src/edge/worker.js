@@ -1,4 +1,5 @@
-// The Worker as the runtime sees it: hands every event to Rust, and outlives its panics.
+// The Worker as the runtime sees it: hands every event to Rust, and outlives its panics. JavaScript, because after a
+// panic nothing in WebAssembly runs any more.
 //
 // A panic cannot be caught in WebAssembly. It leaves the instance unusable, and promises
 // that Rust has handed out never settle: a caller would wait for ever, an alarm would not
@@ -119,7 +120,7 @@ export class ShardObject extends DurableObject {
     const call = request.headers.get("raincheck-call") ?? "";
     const packed = request.url.endsWith("/packed");
     return within(request.arrayBuffer(), rust.bodyMillis(), "stalled").then(
-      (body) => guarded((answer) => this.#current().serve(call, new Uint8Array(body), packed, answer)),
+      (body) => guarded((answer) => this.#current().call(call, new Uint8Array(body), packed, answer)),
       (error) => (error instanceof Refused ? rust.bodyStalled() : rust.bodyIncomplete()),
     );
   }

@@ -16,7 +16,7 @@ use crate::rpc::call::{
     AcceptCall, Call, Envelope, INLINE_MAX, OBJECT_HEADER, PayloadCall, RedriveCall, SLICE_HEADER,
     View, ViewCall,
 };
-use crate::rpc::client::{call_shard, object_key, store};
+use crate::rpc::client::{call_shard, clean_up, object_key, store};
 use crate::rpc::ports::{
     BodyFault, Bucket, CallBody, Collected, Host, PutError, Shards, Unavailable,
 };
@@ -172,7 +172,7 @@ async fn try_accept<P: Front>(
     if let Some(object) = uploaded
         && ports.status(&response) != 202
     {
-        let _ = ports.delete(&[object]).await;
+        clean_up(ports, object).await;
     }
     Ok(response)
 }

@@ -290,6 +290,31 @@ pub fn response_to_store(headers: Headers) -> Headers {
     headers
 }
 
+/// What has to be done to the head of a response that passes through: fields that end at this hop go, and
+/// `Raincheck-*`, because an origin must not speak for the gateway. With `varies` a rule looked at `Prefer`,
+/// so the response varies with it.
+#[must_use]
+pub fn response_to_pass(headers: &Headers, varies: bool) -> Edits {
+    let ends_at_hop = EndsAtHop::of(headers);
+    let mut edits = Edits::default();
+    for (name, _) in headers.iter() {
+        if ends_at_hop.contains(name) || name.starts_with(OWN_PREFIX) {
+            edits.removed.push(name.to_owned());
+        }
+    }
+    edits.removed.sort_unstable();
+    edits.removed.dedup();
+    if varies {
+        let mut varies = Headers::new();
+        if let Some(vary) = edits.left(headers, "vary") {
+            varies.push("vary", vary);
+        }
+        varies.add_vary("Prefer");
+        edits.set("vary", varies.get("vary").unwrap_or_default());
+    }
+    edits
+}
+
 /// Appends our member. A `Via` with an unclosed comment would hide our member, so loops would not be
 /// detected; such a malformed `Via` is replaced.
 fn add_via(edits: &mut Edits, headers: &Headers) {

@@ -5,7 +5,7 @@ use futures_util::future::{Either, select};
 use crate::http::hex;
 use crate::job::{BodyRef, Millis, RowKey};
 
-use super::bounds::{SHARD_TIMEOUT, UPLOAD_TIMEOUT};
+use super::bounds::{CLEAN_UP_TIMEOUT, SHARD_TIMEOUT, UPLOAD_TIMEOUT};
 use super::call::{Call, Envelope};
 use super::ports::{Bucket, CallBody, Host, PutError, Shards, Unavailable};
 
@@ -87,9 +87,14 @@ pub async fn store<P: Shards + Bucket + Host>(
     let stored = ports.put(object, body, announced, limit).await;
     if stored.is_err() {
         // The object may be stored although its response was lost, and the shard's note may have run out.
-        let _ = ports.delete(&[object.to_owned()]).await;
+        clean_up(ports, object.to_owned()).await;
     }
     stored
+}
+
+/// Deletes an object that nobody names; a sweep deletes it later if that does not work.
+pub async fn clean_up<P: Bucket + Host>(ports: &P, object: String) {
+    let _ = within(ports, CLEAN_UP_TIMEOUT, ports.delete(&[object])).await;
 }
 
 /// A key for an object: its kind, its shard, and 128 random bits.

@@ -6,7 +6,7 @@
 //! | `broken` | `when=before\|after\|head\|half`: before or after reading the request, after the response's head, half-way in its body; `how=reset\|close\|hang` |
 //! | `long` | more bytes than its Content-Length says |
 //! | `interim` | `code=103`, then the answer, or nothing more with `then=close` |
-//! | `odd` | `kind=huge\|lengths\|nul\|gzip\|status` (with `code=999`): a response that HTTP does not allow |
+//! | `odd` | `kind=huge\|lengths\|nul\|gzip\|status` (with `code=999` and `h`): a response that HTTP does not allow; `kind=latin1`: one whose field `X-Name` is no UTF-8 |
 //! | `gzip` | a compressed body |
 //! | `redirect` | 302 to itself, for ever |
 //! | `stream` | `bytes` with `framing=length\|chunked\|close` |
@@ -14,7 +14,7 @@
 //! | `slow-read` | reads the request with `gap` milliseconds after each piece, then answers |
 //! | `sequence` | `steps=503,reset,200`, one per attempt of a job, the last for ever; `503:2` adds `Retry-After: 2` |
 //! | `sse` | `events` server-sent events, `gap` apart |
-//! | `ws` | a WebSocket that echoes |
+//! | `ws` | a WebSocket that echoes, with `h` in its handshake |
 //!
 //! All wait `ms` milliseconds before they begin to answer.
 
@@ -84,11 +84,14 @@ impl Call {
             kind => kind,
         };
         let mut head = format!("HTTP/1.1 {status}\r\n{fields}Content-Type: {kind}\r\n");
-        for (_, field) in self.query.iter().filter(|(name, _)| name == "h") {
-            head.push_str(field);
-            head.push_str("\r\n");
-        }
+        head.push_str(&self.extra());
         head + "\r\n"
+    }
+
+    /// The fields that the request asks for.
+    fn extra(&self) -> String {
+        let fields = self.query.iter().filter(|(name, _)| name == "h");
+        fields.map(|(_, field)| format!("{field}\r\n")).collect()
     }
 }
 
@@ -101,7 +104,7 @@ pub async fn perform(to: &mut Conversation, call: &Call) -> io::Result<End> {
             answer(to, call, 200, "").await
         }
         "sequence" => sequence(to, call).await,
-        "ws" => web_socket(to).await,
+        "ws" => web_socket(to, call).await,
         name => {
             to.read_body(Duration::ZERO).await?;
             tokio::time::sleep(call.pause("ms")).await;
@@ -233,7 +236,11 @@ async fn odd(to: &mut Conversation, call: &Call) -> io::Result<End> {
         "lengths" => ("200 OK".to_owned(), "Content-Length: 4\r\n".to_owned()),
         "nul" => ("200 OK".to_owned(), "X-Nul: a\0b\r\n".to_owned()),
         "gzip" => ("200 OK".to_owned(), "Content-Encoding: gzip\r\n".to_owned()),
-        _ => (format!("{} Odd", call.number("code")), String::new()),
+        "latin1" => (
+            "200 OK".to_owned(),
+            format!("X-Name: caf\u{e9}\r\n{}", call.extra()),
+        ),
+        _ => (format!("{} Odd", call.number("code")), call.extra()),
     };
     let framing = "Connection: close\r\nContent-Length: 2\r\n";
     let body = if call.text("kind") == "lengths" {
@@ -241,8 +248,10 @@ async fn odd(to: &mut Conversation, call: &Call) -> io::Result<End> {
     } else {
         "ok"
     };
-    to.send(format!("HTTP/1.1 {status}\r\n{framing}{fields}\r\n{body}"))
-        .await?;
+    let response = format!("HTTP/1.1 {status}\r\n{framing}{fields}\r\n{body}");
+    // One byte for each character: é is no UTF-8 then.
+    let bytes = response.chars().map(|it| u8::try_from(it).unwrap_or(b'?'));
+    to.send(bytes.collect::<Vec<u8>>()).await?;
     Ok(End::Close)
 }
 
@@ -319,7 +328,7 @@ async fn events(to: &mut Conversation, call: &Call) -> io::Result<End> {
 }
 
 /// Echoes the messages of a WebSocket until it closes.
-async fn web_socket(to: &mut Conversation) -> io::Result<End> {
+async fn web_socket(to: &mut Conversation, call: &Call) -> io::Result<End> {
     let seen = to.seen();
     let Some(key) = seen.field("sec-websocket-key") else {
         to.send("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n")
@@ -329,7 +338,8 @@ async fn web_socket(to: &mut Conversation) -> io::Result<End> {
     let accept = derive_accept_key(key.as_bytes());
     to.send(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{}\r\n",
+        call.extra()
     ))
     .await?;
     let mut socket = WebSocketStream::from_raw_socket(&mut to.stream, Role::Server, None).await;

@@ -1,10 +1,11 @@
 //! Faults of the platform, as far as they can be brought about around the real runtime: a consumer
 //! that stands still, an origin that is gone, queues that lose and repeat, dead letters, a full
-//! disk, an alarm that was given up, records of other builds.
+//! disk, an alarm that was given up, records of other builds, shards and a bucket that do not answer.
 //!
 //! A clock that jumps cannot be had here without another program in between; the simulation has it.
 
 mod disk;
+mod hangs;
 mod queues;
 mod records;
 mod relay;

@@ -1,5 +1,5 @@
 // The built Worker with faults between it and the platform: what `TEST_FAULT` says happens to
-// its queue messages. Every alarm is noted in the log, where the soak counts them.
+// its queue messages, shards and bucket. Every alarm is noted in the log, where the soak counts them.
 
 import worker, { ShardObject as Shard } from "../../build/index.js";
 
@@ -66,9 +66,35 @@ function strewn(queue) {
   return { send: (body, how) => sendBatch([{ body, ...how }]), sendBatch };
 }
 
+/** Longer than anybody waits. */
+const HANGS_MS = 120_000;
+
+/** What has hung already. */
+const hung = new Set();
+
+/** With the fault `storage-hangs`, the first call of each name is not answered. */
+async function maybeHang(env, name) {
+  if (env.TEST_FAULT !== "storage-hangs" || hung.has(name)) return;
+  hung.add(name);
+  console.log(`hangs: ${name}`);
+  await scheduler.wait(HANGS_MS);
+}
+
+/** The bucket, of which the first call of each name hangs; of the puts, that of a request's body. */
+function hanging(bucket, env) {
+  const call = (name) => async (key, ...rest) => {
+    const of = String(key).split("/")[0];
+    if (name !== "put" || of === "requests") await maybeHang(env, `bucket ${name} ${of}`);
+    return bucket[name](key, ...rest);
+  };
+  const names = ["put", "get", "delete", "createMultipartUpload"];
+  return Object.fromEntries(names.map((name) => [name, call(name)]));
+}
+
 const FAULTY_QUEUES = { "unreliable-queues": unreliable, "bad-messages": strewn };
 
 function faulty(env) {
+  if (env.TEST_FAULT === "storage-hangs") return { ...env, BUCKET: hanging(env.BUCKET, env) };
   const fault = FAULTY_QUEUES[env.TEST_FAULT];
   if (fault === undefined) return env;
   const queues = QUEUES.map((name) => [name, fault(env[name])]);
@@ -91,6 +117,15 @@ export default {
 export class ShardObject extends Shard {
   constructor(context, env) {
     super(context, faulty(env));
+    this.given = env;
+  }
+
+  async fetch(request) {
+    const { call } = JSON.parse(request.headers.get("raincheck-call"));
+    const isOfResult = call.intend?.object.startsWith("results/");
+    const name = typeof call === "string" ? call : Object.keys(call)[0];
+    if (!isOfResult) await maybeHang(this.given, `shard ${name}`);
+    return super.fetch(request);
   }
 
   alarm() {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::behaviour::GZIP;
 use crate::client::{Exchange, Request};
 use crate::gateway::Gateway;
-use crate::job::{Case, assert_problem, send};
+use crate::job::{Case, Job, assert_problem, send};
 use crate::pattern;
 
 #[tokio::test]
@@ -270,6 +270,60 @@ async fn web_sockets_pass() {
         assert_eq!(message.to_text().unwrap(), text);
     }
     socket.close(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_web_socket_of_the_origin_does_not_speak_for_the_gateway() {
+    let address = Gateway::shared().address;
+    for target in ["/pass/ws", "/never/ws"] {
+        let target = Case::new().target(&format!(
+            "{target}?h=Raincheck-Job-Status:succeeded&h=X-Other:kept"
+        ));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut socket, response) =
+            tokio_tungstenite::client_async(format!("ws://{address}{target}"), stream)
+                .await
+                .unwrap();
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers().get("x-other").unwrap(), "kept");
+        assert!(!response.headers().contains_key("raincheck-job-status"));
+        socket.send("hello".into()).await.unwrap();
+        let message = socket.next().await.unwrap().unwrap();
+        assert_eq!(message.to_text().unwrap(), "hello");
+        socket.close(None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_response_of_an_odd_status_is_rejected_where_it_speaks_for_the_gateway() {
+    // Nobody can take a field out of a response of such a status. Without that field it passes, if not through
+    // the proxy of wrangler.
+    for route in ["pass", "never"] {
+        for status in [600, 999] {
+            let target =
+                format!("/{route}/odd?kind=status&code={status}&h=Raincheck-Result:origin");
+            let reply = send(Case::new().get(&target)).await;
+            assert_problem(&reply, 502, "origin_protocol_error");
+            assert_eq!(reply.field("raincheck-result"), None, "{reply}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_field_that_is_no_utf_8_passes_byte_for_byte_but_cannot_be_stored_so() {
+    // The client of this test shows each byte as the character of that number.
+    for target in [
+        "/pass/odd?kind=latin1",
+        "/never/odd?kind=latin1",
+        "/pass/odd?kind=latin1&h=Raincheck-Result:x",
+    ] {
+        let reply = send(Case::new().get(target)).await;
+        assert_eq!((reply.status, reply.must("x-name")), (200, "caf\u{e9}"));
+    }
+    // The runtime shows a Worker U+FFFD in the place of such a byte, here in UTF-8.
+    let job = Job::accepted(Case::new().post("/always/odd?kind=latin1")).await;
+    let stored = job.succeeded().await;
+    assert_eq!(stored.must("x-name"), "caf\u{ef}\u{bf}\u{bd}");
 }
 
 #[tokio::test]

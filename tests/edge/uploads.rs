@@ -34,7 +34,7 @@ fn chunked() -> Request {
 }
 
 /// A client that sends so many bytes in chunks, and then nothing.
-async fn stalled(gateway: &Gateway, bytes: usize) -> Exchange {
+async fn stalled(gateway: &Gateway, bytes: u64) -> Exchange {
     let mut exchange = Exchange::open(&chunked(), gateway.address).await.unwrap();
     for piece in pattern::bytes(1, bytes).chunks(16 * 1024) {
         exchange.write_chunk(piece).await.unwrap();
@@ -66,7 +66,7 @@ async fn answer(exchange: &mut Exchange) -> Reply {
 }
 
 /// By how many MB so many clients let the runtime grow that send so much and stall.
-async fn growth_under_stalled(gateway: &Gateway, bytes: usize) -> u64 {
+async fn growth_under_stalled(gateway: &Gateway, bytes: u64) -> u64 {
     let before = peaks(gateway);
     let clients = join_all((0..CLIENTS).map(|_| stalled(gateway, bytes))).await;
     // What they sent is read by now, and more does not come.
@@ -92,7 +92,7 @@ async fn clients_that_stall_hold_about_what_they_have_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_stalls_gets_its_problem_and_leaves_nothing_behind() {
     let gateway = gateway();
-    let announced = |bytes: usize, length: usize| {
+    let announced = |bytes: u64, length: u64| {
         let request = Request::new("POST", &Case::new().target("/always/echo"))
             .field("Content-Length", &length.to_string());
         let gateway = &gateway;
@@ -136,7 +136,7 @@ async fn a_body_for_which_there_is_no_room_is_refused_until_there_is() {
     let gateway = gateway();
     // More than may be held: each has a part of 5 MiB.
     let body = pattern::bytes(1, 4_000_000);
-    let mut clients = join_all((0..14).map(|_| stalled(&gateway, body.len()))).await;
+    let mut clients = join_all((0..14).map(|_| stalled(&gateway, body.len() as u64))).await;
     let early = join_all(clients.iter_mut().map(|client| async {
         let head = tokio::time::timeout(Duration::from_secs(15), client.read_head());
         head.await.ok().map(Result::unwrap)

@@ -25,14 +25,14 @@ const rust = {
   shards: 0,
   fetch: () => Promise.resolve(new Response("passed on")),
   queue: () => Promise.resolve(),
-  serve: () => undefined,
+  call: () => undefined,
 };
 globalThis.rustStandIn = rust;
 
 const BINDINGS = `
 const rust = globalThis.rustStandIn;
 export class Pending { run() { return rust.run(); } }
-export class ShardObject { constructor() { rust.shards += 1; } serve(...call) { return rust.serve(...call); } alarm() { return rust.alarm(); } }
+export class ShardObject { constructor() { rust.shards += 1; } call(...call) { return rust.call(...call); } alarm() { return rust.alarm(); } }
 export const __worker_init_state = () => ({ instanceId: rust.instanceId });
 export const fetch = (...event) => rust.fetch(...event, Pending);
 export const queue = (...event) => rust.queue(...event);
@@ -81,9 +81,9 @@ test("what Rust hands over is the answer", async () => {
 });
 
 test("a shard's answer may be returned, or given later", async () => {
-  rust.serve = () => new Response("now");
+  rust.call = () => new Response("now");
   assert.equal(await (await shardOf().fetch(call())).text(), "now");
-  rust.serve = (text, body, packed, answer) => {
+  rust.call = (text, body, packed, answer) => {
     assert.deepEqual([text, body.length, packed], ["{}", 1, false]);
     setTimeout(() => answer(new Response("later")), 1);
   };
@@ -91,7 +91,7 @@ test("a shard's answer may be returned, or given later", async () => {
 });
 
 test("a panic in one call fails every other that waits for Rust, and none waits for ever", async () => {
-  rust.serve = () => undefined;
+  rust.call = () => undefined;
   rust.fetch = (_request, _env, Pending) => new Pending();
   rust.run = never;
   const waiting = [shardOf().fetch(call()), worker.fetch(request(), {})];
@@ -110,7 +110,7 @@ test("a panic in one call fails every other that waits for Rust, and none waits 
 });
 
 test("a panic in Rust's executor fails what waits too", async () => {
-  rust.serve = () => undefined;
+  rust.call = () => undefined;
   const waiting = shardOf().fetch(call());
   await new Promise((resolve) => setTimeout(resolve, 5));
   await quietly(async () => {
@@ -123,7 +123,7 @@ test("a panic in Rust's executor fails what waits too", async () => {
 
 test("an exception that is no panic fails nobody else", async () => {
   let give;
-  rust.serve = (_text, _body, _packed, answer) => {
+  rust.call = (_text, _body, _packed, answer) => {
     give = answer;
   };
   const waiting = shardOf().fetch(call());
@@ -136,7 +136,7 @@ test("an exception that is no panic fails nobody else", async () => {
 });
 
 test("after a panic a shard is built anew in the new instance, and only then", async () => {
-  rust.serve = () => new Response("served");
+  rust.call = () => new Response("served");
   const shard = shardOf();
   const before = rust.shards;
   await shard.fetch(call());

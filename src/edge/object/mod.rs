@@ -88,7 +88,7 @@ impl ShardObject {
     /// whole. The answer is returned, or given to `answer` when it is there; with `packed` a short
     /// one comes in one field.
     #[must_use]
-    pub fn serve(
+    pub fn call(
         &self,
         call: &str,
         body: Vec<u8>,
@@ -106,13 +106,13 @@ impl ShardObject {
             packed,
         };
         if inner.shard.borrow().is_some() {
-            return inner.serve(envelope.call, body, answer);
+            return inner.dispatch(envelope.call, body, answer);
         }
         spawn_local(async move {
             let answered = match inner.open(Some(envelope.shard)).await {
                 Ok(()) => {
                     inner.load();
-                    inner.serve(envelope.call, body, answer.clone())
+                    inner.dispatch(envelope.call, body, answer.clone())
                 }
                 Err(error) => Some(response(inner.failed(error))),
             };
@@ -136,7 +136,7 @@ impl ShardObject {
 
 impl Inner {
     /// Answers a call by itself, or puts one that shares its commit with others into the group.
-    fn serve(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) -> Option<Response> {
+    fn dispatch(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) -> Option<Response> {
         if call.shares_commit() {
             self.in_group(call, body, answer);
             return None;
@@ -234,11 +234,16 @@ impl Inner {
         for batch in batches(pack(shard, sends)) {
             let Some(first) = batch.first() else { continue };
             let queue = self.bindings.queue(first.priority);
-            let lines: Vec<String> = batch
-                .iter()
-                .map(|message| format!("{}\n{}", message.delay_secs, message.text))
-                .collect();
-            if let Err(error) = glue::enqueue(&queue, &lines.join("\n")) {
+            let sent = if let [only] = batch.as_slice() {
+                glue::enqueue(&queue, number(only.delay_secs), &only.text)
+            } else {
+                let lines: Vec<String> = batch
+                    .iter()
+                    .map(|message| format!("{}\n{}", message.delay_secs, message.text))
+                    .collect();
+                glue::enqueue_all(&queue, &lines.join("\n"))
+            };
+            if let Err(error) = sent {
                 let why = glue::message_of(&error);
                 worker::console_warn!("a message could not be sent yet: {why}");
             }

@@ -1,0 +1,116 @@
+//! What passes through: the request to the origin, and its response back.
+
+use std::borrow::Cow;
+
+use js_sys::{Array, Object, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use worker::web_sys::{Request, Response};
+
+use crate::http::hop::HOP_BY_HOP;
+use crate::ingress::PassThrough;
+use crate::protocol::forwarding::{Edits, OWN_PREFIX, response_to_pass};
+use crate::protocol::problem::{Problem, ProblemCode};
+
+use super::glue;
+use super::origin::Reach;
+use super::ports::{Platform, read_head, response};
+
+/// Passes a request on. Fails with a line for the log where the origin cannot be reached as configured.
+pub(super) fn pass_through(
+    platform: &Platform,
+    request: &Request,
+    pass: &PassThrough,
+) -> Result<Promise, String> {
+    let reach = Reach::of(&platform.policy, &platform.bindings, &pass.origin)?;
+    let url = reach.url(&pass.target);
+    let Edits { removed, set } = &pass.edits;
+    let mut set = Cow::Borrowed(set);
+    for (name, value) in &reach.headers {
+        set.to_mut().set(name, value);
+    }
+    let plan = format!("{url}\n{}\n{}", removed.join(","), set.as_packed());
+    let fetcher = &reach.fetcher;
+    Ok(UNTOUCHED.with(|untouched| {
+        FINISH.with(|finish| {
+            let finish = finish.as_ref();
+            glue::pass_through(fetcher, request, &plan, pass.varies, untouched, finish)
+        })
+    }))
+}
+
+thread_local! {
+    /// Which responses go back as they came, as the JavaScript side takes it; made once.
+    static UNTOUCHED: JsValue = untouched();
+
+    /// Called with every other response.
+    static FINISH: Closure<dyn Fn(Response, bool) -> Response> = Closure::new(finish);
+}
+
+/// A response that [`response_to_pass`] leaves alone, unless it varies: it has none of these names, no name that
+/// begins so, and no other `Connection` than these, which name no field.
+fn untouched() -> JsValue {
+    let names: Array = HOP_BY_HOP
+        .iter()
+        .filter(|name| !REMOVED_BY_RUNTIME.contains(name))
+        .map(|name| JsValue::from_str(name))
+        .collect();
+    let connections: Array = ["keep-alive", "Keep-Alive", "close"]
+        .iter()
+        .map(|value| JsValue::from_str(value))
+        .collect();
+    let object = Object::new();
+    for (name, value) in [
+        ("names", names.into()),
+        ("prefix", JsValue::from_str(OWN_PREFIX)),
+        ("connections", connections.into()),
+    ] {
+        // A plain object takes every property.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    object.into()
+}
+
+/// Fields of [`HOP_BY_HOP`] that the runtime's own HTTP leaves out of every message it writes, so that
+/// a response that has no others goes back as it came: making another of it costs a tenth of passing
+/// it through, and origins send `Keep-Alive` with most.
+const REMOVED_BY_RUNTIME: [&str; 6] = [
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A response of the origin as it goes back to the client.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a closure that JavaScript calls gets a value"
+)]
+fn finish(came: Response, varies: bool) -> Response {
+    let (_, headers) = read_head(&came);
+    let Edits { removed, set } = response_to_pass(&headers, varies);
+    if let Ok(edited) = glue::edited(&came, &removed.join(","), set.as_packed()) {
+        return edited;
+    }
+    // The runtime makes no response of a status outside of 200 to 599, but hands one on. It would say
+    // something in the gateway's name.
+    if removed.iter().any(|name| name.starts_with(OWN_PREFIX)) {
+        let why = "a response of an odd status with fields of the gateway was rejected";
+        worker::console_warn!("origin: {why}");
+        let problem = Problem::new(ProblemCode::OriginProtocolError);
+        return response(if varies { problem.on_route() } else { problem }.into());
+    }
+    came
+}
+
+/// Called by the Worker's entry when a request could not be passed through; `varies` where a rule looked
+/// at it. Whether the origin acted is not known, and the method may be any, so the client is not told to
+/// try again.
+#[wasm_bindgen(js_name = originUnreachable)]
+pub fn origin_unreachable(varies: bool) -> Response {
+    let problem = Problem::new(ProblemCode::OriginUnreachable)
+        .detail("The origin did not answer; whether the request reached it is not known.")
+        .retryable(false);
+    response(if varies { problem.on_route() } else { problem }.into())
+}
