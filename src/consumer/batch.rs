@@ -7,10 +7,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::job::Millis;
 use crate::policy::Policy;
-use crate::rpc::call::Work;
 use crate::rpc::message::{BEGIN_WITHIN, Message};
 
-use super::claim::claim;
+use super::claim::{Claimed, claim};
 use super::lease::run_attempt;
 use super::report::{Report, send_reports};
 use super::{Back, Disposal, Run};
@@ -60,8 +59,8 @@ pub async fn run_batch<P: Back, M>(
         };
         batch.events.push(late.boxed_local());
     }
-    // Once all messages are settled, only timers are left.
-    while batch.unsettled > 0 {
+    // Once all messages are settled and all attempts reported, only timers are left.
+    while batch.unsettled > 0 || batch.taken.iter().any(|taken| taken.open > 0) {
         let Some(event) = batch.events.next().await else {
             break;
         };
@@ -81,12 +80,9 @@ struct Taken<M> {
     open: usize,
 }
 
-/// A granted job: its work and its body.
-type Granted = (Work, Vec<u8>);
-
 enum Event {
-    /// The claims of a message got a response, or none: then the message to send in its place.
-    Claimed(usize, Result<Vec<Granted>, Message>),
+    /// The claims of a message got a response, or none in time.
+    Claimed(usize, Claimed),
     /// An attempt of a message ended. No report: the job was taken away.
     Attempted(usize, Option<Report>),
     /// The reports of this gathering have waited long enough.
@@ -170,27 +166,27 @@ impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
         }
     }
 
-    /// Starts the attempts of the jobs that were granted.
-    fn claimed(&mut self, index: usize, claimed: Result<Vec<Granted>, Message>) {
-        let granted = claimed.as_ref().map_or(0, Vec::len);
+    /// Starts the attempts of the granted jobs.
+    fn claimed(&mut self, index: usize, claimed: Claimed) {
+        let granted = claimed.granted.len();
         let Some(taken) = self.taken.get_mut(index) else {
             return;
         };
         taken.open = granted;
         let (shard, kept) = (taken.shard, taken.kept);
         self.release(kept.saturating_sub(granted));
-        match claimed {
-            Ok(granted) if granted.is_empty() => self.close(index, Disposal::Acknowledge),
-            Ok(granted) => {
-                self.attempts = self.attempts.saturating_add(granted.len());
-                for (work, body) in granted {
-                    let run = self.run;
-                    self.await_event(async move {
-                        Event::Attempted(index, run_attempt(run, shard, work, body).await)
-                    });
-                }
-            }
-            Err(message) => self.close(index, Disposal::Replace(message)),
+        self.attempts = self.attempts.saturating_add(granted);
+        for (work, body) in claimed.granted {
+            let run = self.run;
+            self.await_event(async move {
+                Event::Attempted(index, run_attempt(run, shard, work, body).await)
+            });
+        }
+        match claimed.replacement.map(Disposal::Replace) {
+            // Not after the attempts of the other jobs: the leases lapse.
+            Some(replace) => self.close(index, replace),
+            None if granted == 0 => self.close(index, Disposal::Acknowledge),
+            None => {}
         }
     }
 

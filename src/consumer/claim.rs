@@ -1,8 +1,8 @@
 //! Claiming the jobs of a message.
 
-use crate::job::Millis;
+use crate::job::{Millis, RowKey};
 use crate::rpc::bounds::SHARD_TIMEOUT;
-use crate::rpc::call::{Call, ClaimCall, Work};
+use crate::rpc::call::{Call, ClaimCall, Undecided, Work};
 use crate::rpc::client::{ask_shard, within};
 use crate::rpc::frame;
 use crate::rpc::message::Message;
@@ -21,47 +21,121 @@ const CLAIM_PART_OF_LEASE: u64 = 4;
 /// invocation.
 const CLAIM_WITHIN: Millis = Millis::from_secs(15);
 
-/// Claims the jobs of a message. Without a response the claim is repeated with the same tokens. If all
-/// tries fail, the error is the message to send in place of this one.
-pub(super) async fn claim<P: Back>(
-    run: Run<'_, P>,
-    message: &Message,
-) -> Result<Vec<(Work, Vec<u8>)>, Message> {
+/// A granted job: its work and its body.
+pub(super) type Granted = (Work, Vec<u8>);
+
+/// What came of the claims of a message.
+pub(super) struct Claimed {
+    /// The jobs whose attempts may begin.
+    pub(super) granted: Vec<Granted>,
+    /// The message to send in place of this one: about jobs that may have a lease under which nothing was
+    /// sent.
+    pub(super) replacement: Option<Message>,
+}
+
+/// Claims the jobs of a message. The claim is repeated with the same tokens while there is no response,
+/// and while a response grants nothing and leaves a job undecided that may have been granted before.
+pub(super) async fn claim<P: Back>(run: Run<'_, P>, message: &Message) -> Claimed {
     let Run { ports, policy, .. } = run;
-    let tokens: Vec<u64> = message.jobs.iter().map(|_| random_token(ports)).collect();
-    let mut unsent = message.unsent.iter().copied();
-    let claims = message
-        .jobs
-        .iter()
-        .zip(&tokens)
-        .map(|(key, token)| ClaimCall {
-            key: *key,
-            token: *token,
-            lease: policy.lease,
-            unsent: unsent.next(),
-        });
-    let call = Call::Claim(claims.collect());
+    let mut tries = Tries {
+        ports,
+        message,
+        lease: policy.lease,
+        tokens: message.jobs.iter().map(|_| random_token(ports)).collect(),
+        unheard: 0,
+    };
+    let call = tries.call();
     let longest = Millis(policy.lease.0 / CLAIM_PART_OF_LEASE).min(CLAIM_WITHIN);
     // Even if the first try hangs, a second one fits.
     let once = Millis(longest.0 / 2).min(SHARD_TIMEOUT);
-    if let Ok(granted) = claim_once(ports, message.shard, &call, once).await {
-        return Ok(granted);
+    if let Some(claimed) = tries.once(&call, once).await {
+        return claimed;
     }
     let repeated = async {
         let mut wait = CLAIM_WAIT;
         loop {
             ports.sleep(wait).await;
             wait = Millis(wait.0.saturating_mul(2));
-            if let Ok(granted) = claim_once(ports, message.shard, &call, once).await {
-                return granted;
+            if let Some(claimed) = tries.once(&call, once).await {
+                return claimed;
             }
         }
     };
-    let granted = within(ports, longest, repeated).await;
-    granted.map_err(|Unavailable| Message {
-        unsent: tokens,
-        ..message.clone()
+    let claimed = within(ports, longest, repeated).await;
+    claimed.unwrap_or_else(|Unavailable| Claimed {
+        granted: Vec::new(),
+        replacement: tries.replacement(|_| true),
     })
+}
+
+/// The tries of one message's claims, all with the same tokens.
+struct Tries<'a, P> {
+    ports: &'a P,
+    message: &'a Message,
+    lease: Millis,
+    /// A token for each job.
+    tokens: Vec<u64>,
+    /// Tries without a response. Each of them may have been granted, or may still be.
+    unheard: u32,
+}
+
+impl<P: Back> Tries<'_, P> {
+    fn call(&self) -> Call {
+        let mut unsent = self.message.unsent.iter().copied();
+        let jobs = self.message.jobs.iter().zip(&self.tokens);
+        let claims = jobs.map(|(key, token)| ClaimCall {
+            key: *key,
+            token: *token,
+            lease: self.lease,
+            unsent: unsent.next(),
+        });
+        Call::Claim(claims.collect())
+    }
+
+    /// Sends the claims once. `None` if they are to be sent again.
+    async fn once(&mut self, call: &Call, longest: Millis) -> Option<Claimed> {
+        self.unheard = self.unheard.saturating_add(1);
+        let answer = claim_once(self.ports, self.message.shard, call, longest).await;
+        let Answer { granted, undecided } = answer.ok()?;
+        self.unheard = self.unheard.saturating_sub(1);
+        let replacement = self.replacement(|key| undecided.contains(&key));
+        (replacement.is_none() || !granted.is_empty()).then_some(Claimed {
+            granted,
+            replacement,
+        })
+    }
+
+    /// The message about those `open` jobs that may have a lease under which nothing was sent. `None` if
+    /// there are none.
+    fn replacement(&self, open: impl Fn(RowKey) -> bool) -> Option<Message> {
+        let now = self.ports.now();
+        let (tokens, until) = if self.unheard > 0 {
+            (&self.tokens, Some(now.plus(self.lease)))
+        } else {
+            // Nothing was granted under the tokens of these claims.
+            (&self.message.unsent, self.message.unsent_until)
+        };
+        let unsent_until = Some(until.filter(|until| now < *until)?);
+        let jobs = self
+            .message
+            .jobs
+            .iter()
+            .copied()
+            .zip(tokens.iter().copied());
+        let (jobs, unsent): (Vec<_>, Vec<_>) = jobs.filter(|(key, _)| open(*key)).unzip();
+        (!jobs.is_empty()).then_some(Message {
+            jobs,
+            unsent,
+            unsent_until,
+            ..*self.message
+        })
+    }
+}
+
+/// The reply to a claim.
+struct Answer {
+    granted: Vec<Granted>,
+    undecided: Vec<RowKey>,
 }
 
 async fn claim_once<P: Back>(
@@ -69,14 +143,20 @@ async fn claim_once<P: Back>(
     shard: u16,
     call: &Call,
     longest: Millis,
-) -> Result<Vec<(Work, Vec<u8>)>, Unavailable> {
+) -> Result<Answer, Unavailable> {
     let bytes = ask_shard(ports, shard, call, CallBody::Empty, longest).await?;
-    let frames = frame::decode(&bytes).ok_or(Unavailable)?;
-    let works = frames.into_iter().filter_map(|frame| {
-        let work = serde_json::from_str::<Work>(&frame.json).ok()?;
-        Some((work, frame.body))
-    });
-    Ok(works.collect())
+    let mut answer = Answer {
+        granted: Vec::new(),
+        undecided: Vec::new(),
+    };
+    for frame in frame::decode(&bytes).ok_or(Unavailable)? {
+        if let Ok(work) = serde_json::from_str::<Work>(&frame.json) {
+            answer.granted.push((work, frame.body));
+        } else if let Ok(job) = serde_json::from_str::<Undecided>(&frame.json) {
+            answer.undecided.push(job.undecided);
+        }
+    }
+    Ok(answer)
 }
 
 fn random_token<P: Host>(ports: &P) -> u64 {

@@ -62,7 +62,8 @@ pub enum Call {
     Purge(ViewCall),
     /// Run a failed job again, as a new one.
     Redrive(RedriveCall),
-    /// Grant the right to run these jobs; the reply has frames.
+    /// Grant the right to run these jobs; the reply has a frame for each grant ([`Work`]) and for each job
+    /// that could not be decided ([`Undecided`]).
     Claim(Vec<ClaimCall>),
     /// Extend a lease.
     Renew(ClaimCall),
@@ -278,6 +279,14 @@ pub struct Work {
     /// The request's body, if there is one: in the bucket or in the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<BodyRef>,
+}
+
+/// In the reply to a claim: a job that was neither granted nor refused, because this build cannot read its
+/// row or the storage failed. An earlier claim of it may have been granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// The job.
+    pub undecided: RowKey,
 }
 
 impl Envelope {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Millis, Priority, RowKey};
+use crate::job::{Millis, Priority, RowKey, UnixMillis};
 use crate::shard::Send;
 
 /// Version of the queued form.
@@ -40,6 +40,9 @@ pub struct Message {
     /// sent nothing under them, so the next claim takes over such leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsent: Vec<u64>,
+    /// When the leases of these tokens have lapsed at the latest. After that the tokens are of no use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsent_until: Option<UnixMillis>,
 }
 
 /// A message with its queue and delay.
@@ -102,6 +105,7 @@ pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
                 shard,
                 jobs,
                 unsent: Vec::new(),
+                unsent_until: None,
             };
             let text = serde_json::to_string(&message).ok()?;
             Some(Outgoing {

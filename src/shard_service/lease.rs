@@ -5,14 +5,15 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Claim, Claimed, Finish, Grant, Shard, ShardError, Sql};
 
 use super::{Handled, Random, permille};
-use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, Work};
+use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, Undecided, Work};
 use crate::rpc::frame::{Frame, decode, encode};
 use crate::rpc::hash::sha256_hex;
 use crate::rpc::head::RequestHead;
 use crate::rpc::{Content, Reply};
 
-/// Grants the claims that it can; the reply has one frame for each grant. An error ends the loop, but the
-/// grants before it are in the reply, because their leases are current. The alarm has the other jobs.
+/// Grants the claims that it can; the reply has one frame for each grant and for each job that could not be
+/// decided. After an error no more is claimed, but the grants before it are in the reply, because their
+/// leases are current. The alarm has the other jobs.
 pub(super) fn claim<S: Sql>(
     shard: &mut Shard<S>,
     claims: &[ClaimCall],
@@ -20,9 +21,15 @@ pub(super) fn claim<S: Sql>(
     random: Random<'_>,
 ) -> Result<Handled, ShardError> {
     let mut frames = Vec::with_capacity(claims.len());
+    let mut undecided = Vec::new();
+    let mut failed = false;
     let mut sends = Vec::new();
     let mut fault = None;
     for call in claims {
+        if failed {
+            undecided.extend(undecided_frame(call.key));
+            continue;
+        }
         let claim = Claim {
             key: call.key,
             token: call.token,
@@ -36,21 +43,31 @@ pub(super) fn claim<S: Sql>(
                 frames.extend(frame(*grant, call.token, now));
             }
             Ok((Claimed::Refused(_), more)) => sends.extend(more),
-            Err(ShardError::Unreadable(what)) => fault = Some(what),
+            Err(ShardError::Unreadable(what)) => {
+                undecided.extend(undecided_frame(call.key));
+                fault = Some(what);
+            }
             Err(error) if frames.is_empty() => return Err(error),
             Err(error) => {
+                undecided.extend(undecided_frame(call.key));
                 fault = Some(error.to_string());
-                break;
+                failed = true;
             }
         }
     }
     let mut reply = Reply::new(200);
-    reply.content = Content::Bytes(encode(&frames));
+    reply.content = Content::Bytes(encode(frames.iter().chain(&undecided)));
     Ok(Handled {
         reply,
         sends,
         fault,
     })
+}
+
+fn undecided_frame(key: RowKey) -> Option<Frame> {
+    let json = serde_json::to_string(&Undecided { undecided: key }).ok()?;
+    let body = Vec::new();
+    Some(Frame { json, body })
 }
 
 fn frame(grant: Grant<RequestHead>, token: u64, now: UnixMillis) -> Option<Frame> {

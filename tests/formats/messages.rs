@@ -1,6 +1,6 @@
 //! Messages in the queues, which outlive a deploy.
 
-use raincheck::job::{Millis, Priority, RowKey};
+use raincheck::job::{Millis, Priority, RowKey, UnixMillis};
 use raincheck::rpc::message::{
     DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, MESSAGES_PER_BATCH, Message, Outgoing, Unread,
     batches, pack,
@@ -33,13 +33,14 @@ fn a_message_is_written_like_this_and_read_back() {
         shard: 65_535,
         jobs,
         unsent: Vec::new(),
+        unsent_until: None,
     };
     assert_eq!(serde_json::to_string(&message).unwrap(), text);
     assert_eq!(Message::read(text).as_ref(), Ok(&message));
-    let text =
-        r#"{"v":1,"shard":65535,"jobs":[1,281474976710655],"unsent":[3,18446744073709551615]}"#;
+    let text = r#"{"v":1,"shard":65535,"jobs":[1,281474976710655],"unsent":[3,18446744073709551615],"unsent_until":9}"#;
     let replacement = Message {
         unsent: vec![3, u64::MAX],
+        unsent_until: Some(UnixMillis(9)),
         ..message
     };
     assert_eq!(serde_json::to_string(&replacement).unwrap(), text);

@@ -1,7 +1,7 @@
 //! Calls that fail before, or after they took effect; messages that are lost or come twice.
 
 use raincheck::consumer::{Disposal, dead_letter};
-use raincheck::job::{JobId, Millis};
+use raincheck::job::{JobId, Millis, RECORD_VERSION};
 use raincheck::rpc::message::Message;
 use raincheck::shard::Sql as _;
 
@@ -168,6 +168,70 @@ fn a_job_of_which_nothing_was_sent_never_ends_as_outcome_unknown() {
         );
         assert_eq!(world.document(&id)["attempt"], 1, "{losses} lost answers");
     }
+}
+
+/// Makes a row look like one of a later build, or like one of this build again.
+fn rewrite(world: &World, id: &JobId, from: u8, to: u8) {
+    let (from, to) = (format!("\"v\":{from},"), format!("\"v\":{to},"));
+    let sql = format!(
+        "UPDATE jobs_{} SET state = replace(state, '{from}', '{to}') WHERE key = {}",
+        id.key.partition(),
+        id.key.0
+    );
+    world.database(0).run(&sql, &[]).unwrap();
+}
+
+/// A message about two jobs whose claims are granted and whose first reply is lost. Before the claim is
+/// repeated, a later build writes the row of the second.
+fn half_undecided() -> (World, [JobId; 2], Disposal) {
+    let world = World::new().rule("").failing("claim", Fault::After);
+    let ids = [world.post("a").job(), world.post("b").job()];
+    let text = format!(
+        "{{\"v\":1,\"shard\":0,\"jobs\":[{},{}]}}",
+        ids[0].key.0, ids[1].key.0
+    );
+    let message = Message::read(&text).unwrap();
+    let late = ids[1];
+    world.after(100, move |world| {
+        rewrite(world, &late, RECORD_VERSION, RECORD_VERSION + 1);
+    });
+    let disposal = world.consume(&message);
+    (world, ids, disposal)
+}
+
+#[test]
+fn a_job_that_a_repeated_claim_could_not_read_runs_as_the_same_attempt_once_it_can_be_read() {
+    let (world, ids, disposal) = half_undecided();
+    assert_eq!(world.status_of(&ids[0]), "succeeded");
+    let Disposal::Replace(replacement) = disposal else {
+        panic!("nobody hears that nothing was sent: {disposal:?}");
+    };
+    assert_eq!(replacement.jobs, [ids[1].key]);
+    rewrite(&world, &ids[1], RECORD_VERSION + 1, RECORD_VERSION);
+    assert_eq!(world.consume(&replacement), Disposal::Acknowledge);
+    assert_eq!(world.status_of(&ids[1]), "succeeded");
+    assert_eq!(world.document(&ids[1])["attempt"], 1);
+    assert_eq!(world.times_sent(), 2);
+}
+
+#[test]
+fn a_message_about_a_row_that_stays_unreadable_is_acknowledged_when_its_lease_has_lapsed() {
+    let (world, _, disposal) = half_undecided();
+    let begun = world.clock.get();
+    let mut next = disposal;
+    let mut messages = 0;
+    while let Disposal::Replace(message) = next {
+        messages += 1;
+        assert!(messages < 10, "the message circles");
+        next = world.consume(&message);
+    }
+    assert_eq!(next, Disposal::Acknowledge);
+    let waited = world.clock.get().since(begun);
+    assert!(waited <= Millis(world.policy.lease.0 * 2), "{waited:?}");
+    assert!(
+        messages > 1,
+        "it is handed back while the lease may be current"
+    );
 }
 
 #[test]

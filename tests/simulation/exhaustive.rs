@@ -239,6 +239,7 @@ fn one(script: &Rc<Script>, repeatable: bool, done: &mut Search) {
         shard: 0,
         jobs: vec![RowKey::first_of(1)],
         unsent: Vec::new(),
+        unsent_until: None,
     };
     let text = serde_json::to_string(&message).expect("JSON");
     queue::deliver(&world, text.clone(), 0);

@@ -91,7 +91,7 @@ pub enum Event {
     /// A consumer hands a request of this job to the platform, which may or may not reach the origin.
     Tried { job: Job },
     /// The consumer that had a message about these rows was killed or frozen, or could not hand the message
-    /// back; or a later build wrote the rows, so that a claim of them gets no grant.
+    /// back; or their leases lapsed while only a later build could read the rows.
     Struck { shard: u16, keys: Vec<u64> },
     /// A request reaches the origin.
     Origin(Rc<Call>),

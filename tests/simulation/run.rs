@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use raincheck::job::RECORD_VERSION;
+use raincheck::job::{RECORD_VERSION, Record};
 
 use super::check::{self, Violation};
 use super::client;
@@ -199,11 +199,6 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
         match dice.below(3) {
             0 => {
                 world.unread.borrow_mut().insert((shard.number, key));
-                // A claim that is repeated now is answered without a grant, though its lease stands.
-                world.log(Event::Struck {
-                    shard: shard.number,
-                    keys: vec![key],
-                });
                 shard.rewrite(key, &state.replacen(&mine, &later, 1));
             }
             1 => shard.rewrite(
@@ -215,7 +210,15 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
     }
     world.sleep(dice.range(500, 40_000)).await;
     for (shard, key, state) in read(&later) {
-        shard.rewrite(key, &state.replacen(&later, &mine, 1));
+        let state = state.replacen(&later, &mine, 1);
+        // No claim could take over a lease that lapsed meanwhile.
+        let record = serde_json::from_str::<Record>(&state).ok();
+        let lease = record.as_ref().and_then(Record::lease);
+        if lease.is_some_and(|lease| lease.ends <= world.now()) {
+            let (shard, keys) = (shard.number, vec![key]);
+            world.log(Event::Struck { shard, keys });
+        }
+        shard.rewrite(key, &state);
     }
     // A new build starts every object anew.
     for shard in world.shards.borrow().iter() {
