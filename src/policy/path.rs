@@ -157,6 +157,25 @@ impl PathPattern {
         }
     }
 
+    /// Whether this pattern matches every path that `other` matches, as far as one sample can tell.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        // A path that no pattern contains literally, with several segments for a parameter that takes them.
+        let mut sample = String::new();
+        let mut rest = other.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            let (parameter, after) = after.split_once('}').unwrap_or((after, ""));
+            sample.push_str(before);
+            sample.push_str(if parameter.starts_with('*') {
+                "zq0/zq1"
+            } else {
+                "zq0"
+            });
+            rest = after;
+        }
+        sample.push_str(rest);
+        self.text == other.text || self.matches(&sample)
+    }
+
     /// The literal text that every matching path starts with.
     #[must_use]
     pub fn prefix(&self) -> &str {

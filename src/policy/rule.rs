@@ -148,6 +148,19 @@ impl Rule {
             })
     }
 
+    /// Whether this rule matches every request that `other` matches, as far as can be told: each of its
+    /// conditions is absent, or `other` has the same. A condition that is forgotten here has `npm run check`
+    /// refuse good rules.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        other.methods.iter().all(|method| self.takes_method(method))
+            && self.path.covers(&other.path)
+            && (self.content_types.is_empty() || self.content_types == other.content_types)
+            && self
+                .headers
+                .iter()
+                .all(|condition| other.headers.contains(condition))
+    }
+
     /// Whether method and path match.
     pub(super) fn takes(&self, method: &str, canonical: &str) -> bool {
         self.takes_method(method) && self.path.matches(canonical)

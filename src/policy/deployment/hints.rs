@@ -25,7 +25,7 @@ impl Report {
                 continue;
             };
             let mut earlier = policy.rules.iter().take(index);
-            if let Some(first) = earlier.find(|first| covers(first, rule)) {
+            if let Some(first) = earlier.find(|first| first.covers(rule)) {
                 let found = format!(
                     "{:?}, but the earlier rule {:?} matches all of these requests",
                     rule.path.as_str(),
@@ -161,42 +161,6 @@ fn places(environment: &Environment<'_>) -> Vec<Place> {
         })
     };
     variables.into_iter().flat_map(rules).collect()
-}
-
-/// Whether `first` matches every request of `rule`, as far as can be told: each of its conditions is absent or
-/// the same.
-fn covers(first: &Rule, rule: &Rule) -> bool {
-    let is_any = |methods: &[String]| methods.iter().any(|method| method == "*");
-    let methods = first.methods == rule.methods
-        || rule.methods.iter().all(|method| {
-            let special = ["*", "OPTIONS", "TRACE"].contains(&method.as_str());
-            first.methods.contains(method) || (is_any(&first.methods) && !special)
-        });
-    let headers = first
-        .headers
-        .iter()
-        .all(|condition| rule.headers.contains(condition));
-    let types = first.content_types.is_empty() || first.content_types == rule.content_types;
-    methods && headers && types && paths_cover(first, rule)
-}
-
-fn paths_cover(first: &Rule, rule: &Rule) -> bool {
-    let (one, other) = (first.path.as_str(), rule.path.as_str());
-    // A path that no pattern contains literally, with several segments for a parameter that takes them.
-    let mut sample = String::new();
-    let mut rest = other;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (parameter, after) = after.split_once('}').unwrap_or((after, ""));
-        sample.push_str(before);
-        sample.push_str(if parameter.starts_with('*') {
-            "zq0/zq1"
-        } else {
-            "zq0"
-        });
-        rest = after;
-    }
-    sample.push_str(rest);
-    one == other || first.path.matches(&sample)
 }
 
 /// The pattern that was probably intended, if a path has another router's wildcards: `*`, `**`, `:name`.
