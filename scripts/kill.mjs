@@ -27,7 +27,7 @@ A round has at most 20 kills and starts with empty state. The exit status is 1 i
 /** Few enough that an interruption costs little, many enough that jobs live through several kills. */
 const KILLS_PER_ROUND = 20;
 
-const TEST = "kills::nothing_accepted_is_lost_or_ends_twice_when_the_gateway_is_killed_again_and_again";
+const TEST = "kills::repeated_kills_lose_no_accepted_job_and_end_none_twice";
 
 /** Figures whose maximum is reported. All others are added up. */
 const LARGEST = ["most_attempts"];

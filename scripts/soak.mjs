@@ -22,7 +22,7 @@ Prints 40 samples of memory, rows, objects and alarms. The exit status is 1 if a
 after the first fifth of the time, or if anything was left after the last job's expiry.
 `;
 
-const TEST = "soak::under_a_constant_load_nothing_grows_and_in_the_end_nothing_is_left";
+const TEST = "soak::resources_stay_flat_under_constant_load_and_nothing_remains";
 
 function number(text, option) {
   const value = Number(text);

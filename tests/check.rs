@@ -30,7 +30,7 @@ const fn deploying(environment: &str) -> Scope<'_> {
 }
 
 #[test]
-fn the_projects_own_configuration_is_in_order() {
+fn the_projects_own_configuration_is_valid() {
     assert_eq!(mistakes(&read(OWN), ALL), "");
 }
 
@@ -49,7 +49,7 @@ fn a_valid_file_prints_one_line_per_rule() {
 }
 
 #[test]
-fn every_mistake_in_the_configuration_is_named_with_the_way_to_it() {
+fn every_mistake_is_reported_with_its_path() {
     let text = SMALL.replace("name = 'slow'", "name = 'slow'\nattempts = 0\ndefer = 1");
     let file = with_configuration(&text);
     assert_eq!(
@@ -68,7 +68,7 @@ fn every_mistake_in_the_configuration_is_named_with_the_way_to_it() {
 }
 
 #[test]
-fn a_configuration_that_is_absent_or_no_table_is_named() {
+fn a_missing_configuration_and_one_that_is_not_a_table_are_reported() {
     const NEEDED: &str = "allowed: tables, as under [vars.RAINCHECK] and [[vars.RAINCHECK.rules]]";
     let mut file = read(OWN);
     file["vars"] = json!({});
@@ -88,7 +88,7 @@ fn a_configuration_that_is_absent_or_no_table_is_named() {
 }
 
 #[test]
-fn mistakes_in_further_variables_are_named_with_the_variable() {
+fn mistakes_in_further_variables_name_the_variable() {
     let mut file = with_configuration(SMALL);
     file["vars"]["RAINCHECK_MORE"] =
         json!({ "origin": "https://other", "rules": [{ "name": "x" }] });
@@ -105,7 +105,7 @@ fn mistakes_in_further_variables_are_named_with_the_variable() {
 }
 
 #[test]
-fn a_configuration_that_cloudflare_would_not_take_is_refused() {
+fn a_configuration_that_cloudflare_would_reject_is_rejected() {
     let of_length = |length: usize| {
         let configuration = |mount: &str| json!({ "origin": "https://h", "cors_origins": [mount] });
         let bare = configuration("https://").to_string().len();
@@ -171,7 +171,7 @@ fn missing_bindings_are_named() {
 }
 
 #[test]
-fn a_queue_whose_messages_would_be_deleted_is_refused() {
+fn a_queue_without_a_dead_letter_queue_is_rejected() {
     const NEEDED: &str = "a dead_letter_queue whose name ends with \"-dead\"";
     let lines = ["high", "normal", "low"].map(|name| {
         format!("queues.consumers: found \"raincheck-{name}\" with dead_letter_queue = \"\"; allowed: {NEEDED}")
@@ -181,7 +181,7 @@ fn a_queue_whose_messages_would_be_deleted_is_refused() {
 }
 
 #[test]
-fn the_dead_letter_queue_may_have_any_name_with_that_end() {
+fn the_dead_letter_queue_may_have_any_name_with_the_suffix() {
     let file = changed("raincheck-dead", "staging-dead");
     assert_eq!(mistakes(&file, ALL), "");
 }
@@ -254,7 +254,7 @@ fn the_environment_that_is_deployed_is_the_one_whose_origin_counts() {
 }
 
 #[test]
-fn only_the_environment_that_is_asked_about_is_looked_at() {
+fn only_the_requested_environment_is_checked() {
     let mut file = with_production("origin = 'https://h'");
     file["env"]["production"]["vars"] = json!({});
     let of = |environment| {
@@ -272,7 +272,7 @@ fn only_the_environment_that_is_asked_about_is_looked_at() {
 }
 
 #[test]
-fn an_environment_that_is_not_there_is_named_with_those_that_are() {
+fn an_unknown_environment_is_reported_with_the_known_ones() {
     let file = with_production("origin = 'https://h'");
     assert_eq!(
         mistakes(&file, deploying("prodution")),
@@ -362,7 +362,7 @@ fn a_rule_that_an_earlier_one_hides_is_refused() {
 }
 
 #[test]
-fn the_wildcards_of_other_routers_get_a_warning_with_what_is_meant() {
+fn the_wildcards_of_other_routers_get_a_warning_with_a_suggestion() {
     for (path, meant) in [
         ("/r/*", "/r/{*rest}"),
         ("/r/**", "/r/{*rest}"),
@@ -381,7 +381,7 @@ fn the_wildcards_of_other_routers_get_a_warning_with_what_is_meant() {
 }
 
 #[test]
-fn rules_of_ours_among_those_of_wrangler_are_refused() {
+fn our_rules_under_wranglers_own_rules_are_rejected() {
     let mut file = with_rules("");
     let own = file["rules"].as_array_mut().unwrap();
     own.push(json!({ "name": "reports", "path": "/reports" }));
@@ -393,7 +393,7 @@ fn rules_of_ours_among_those_of_wrangler_are_refused() {
 }
 
 #[test]
-fn keys_without_a_field_that_tells_callers_apart_get_a_warning() {
+fn empty_owner_headers_get_a_warning_where_keys_are_accepted() {
     let of = |idempotency: &str| {
         let lines = format!(
             "origin = 'https://h'\nowner_headers = []\n[[rules]]\nname = 'r'\npath = '/r'\n\
@@ -406,7 +406,7 @@ fn keys_without_a_field_that_tells_callers_apart_get_a_warning() {
 }
 
 #[test]
-fn fields_for_pages_without_an_origin_of_pages_get_a_warning() {
+fn cors_fields_without_cors_origins_get_a_warning() {
     let of = |lines: &str| {
         warnings(
             &with_configuration(&format!("origin = 'https://h'\n{lines}")),

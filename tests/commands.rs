@@ -96,7 +96,7 @@ fn refused(output: &Output, problem: &str, remedy: &str) {
 }
 
 #[test]
-fn every_command_explains_itself_and_names_its_options() {
+fn every_command_has_help_that_names_its_options() {
     for (name, options) in COMMANDS {
         if name == COMPILES {
             continue;
@@ -113,7 +113,7 @@ fn every_command_explains_itself_and_names_its_options() {
 }
 
 #[test]
-fn every_command_of_package_json_is_looked_at_here() {
+fn every_command_of_package_json_is_tested_here() {
     let package = fs::read_to_string(repository().join("package.json")).unwrap();
     let package: serde_json::Value = serde_json::from_str(&package).unwrap();
     for (name, line) in package["scripts"].as_object().unwrap() {
@@ -124,7 +124,7 @@ fn every_command_of_package_json_is_looked_at_here() {
 }
 
 #[test]
-fn an_unknown_option_is_refused_by_its_name() {
+fn an_unknown_option_is_rejected_by_name() {
     for (name, _) in COMMANDS.into_iter().filter(|(name, _)| *name != COMPILES) {
         let output = run(name, &["--no-such-option"]);
         let said = text(&output.stderr);
@@ -160,7 +160,7 @@ fn a_port_that_is_in_use_is_refused() {
 }
 
 #[test]
-fn an_origin_that_is_no_web_address_is_refused() {
+fn an_origin_that_is_not_a_url_is_rejected() {
     for origin in ["api.example.com", "ftp://api.example.com", "localhost:3000"] {
         refused(
             &run("start", &["--origin", origin]),
@@ -244,7 +244,7 @@ const RUST: (&str, &str) = ("rustc", "rustc 1.999.0 (0 2026-01-01)");
 const CARGO: (&str, &str) = ("cargo", "cargo 1.999.0");
 
 #[test]
-fn without_rust_it_is_said_where_to_get_it() {
+fn a_missing_rust_is_reported_with_the_place_to_get_it() {
     missed(
         "no-rust",
         &[],
@@ -267,7 +267,7 @@ fn a_rust_that_is_too_old_is_named_with_its_version() {
 }
 
 #[test]
-fn without_a_linker_it_is_said_how_to_get_one() {
+fn a_missing_linker_is_reported_with_the_way_to_install_it() {
     let remedy = if cfg!(target_os = "macos") {
         "Run: xcode-select --install"
     } else {
@@ -282,7 +282,7 @@ fn without_a_linker_it_is_said_how_to_get_one() {
 }
 
 #[test]
-fn without_the_wasm_target_or_rustup_it_is_said_where_to_get_them() {
+fn a_missing_wasm_target_is_reported_if_rustup_is_missing_too() {
     missed(
         "no-target",
         &[CARGO, ("rustc", "/nowhere 1.999.0"), ("cc", "cc 1")],
@@ -324,7 +324,7 @@ fn run_with_cargo(test: &str, said: &str, status: u8) -> Output {
 }
 
 #[test]
-fn a_command_that_has_nothing_to_build_says_nothing_of_it() {
+fn a_command_that_has_nothing_to_build_prints_nothing_about_it() {
     let said = "    Finished `dev` profile [unoptimized + debuginfo] target(s) in 0.10s";
     let output = run_with_cargo("current", said, 0);
     assert_eq!(text(&output.stdout), "simulated\n");

@@ -210,7 +210,7 @@ fn a_host_with_a_port_or_a_quote_is_quoted_in_forwarded() {
 }
 
 #[test]
-fn a_websocket_handshake_is_made_again_for_the_next_hop() {
+fn a_websocket_handshake_is_rebuilt_for_the_next_hop() {
     let client = head(
         "connection: Upgrade
         upgrade: websocket
@@ -298,7 +298,7 @@ fn a_stored_response_keeps_what_belongs_to_it_end_to_end() {
 }
 
 #[test]
-fn a_name_that_a_server_may_take_for_one_of_ours_does_not_reach_the_origin() {
+fn a_name_that_a_server_may_mistake_for_ours_does_not_reach_the_origin() {
     let client = head(
         "Raincheck_Job: forged
         Raincheck-Attempt_: 9
@@ -333,7 +333,7 @@ fn a_name_that_a_server_may_take_for_one_of_ours_does_not_reach_the_origin() {
 }
 
 #[test]
-fn what_only_a_proxy_may_say_comes_from_a_trusted_proxy_or_not_at_all() {
+fn fields_of_a_proxy_pass_only_from_a_trusted_proxy() {
     let claims = "true-client-ip: 10.0.0.1
         x-real-ip: 10.0.0.1
         x-client-ip: 10.0.0.1

@@ -81,7 +81,7 @@ fn rewrite(sql: &Sqlite, from: &str, to: &str) {
 }
 
 #[test]
-fn an_expired_row_that_cannot_be_read_is_looked_at_again() {
+fn an_expired_row_that_cannot_be_read_is_checked_again() {
     let sql = Sqlite::in_memory();
     let mut shard = open(&sql);
     let object = "requests/0/x";

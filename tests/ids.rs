@@ -56,7 +56,7 @@ fn the_largest_row_key_fills_its_six_bytes() {
 }
 
 #[test]
-fn near_misses_are_no_ids() {
+fn near_misses_are_not_ids() {
     let text = example().to_string();
     let misses = [
         String::new(),
@@ -81,7 +81,7 @@ fn near_misses_are_no_ids() {
 }
 
 #[test]
-fn a_secret_of_another_uuid_version_is_no_id() {
+fn an_id_whose_secret_has_another_uuid_version_is_invalid() {
     let mut id = example();
     id.secret = Secret(uuid::Uuid::from_bytes([0x11; 16]));
     assert_eq!(JobId::parse(&id.to_string()), None);
@@ -106,7 +106,7 @@ const ID_KEY: IdKey = IdKey([7; 32]);
 
 /// An id must stay genuine as long as its job is kept.
 #[test]
-fn what_makes_an_id_genuine_is_pinned() {
+fn the_mac_of_an_id_is_pinned() {
     let row = RowKey(0x0304_0506_0708);
     let secret = Secret::seal(&ID_KEY, 0x0102, row, [0xa5; 8]);
     assert_eq!(secret.0.to_string(), "a5a5a5a5-a5a5-85a5-90ed-47c336e6a11d");

@@ -67,7 +67,7 @@ fn every_form_of_an_origin_can_be_replaced_and_nothing_else_changes() {
 }
 
 #[test]
-fn without_another_origin_the_files_own_is_kept() {
+fn without_an_override_the_files_own_origin_is_kept() {
     let answer = asked("origin = 'https://h/base'", None).unwrap();
     assert_eq!(answer["origin"], "https://h/base");
     assert_eq!(policy(&answer).origin, url("https://h/base"));
@@ -97,7 +97,7 @@ fn an_origin_in_a_further_variable_is_replaced_too() {
 }
 
 #[test]
-fn an_environment_is_asked_about_by_its_name() {
+fn an_environment_is_selected_by_name() {
     let of = |origin: &str| json!({ "vars": { "RAINCHECK": { "origin": origin } } });
     let mut file = of("https://top");
     file["env"] = json!({ "staging": of("https://staging") });
@@ -111,7 +111,7 @@ fn an_environment_is_asked_about_by_its_name() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn mistakes_are_reported() {
     let cases = [
         (
             "shards = 0",

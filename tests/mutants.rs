@@ -107,7 +107,7 @@ fn sources(target: &str) -> String {
 }
 
 #[test]
-fn there_are_enough_mutants_and_each_has_a_name_of_its_own() {
+fn there_are_enough_mutants_and_their_names_are_unique() {
     let mutants = mutants();
     let names: BTreeSet<_> = mutants.iter().map(|mutant| &mutant.name).collect();
     assert_eq!(names.len(), mutants.len());
@@ -167,7 +167,7 @@ fn every_catcher_is_there() {
 }
 
 #[test]
-fn every_mutant_breaks_a_promise_that_was_made() {
+fn every_mutant_breaks_an_existing_promise() {
     let promises = read("docs/reliability.md");
     for Mutant { name, breaks, .. } in mutants() {
         let (numbers, _) = breaks.split_once(':').unwrap();

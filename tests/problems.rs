@@ -118,7 +118,7 @@ fn every_problem_has_a_page_that_states_status_title_and_advice() {
 }
 
 #[test]
-fn no_page_lacks_a_problem() {
+fn every_page_belongs_to_a_problem() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGES);
     let pages: BTreeSet<String> = fs::read_dir(dir)
         .unwrap()
@@ -156,7 +156,7 @@ fn the_index_lists_every_problem_once_and_nothing_else() {
 }
 
 #[test]
-fn the_gateway_has_every_page_as_it_stands_in_the_documentation() {
+fn the_gateway_serves_every_page_of_the_documentation_unchanged() {
     for code in ProblemCode::ALL {
         assert_eq!(code.page(), page(&format!("{code}.md")), "{code}");
     }

@@ -49,7 +49,7 @@ fn no_invariant_breaks_in_any_history_of_one_job_two_workers_and_two_faults() {
 }
 
 #[test]
-fn no_invariant_breaks_in_any_such_history_where_repeating_is_safe() {
+fn no_invariant_breaks_in_any_such_history_if_retries_are_safe() {
     exhaust(true);
 }
 

@@ -45,7 +45,7 @@ fn explained() -> Vec<String> {
 }
 
 #[test]
-fn every_line_of_the_log_is_explained() {
+fn every_log_line_is_explained() {
     let explained = explained();
     let mut lines = log_lines();
     for path in files("src", ".js") {
@@ -64,7 +64,7 @@ fn every_line_of_the_log_is_explained() {
 }
 
 #[test]
-fn every_line_that_is_explained_can_be_logged() {
+fn every_explained_log_line_can_be_logged() {
     let mut source = String::new();
     for ending in [".rs", ".js"] {
         for path in files("src", ending) {
@@ -81,7 +81,7 @@ fn every_line_that_is_explained_can_be_logged() {
 }
 
 #[test]
-fn the_configuration_in_the_readme_can_be_used_as_it_stands() {
+fn the_configuration_in_the_readme_is_valid() {
     let page = read("README.md");
     let block = page.split("```toml\n").nth(1).unwrap();
     let wrangler: toml::Table = block.split("```").next().unwrap().parse().unwrap();
@@ -214,7 +214,7 @@ fn document_fields() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_status_document_has_the_fields_that_are_described_and_no_others() {
+fn the_status_document_has_exactly_the_documented_fields() {
     let page = read("docs/http.md");
     let section = page.split("## Status document").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -235,7 +235,7 @@ fn the_status_document_has_the_fields_that_are_described_and_no_others() {
 }
 
 #[test]
-fn the_cors_fields_on_the_page_are_those_that_are_sent() {
+fn the_documented_cors_fields_are_the_ones_that_are_sent() {
     let page = read("docs/http.md");
     let section = page.split("## CORS").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();

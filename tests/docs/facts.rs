@@ -28,7 +28,7 @@ fn statuses(text: &str) -> BTreeSet<u16> {
 }
 
 #[test]
-fn the_default_of_retry_statuses_names_every_status_that_is_tried_again() {
+fn the_documented_default_of_retry_statuses_names_every_retried_status() {
     let cells = row("docs/configuration.md", "`retry_statuses`");
     let meaning = cells[3].split_once("Without it").unwrap().1;
     let (always, where_safe) = meaning.split_once("where sending again is safe").unwrap();
@@ -37,7 +37,7 @@ fn the_default_of_retry_statuses_names_every_status_that_is_tried_again() {
 }
 
 #[test]
-fn the_limit_of_header_fields_is_named_for_requests_and_for_responses() {
+fn the_limit_of_header_fields_is_documented_for_requests_and_responses() {
     let limit = format!("{} KiB", HEADERS_MAX / 1024);
     for what in ["a deferred request", "a stored response"] {
         let cells = row("docs/operations.md", &format!("header fields of {what}"));
@@ -49,7 +49,7 @@ fn the_limit_of_header_fields_is_named_for_requests_and_for_responses() {
 }
 
 #[test]
-fn the_layers_that_contributors_are_told_of_are_the_folders_of_the_source() {
+fn contributing_names_every_folder_of_the_source_as_a_layer() {
     let page = read("CONTRIBUTING.md");
     let rule = page.split("**Layers look down only**:").nth(1).unwrap();
     let rule = rule.split('.').next().unwrap();
@@ -68,7 +68,7 @@ fn the_layers_that_contributors_are_told_of_are_the_folders_of_the_source() {
 }
 
 #[test]
-fn the_pages_about_operators_name_the_field_that_makes_them() {
+fn the_pages_about_operators_name_the_field_of_their_token() {
     for page in ["forbidden", "unauthorized"] {
         let text = read(&format!("docs/problems/{page}.md"));
         assert!(text.contains("`operator_token_sha256`"), "{page}");

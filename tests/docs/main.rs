@@ -228,7 +228,7 @@ fn every_folder_of_the_source_is_on_the_map() {
 }
 
 #[test]
-fn every_test_that_a_promise_rests_on_exists() {
+fn every_test_that_a_promise_names_exists() {
     let page = read("docs/reliability.md");
     let mut tests = String::new();
     for folder in ["tests", "src"] {
@@ -252,7 +252,7 @@ fn every_test_that_a_promise_rests_on_exists() {
 }
 
 #[test]
-fn every_promise_rests_on_a_test() {
+fn every_promise_names_a_test() {
     let page = read("docs/reliability.md");
     let section = page.split("## The promises").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();

@@ -58,7 +58,7 @@ fn a_caller_that_holds_the_request_is_told_the_job() {
 }
 
 #[test]
-fn a_receipt_with_a_key_says_how_long_the_key_stands() {
+fn a_receipt_with_a_key_says_when_the_key_expires() {
     let mut desk = Desk::empty();
     let first = desk.accept(with_key());
     let body = super::transcript(&first);
@@ -69,7 +69,7 @@ fn a_receipt_with_a_key_says_how_long_the_key_stands() {
 }
 
 #[test]
-fn the_receipt_of_a_repeated_request_is_the_same_but_for_the_jobs_progress() {
+fn the_receipt_of_a_repeated_request_differs_only_in_the_jobs_progress() {
     let mut desk = Desk::empty();
     let first = desk.accept(with_key());
     assert_eq!(
@@ -115,7 +115,7 @@ vary: Prefer
 }
 
 #[test]
-fn a_body_of_another_length_than_announced_gets_a_problem_and_no_job() {
+fn a_body_whose_length_differs_from_the_announced_one_makes_no_job() {
     let mut desk = Desk::empty();
     let call = AcceptCall {
         payload: PayloadCall::Inline(Some(5)),
@@ -128,7 +128,7 @@ fn a_body_of_another_length_than_announced_gets_a_problem_and_no_job() {
 }
 
 #[test]
-fn a_lookup_that_finds_nothing_says_so_and_makes_nothing() {
+fn a_lookup_that_finds_nothing_says_so_and_creates_nothing() {
     let mut desk = Desk::empty();
     let lookup = || AcceptCall {
         lookup: true,
@@ -141,7 +141,7 @@ fn a_lookup_that_finds_nothing_says_so_and_makes_nothing() {
 }
 
 #[test]
-fn in_one_group_each_request_gets_its_own_answer() {
+fn each_request_of_a_group_gets_its_own_response() {
     use raincheck::shard_service::accept_group;
     let mut desk = Desk::empty();
     let broken = AcceptCall {
@@ -183,7 +183,7 @@ fn a_key_of_a_later_build_fails_only_its_own_request_in_a_group() {
 }
 
 #[test]
-fn the_advice_to_wait_grows_with_age_and_with_the_time_until_the_job_is_due() {
+fn retry_after_grows_with_age_and_with_the_time_until_the_job_is_due() {
     for (delay, expected) in [(0, "1"), (500, "1"), (7_001, "8"), (90_000, "30")] {
         let delayed = AcceptCall {
             spec: JobSpec {

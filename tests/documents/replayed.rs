@@ -87,7 +87,7 @@ fn every_result_is_sandboxed_unless_its_type_is_inert() {
 }
 
 #[test]
-fn a_result_may_not_be_kept_by_any_cache() {
+fn no_cache_may_store_a_result() {
     let reply = replayed(&[
         ("cache-control", "public, max-age=9"),
         ("cache-control", "No-Transform"),
@@ -114,7 +114,7 @@ fn a_result_may_not_be_kept_by_any_cache() {
 }
 
 #[test]
-fn what_speaks_to_a_browser_about_the_origin_is_not_replayed() {
+fn fields_that_affect_the_web_origin_in_a_browser_are_not_replayed() {
     let names = [
         "set-cookie",
         "set-cookie2",
@@ -146,7 +146,7 @@ fn what_speaks_to_a_browser_about_the_origin_is_not_replayed() {
 }
 
 #[test]
-fn a_held_response_is_the_origins_as_it_would_have_passed_through() {
+fn a_held_response_is_what_would_have_passed_through() {
     let reply = held(&[
         ("content-type", "text/html"),
         ("content-security-policy", "default-src 'self'"),
@@ -166,7 +166,7 @@ fn a_held_response_is_the_origins_as_it_would_have_passed_through() {
 }
 
 #[test]
-fn a_held_response_names_its_job_so_no_shared_cache_may_keep_it() {
+fn a_held_response_names_its_job_so_shared_caches_must_not_store_it() {
     let cases = [
         (None, "private"),
         (
@@ -223,7 +223,7 @@ fn a_pending_result_says_so() {
 }
 
 #[test]
-fn a_response_of_the_origin_says_that_it_is_one() {
+fn a_replayed_response_says_that_it_comes_from_the_origin() {
     for (status, job_status) in [
         (200, "succeeded"),
         (204, "succeeded"),
@@ -292,7 +292,7 @@ fn a_status_document_has_no_marks_of_a_result() {
 }
 
 #[test]
-fn what_is_expired_or_unknown_tells_nothing_of_a_job() {
+fn responses_about_expired_and_unknown_ids_reveal_nothing_about_a_job() {
     let mut desk = Desk::new();
     desk.answered(200, &[], b"x");
     desk.later(LIFE.0);
@@ -341,7 +341,7 @@ fn a_compressed_result_is_sent_whole_because_a_part_of_it_cannot_be_decoded() {
 }
 
 #[test]
-fn a_part_does_not_carry_the_digest_of_the_whole_content() {
+fn a_partial_response_does_not_carry_the_digest_of_the_whole() {
     let fields = [
         ("content-digest", "sha-256=:eA==:"),
         ("content-md5", "eA=="),

@@ -91,7 +91,7 @@ no"#,
 }
 
 #[test]
-fn bytes_that_are_no_text_come_back_as_they_were() {
+fn bytes_that_are_not_text_come_back_unchanged() {
     let mut desk = Desk::new();
     let bytes: Vec<u8> = (0..=255).collect();
     desk.answered(200, &[], &bytes);
@@ -157,7 +157,7 @@ fn ranges_are_served() {
 }
 
 #[test]
-fn a_range_outside_the_result_gets_a_problem_that_tells_the_length() {
+fn a_range_outside_the_result_gets_a_problem_with_the_length() {
     let mut desk = Desk::new();
     desk.answered(200, &[], b"0123456789");
     let reply = ask(&mut desk, |call| call.range = Some("bytes=10-".to_owned()));
@@ -190,7 +190,7 @@ fn a_range_applies_only_to_the_version_that_it_names() {
 }
 
 #[test]
-fn a_range_of_a_failure_is_not_served() {
+fn a_range_of_a_failed_response_is_not_served() {
     let mut desk = Desk::new();
     desk.answered(404, &[], b"0123456789");
     let reply = ask(&mut desk, |call| call.range = Some("bytes=0-1".to_owned()));
@@ -242,7 +242,7 @@ fn head_of_a_result_is_get_without_content() {
 }
 
 #[test]
-fn a_body_in_the_bucket_is_named_with_the_slice_that_is_wanted() {
+fn a_body_in_the_bucket_is_named_with_the_requested_slice() {
     let mut desk = Desk::new();
     desk.answered_from_the_bucket(object_body("results/3/x", 100_000));
     let whole = desk.result();
@@ -328,7 +328,7 @@ const MODIFIED: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
 const BEFORE: &str = "Wed, 21 Oct 2015 07:27:59 GMT";
 
 #[test]
-fn dates_are_conditions_where_the_origin_said_when_it_was_modified() {
+fn dates_are_conditions_if_the_origin_sent_last_modified() {
     let mut desk = Desk::new();
     let fields = [("last-modified", MODIFIED), ("etag", "\"e\"")];
     desk.answered(200, &fields, b"x");
@@ -368,7 +368,7 @@ fn dates_are_conditions_where_the_origin_said_when_it_was_modified() {
 }
 
 #[test]
-fn the_result_of_a_head_keeps_the_length_that_the_origin_told() {
+fn the_result_of_a_head_keeps_the_origins_content_length() {
     let mut desk = Desk::new();
     let told = ResponseHead {
         to_head: true,

@@ -31,7 +31,7 @@ retry-after: 1
 }
 
 #[test]
-fn a_job_that_waits_for_its_next_attempt() {
+fn a_job_that_waits_for_its_next_attempt_says_when() {
     let mut desk = Desk::new();
     desk.claimed().finished(Outcome::Unreachable, None);
     assert_transcript(
@@ -87,7 +87,7 @@ etag: "v3"
 }
 
 #[test]
-fn a_canceled_job_is_shown_by_the_cancel_and_after_it() {
+fn a_cancel_and_later_reads_show_the_canceled_job() {
     let mut desk = Desk::new();
     let canceled = desk.call(Call::Cancel(view(View::Status)), b"");
     assert_transcript(
@@ -240,7 +240,7 @@ fn if_match_allows_a_change_of_the_named_version_only() {
 }
 
 #[test]
-fn a_redrive_is_made_only_of_the_version_that_it_names() {
+fn a_redrive_with_if_match_applies_to_the_named_version_only() {
     let mut desk = Desk::new();
     desk.claimed().finished(Outcome::Malformed, None);
     for (tag, status) in [("\"v1\"", 412), ("\"v3\"", 202)] {

@@ -74,7 +74,7 @@ async fn job_ids_of_any_kind_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_body_at_the_limit_is_taken_and_one_over_it_is_not() {
+async fn a_body_at_the_limit_is_accepted_and_a_larger_one_is_rejected() {
     for chunked in [false, true] {
         let with = |case: &Case, length| {
             let request = case.post("/limited/echo").body(pattern::bytes(1, length));

@@ -12,7 +12,7 @@ async fn cancel(job: &Job) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_running_job_is_canceled_now_and_its_late_answer_changes_nothing() {
+async fn a_running_job_is_canceled_at_once_and_its_late_response_changes_nothing() {
     let case = Case::new();
     let job = Job::accepted(case.post("/always/echo?ms=1500")).await;
     job.until_status("running").await;
@@ -61,7 +61,7 @@ async fn post_to_the_cancel_url_does_the_same() {
 }
 
 #[tokio::test]
-async fn an_ended_job_stays_what_it_is() {
+async fn a_job_that_has_ended_never_changes() {
     for (target, status) in [
         ("/always/echo", "succeeded"),
         ("/always/echo?status=400", "failed"),

@@ -248,7 +248,7 @@ async fn ctrl_c_lets_running_attempts_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_ctrl_c_does_not_wait_and_says_what_it_cut() {
+async fn a_second_ctrl_c_does_not_wait_and_reports_what_it_cut() {
     let mut started = Started::new("at-once");
     let (group, _) = started.ready();
     started.report(600).await;
@@ -262,7 +262,7 @@ async fn a_second_ctrl_c_does_not_wait_and_says_what_it_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_start_keeps_its_state_and_its_last_good_configuration() {
+async fn a_running_start_keeps_its_state_and_its_last_valid_configuration() {
     let started = Started::new("keeps");
     started.ready();
     let second = Command::new("npm")
@@ -310,7 +310,7 @@ fn gzipped(files: &[PathBuf]) -> u64 {
 }
 
 #[test]
-fn a_dry_run_of_deploy_leaves_a_bundle_that_is_small_enough() {
+fn a_dry_run_of_deploy_writes_a_bundle_within_the_size_limit() {
     let name = format!("raincheck-deploy-{}", std::process::id());
     let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory).unwrap();

@@ -22,7 +22,7 @@ async fn logged(gateway: &Gateway, text: &str) {
 }
 
 #[tokio::test]
-async fn a_refused_configuration_is_a_problem_without_details_and_a_line_in_the_log() {
+async fn an_invalid_configuration_is_a_problem_without_details_and_a_log_line() {
     let text = rules::plain(&Origin::shared().url()).replace("attempts = 3", "attempts = 0");
     let gateway = Gateway::start(&text);
     for target in ["/always/echo", "/pass/echo", "/jobs/x", "/jobs/x/result"] {
@@ -45,7 +45,7 @@ async fn a_refused_configuration_is_a_problem_without_details_and_a_line_in_the_
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_a_text_is_refused_and_not_repeated() {
+async fn a_configuration_that_is_a_string_is_rejected_and_not_logged() {
     let gateway = Gateway::start("neither TOML nor a secret");
     let reply = gateway.send(Request::get("/pass/echo")).await;
     assert_problem(&reply, 503, "misconfigured");

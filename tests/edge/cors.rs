@@ -63,7 +63,7 @@ async fn a_preflight_from_a_configured_origin_is_answered_here() {
 }
 
 #[tokio::test]
-async fn what_a_page_needs_is_exposed_on_receipt_status_result_and_problem() {
+async fn the_fields_that_a_page_needs_are_exposed_on_every_kind_of_response() {
     let from_page = |request: Request| request.field("Origin", WEB_ORIGIN);
     let receipt = send(from_page(Case::new().post("/always/echo"))).await;
     let job = Job::of(Gateway::for_pages().address, &receipt);

@@ -22,7 +22,7 @@ async fn azure(case: &Case, target: &str, cancel: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_azure_poller_brings_the_result_of_a_job_that_succeeds() {
+async fn the_azure_poller_returns_the_result_of_a_successful_job() {
     let case = Case::new();
     let outcome = azure(&case, "/always/echo?ms=1500&type=application/json", "").await;
     assert_eq!(outcome["final"], "succeeded", "{outcome:#}");

@@ -51,7 +51,7 @@ async fn a_client_cannot_speak_for_a_proxy_or_for_the_gateway() {
 
 /// The tests' client and origin write and read each byte of a field as one character.
 #[tokio::test]
-async fn the_bytes_of_a_field_reach_the_origin_or_the_request_is_refused() {
+async fn the_bytes_of_a_field_reach_the_origin_or_the_request_is_rejected() {
     // "café" in Latin-1, and in UTF-8.
     for (value, status) in [("caf\u{e9}", 400), ("caf\u{c3}\u{a9}", 202)] {
         let case = Case::new();
@@ -74,7 +74,7 @@ async fn the_bytes_of_a_field_reach_the_origin_or_the_request_is_refused() {
 }
 
 #[tokio::test]
-async fn a_problem_leads_to_its_page_and_no_spelling_of_the_mount_to_the_origin() {
+async fn a_problems_type_is_its_page_and_no_spelling_of_the_mount_reaches_the_origin() {
     let job = Job::accepted(Case::new().post("/always/echo")).await;
     for path in [format!("/%6aobs/{}", job.id), format!("//jobs/{}", job.id)] {
         let reply = send(Request::get(&path)).await;

@@ -36,7 +36,7 @@ async fn a_thousand_concurrent_requests_with_one_key_make_one_job() {
 }
 
 #[tokio::test]
-async fn the_same_request_finds_its_job_when_that_is_done() {
+async fn a_repeated_request_finds_its_job_after_that_has_ended() {
     for length in [10, 100_000] {
         let case = Case::new();
         let request = keyed(&case, "/always/echo", &case.0).body(pattern::bytes(1, length));
@@ -154,7 +154,7 @@ async fn a_key_that_cannot_be_used_is_refused() {
 }
 
 #[tokio::test]
-async fn the_window_is_published_and_ends() {
+async fn the_window_of_a_key_is_published_and_ends() {
     let case = Case::new();
     let request = keyed(&case, "/window/echo", "\"soon free\"");
     let receipt = send(request.clone()).await;
@@ -173,7 +173,7 @@ async fn the_window_is_published_and_ends() {
 
 /// Otherwise one caller would read the other's result, or keep the other from using the key.
 #[tokio::test]
-async fn a_key_and_body_of_a_caller_with_another_cookie_or_api_key_make_a_job_of_their_own() {
+async fn the_same_key_with_another_cookie_or_api_key_makes_another_job() {
     for (name, one, other) in [
         ("Cookie", "session=one", "session=other"),
         ("X-Api-Key", "one", "other"),

@@ -74,7 +74,7 @@ backoff = { initial = "100ms", factor = 1, jitter = 0.5 }
 "#;
 
 #[test]
-fn nothing_accepted_is_lost_or_ends_twice_when_the_gateway_is_killed_again_and_again() {
+fn repeated_kills_lose_no_accepted_job_and_end_none_twice() {
     let kills = number("RAINCHECK_KILLS").unwrap_or(KILLS);
     let jobs = number("RAINCHECK_KILL_JOBS").unwrap_or(JOBS);
     let seed = number("RAINCHECK_KILL_SEED").map_or_else(seed_of_the_moment, |seed| seed as u64);

@@ -116,7 +116,7 @@ async fn download(exchange: &mut Exchange) -> (u64, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_go_through_in_both_directions_with_flat_memory() {
+async fn large_bodies_pass_in_both_directions_with_flat_memory() {
     let bare = bare_growth().await;
     let gateway = Gateway::start(&rules::large(Origin::shared()));
     let warm = Case::new();

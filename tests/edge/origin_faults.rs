@@ -130,13 +130,13 @@ async fn fates(method: &str, faults: &[(&str, usize, &str)]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_post_is_repeated_only_when_the_origin_did_not_act() {
+async fn a_post_is_retried_only_if_the_origin_did_not_act() {
     let wrong = fates("POST", &ON_POST).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
-async fn a_post_is_repeated_beyond_its_attempts_when_the_origin_did_not_act() {
+async fn a_post_is_retried_beyond_its_attempts_if_the_origin_did_not_act() {
     let statuses = [503, 429, 408, 425].map(|status| async move {
         let case = Case::new();
         let steps = [status; 5].map(|status: u16| status.to_string()).join(",");
@@ -154,13 +154,13 @@ async fn a_post_is_repeated_beyond_its_attempts_when_the_origin_did_not_act() {
 }
 
 #[tokio::test]
-async fn a_put_is_repeated_after_an_unknown_outcome() {
+async fn a_put_is_retried_after_an_unknown_outcome() {
     let wrong = fates("PUT", &ON_PUT).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
-async fn an_origin_that_honours_the_key_gets_a_post_again() {
+async fn a_post_is_retried_if_the_origin_honours_the_key_after_an_unknown_outcome() {
     let case = Case::new();
     let job = Job::accepted(case.post("/honours/sequence?steps=reset,close,200")).await;
     assert_eq!(job.succeeded().await.status, 200);
@@ -174,7 +174,7 @@ async fn an_origin_that_honours_the_key_gets_a_post_again() {
 }
 
 #[tokio::test]
-async fn a_put_gets_through_after_failures() {
+async fn a_put_succeeds_after_failures() {
     let case = Case::new();
     let target = case.target("/always/sequence?steps=reset,500,200");
     let job = Job::accepted(Request::new("PUT", &target).body("x")).await;
@@ -271,7 +271,7 @@ async fn a_response_over_the_limit_fails_the_job_and_is_not_kept() {
 }
 
 #[tokio::test]
-async fn the_history_tells_what_became_of_each_attempt() {
+async fn the_history_shows_the_outcome_of_each_attempt() {
     let job = Job::accepted(Case::new().post("/always/sequence?steps=503,429,201")).await;
     job.succeeded().await;
     let reply = job
@@ -350,7 +350,7 @@ async fn a_job_that_does_not_end_fails_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_tried_until_the_deadline_and_then_unreachable() {
+async fn a_refused_connection_is_retried_until_the_deadline_and_then_unreachable() {
     // Nothing listens on a port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -107,7 +107,7 @@ async fn it_aborts_at_the_requested_byte() {
 }
 
 #[tokio::test]
-async fn it_hangs_until_its_peer_has_enough() {
+async fn it_hangs_until_its_peer_gives_up() {
     let client = reqwest::Client::builder()
         .timeout(Duration::from_millis(300))
         .build()

@@ -69,7 +69,7 @@ async fn each_rule_has_its_origin_with_header_fields_from_secrets_that_no_record
 }
 
 #[tokio::test]
-async fn a_missing_secret_is_named_in_the_log_alone_and_its_jobs_wait() {
+async fn a_missing_secret_is_named_only_in_the_log_and_its_jobs_wait() {
     let gateway = start();
     let case = Case::new();
     let reply = gateway.send(case.post("/pass-without/echo")).await;
@@ -96,7 +96,7 @@ async fn a_missing_secret_is_named_in_the_log_alone_and_its_jobs_wait() {
 }
 
 #[tokio::test]
-async fn what_no_rule_names_goes_to_the_default_origin() {
+async fn requests_that_match_no_rule_go_to_the_default_origin() {
     let gateway = start();
     let case = Case::new();
     let reply = gateway.send(case.post("/elsewhere/echo")).await;

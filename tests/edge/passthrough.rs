@@ -82,7 +82,7 @@ async fn a_response_passes_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn methods_pass_also_unusual_ones() {
+async fn unusual_methods_pass_through() {
     for method in [
         "GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "REPORT", "PROPFIND", "PURGE",
     ] {
@@ -350,7 +350,7 @@ async fn a_request_that_already_passed_this_gateway_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_rule_that_never_defers_passes_on() {
+async fn a_rule_that_never_defers_passes_requests_through() {
     let case = Case::new();
     let reply = send(case.post("/never/echo?status=207")).await;
     assert_eq!(reply.status, 207);
@@ -358,7 +358,7 @@ async fn a_rule_that_never_defers_passes_on() {
 }
 
 #[tokio::test]
-async fn an_origin_that_breaks_off_is_a_bad_gateway_or_a_broken_body() {
+async fn a_response_that_breaks_off_is_a_502_or_a_broken_body() {
     for target in [
         "/pass/broken?when=before&how=reset",
         "/pass/broken?when=after&how=reset",

@@ -11,7 +11,7 @@ fn preferring(target: &str, prefer: &str) -> Request {
 }
 
 #[tokio::test]
-async fn what_finishes_in_time_is_the_origins_own_response() {
+async fn a_job_that_ends_in_time_gets_the_origins_own_response() {
     for (target, prefer) in [
         ("/always/echo?status=201&bytes=5&ms=200", "wait=20"),
         (
@@ -50,7 +50,7 @@ async fn what_finishes_in_time_is_the_origins_own_response() {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_in_time_is_a_receipt() {
+async fn a_job_that_does_not_end_in_time_gets_a_receipt() {
     for (target, prefer) in [
         ("/always/echo?ms=3000", "wait=1"),
         ("/preferred/echo?ms=3000", "respond-async, wait=1"),
@@ -70,7 +70,7 @@ async fn what_does_not_finish_in_time_is_a_receipt() {
 }
 
 #[tokio::test]
-async fn a_failed_response_in_time_is_the_origins_own_too() {
+async fn a_failed_response_in_time_is_the_origins_own_response_too() {
     let reply = send(preferring("/always/echo?status=422&bytes=7", "wait=20")).await;
     assert_eq!((reply.status, reply.body.len()), (422, 7), "{reply}");
 }

@@ -107,7 +107,7 @@ async fn run(command: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readmes_session_goes_as_it_stands_there() {
+async fn the_session_in_the_readme_works_as_shown() {
     let page = fs::read_to_string(repository().join("README.md")).unwrap();
     let exchanges = session(&page);
     assert!(exchanges.len() >= 4, "the session has shrunk");

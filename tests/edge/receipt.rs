@@ -72,7 +72,7 @@ async fn a_receipt_does_not_wait_for_the_origin() {
 }
 
 #[tokio::test]
-async fn every_job_has_an_id_of_its_own_that_tells_nothing() {
+async fn every_job_has_its_own_id_that_reveals_nothing() {
     let mut ids = Vec::new();
     for _ in 0..20 {
         ids.push(Job::accepted(Case::new().post("/always/echo")).await.id);
@@ -91,7 +91,7 @@ async fn every_job_has_an_id_of_its_own_that_tells_nothing() {
 }
 
 #[tokio::test]
-async fn the_preference_is_confirmed_only_where_it_was_honoured() {
+async fn a_preference_is_confirmed_only_if_it_was_honoured() {
     let async_ = |target: &str| Case::new().post(target).field("Prefer", "respond-async");
     let honoured = send(async_("/preferred/echo")).await;
     assert_eq!(honoured.status, 202, "{honoured}");

@@ -47,7 +47,7 @@ async fn a_redrive_makes_a_new_job_of_the_same_request() {
 }
 
 #[tokio::test]
-async fn only_an_operator_can_redrive_and_only_what_has_failed() {
+async fn only_an_operator_can_redrive_and_only_a_failed_job() {
     let case = Case::new();
     let failed = Job::accepted(case.post("/always/echo?status=500")).await;
     failed.failed().await;

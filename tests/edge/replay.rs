@@ -67,7 +67,7 @@ async fn the_origin_learns_which_job_and_attempt_it_serves() {
 }
 
 #[tokio::test]
-async fn the_clients_key_and_trace_go_on_to_the_origin() {
+async fn the_clients_key_and_trace_reach_the_origin() {
     let case = Case::new();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = case

@@ -9,7 +9,7 @@ use crate::pattern;
 use crate::rules;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_accepted_before_a_kill_ends_after_it() {
+async fn jobs_accepted_before_a_kill_end_after_it() {
     let mut gateway = Gateway::start(&rules::plain(&Origin::shared().url()));
     // Ended before.
     let done = Case::new();

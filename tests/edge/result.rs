@@ -106,7 +106,7 @@ async fn the_origins_end_to_end_fields_come_back() {
 }
 
 #[tokio::test]
-async fn statuses_come_back_as_they_were_also_those_of_failures() {
+async fn statuses_come_back_unchanged_including_failures() {
     for (status, state) in [
         (201, "succeeded"),
         (204, "succeeded"),
@@ -166,7 +166,7 @@ async fn a_compressed_body_is_kept_as_it_was_sent() {
 
 /// Once from the record, once from the bucket; for a page, and for one who waits, the answer is made anew.
 #[tokio::test]
-async fn a_compressed_body_is_not_compressed_again_whoever_reads_it() {
+async fn a_compressed_body_is_never_compressed_again() {
     for gateway in [Gateway::shared(), Gateway::for_pages()] {
         for length in [1_000, 100_000] {
             let bytes = pattern::hash(4, length);
@@ -276,7 +276,7 @@ async fn head_of_a_result_is_get_without_the_content() {
 }
 
 #[tokio::test]
-async fn the_origins_entity_tag_can_be_asked_with_again() {
+async fn the_origins_entity_tag_revalidates_the_result() {
     for length in [10, 100_000] {
         let target = format!("/always/echo?bytes={length}&h=ETag:%22own%22");
         let job = Job::accepted(Case::new().post(&target)).await;
@@ -338,7 +338,7 @@ async fn a_slow_response_is_kept_whole() {
 
 /// The runtime decodes it for those that cannot read the coding, and could not decode a part.
 #[tokio::test]
-async fn a_compressed_result_is_sent_whole_to_those_that_ask_for_a_part() {
+async fn a_compressed_result_is_sent_whole_even_if_a_range_is_requested() {
     let request = Case::new()
         .post("/always/gzip?type=text/plain")
         .field("Accept-Encoding", "gzip");
@@ -366,7 +366,7 @@ async fn a_compressed_result_is_sent_whole_to_those_that_ask_for_a_part() {
 }
 
 #[tokio::test]
-async fn the_length_that_the_origin_tells_a_head_is_kept() {
+async fn the_origins_content_length_of_a_head_is_kept() {
     let case = Case::new();
     let held = case
         .request("HEAD", "/always/echo?bytes=1234")

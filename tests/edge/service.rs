@@ -50,7 +50,7 @@ fn assert_seen(reply: &Reply, target: &str, length: u64) -> Value {
 }
 
 #[tokio::test]
-async fn a_bound_service_gets_jobs_and_what_passes_through() {
+async fn a_bound_service_gets_jobs_and_passed_through_requests() {
     let gateway = start().await;
     for length in BODIES {
         let request = |target: &str| {

@@ -95,7 +95,7 @@ struct Counters {
 }
 
 #[test]
-fn under_a_constant_load_nothing_grows_and_in_the_end_nothing_is_left() {
+fn resources_stay_flat_under_constant_load_and_nothing_remains() {
     let seconds = number("RAINCHECK_SOAK_SECONDS").unwrap_or(SECONDS);
     let rate = number("RAINCHECK_SOAK_RATE").unwrap_or(RATE);
     let origin = Origin::start();

@@ -67,7 +67,7 @@ async fn a_job_that_succeeded_says_when_and_where_its_result_is() {
 }
 
 #[tokio::test]
-async fn a_small_json_success_is_in_the_document_and_nothing_else_is() {
+async fn only_a_small_json_success_is_in_the_document() {
     let json = Case::new();
     let job = Job::accepted(json.post("/always/echo?type=application/json")).await;
     job.ended().await;
@@ -121,7 +121,7 @@ async fn a_job_between_two_attempts_says_when_the_next_is() {
 }
 
 #[tokio::test]
-async fn a_job_under_way_says_running_and_retry_after() {
+async fn a_running_job_says_running_and_retry_after() {
     let job = Job::accepted(Case::new().post("/always/echo?ms=1500")).await;
     job.until_status("running").await;
     let reply = job.send(Request::get(&job.path())).await;
@@ -193,7 +193,7 @@ async fn the_document_is_json_that_no_cache_keeps() {
 }
 
 #[tokio::test]
-async fn other_methods_are_refused_with_the_list_of_those_that_are_not() {
+async fn unsupported_methods_get_405_with_the_supported_ones() {
     let job = Job::accepted(Case::new().post("/always/echo")).await;
     for (method, path, allowed) in [
         ("POST", "", "GET, HEAD, DELETE"),

@@ -64,7 +64,7 @@ fn different_lists_of_parts_hash_differently() {
 }
 
 #[test]
-fn owner_key_and_place_of_a_request_are_these() {
+fn the_owner_key_and_place_of_a_request_are_pinned() {
     let plan = plan("shards = 8");
     assert_eq!(plan.call.spec.owner, OWNER);
     assert_eq!(plan.call.key.unwrap().hash, KEY);

@@ -48,7 +48,7 @@ fn a_message_is_written_like_this_and_read_back() {
 }
 
 #[test]
-fn a_message_of_a_later_build_is_told_from_one_that_is_none() {
+fn a_message_of_a_later_build_is_told_from_an_invalid_one() {
     for text in [
         r#"{"v":2,"shard":0,"jobs":[1]}"#,
         r#"{"v":255,"work":{"shard":"a"}}"#,

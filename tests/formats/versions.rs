@@ -89,7 +89,7 @@ fn every_version_starts_at_one() {
 }
 
 #[test]
-fn the_least_that_an_older_build_wrote_is_read() {
+fn the_smallest_record_of_an_older_build_is_read() {
     for (name, reads, text) in FORMATS {
         assert!(reads(text), "{name}");
     }
@@ -136,7 +136,7 @@ fn a_record_of_the_first_build_gets_the_defaults() {
 }
 
 #[test]
-fn an_accept_leaves_out_what_is_as_usual_and_reads_it_back() {
+fn an_accept_omits_default_values_and_reads_them_back() {
     let (_, text) = calls().swap_remove(0);
     for name in [
         "origin",
@@ -182,7 +182,7 @@ fn an_unknown_call_is_rejected() {
 }
 
 #[test]
-fn an_answer_with_unknown_fields_can_be_read() {
+fn a_response_with_unknown_fields_can_be_read() {
     let answer: FinishAnswer = serde_json::from_str(r#"{"kept":true,"later":1}"#).unwrap();
     assert!(answer.kept);
 }

@@ -94,7 +94,7 @@ fn job_for(world: &World, fields: &[(&str, &str)]) -> JobId {
 }
 
 #[test]
-fn a_key_finds_no_job_of_a_caller_with_another_credential_of_any_kind() {
+fn a_key_never_finds_the_job_of_a_caller_with_another_credential() {
     let world = World::new().rule("");
     let nobody = job_for(&world, &[]);
     let names = [
@@ -134,7 +134,7 @@ fn values_of_two_fields_are_not_mistaken_for_each_other() {
 }
 
 #[test]
-fn the_configured_headers_count_instead_of_the_usual_ones() {
+fn configured_owner_headers_replace_the_default_ones() {
     let world = World::new()
         .rule("")
         .config("owner_headers = [\"x-tenant\"]");
@@ -145,7 +145,7 @@ fn the_configured_headers_count_instead_of_the_usual_ones() {
 }
 
 #[test]
-fn a_credential_in_the_query_makes_it_another_request_which_the_key_does_not_find() {
+fn a_key_with_another_credential_in_the_query_is_rejected() {
     let world = World::new().rule("");
     let send = |target: &str| {
         let request = world.request("POST", target).field("idempotency-key", "k");
@@ -158,7 +158,7 @@ fn a_credential_in_the_query_makes_it_another_request_which_the_key_does_not_fin
 }
 
 #[test]
-fn no_credential_and_no_key_is_kept_in_clear_where_it_is_not_needed() {
+fn credentials_and_keys_are_stored_in_clear_only_where_needed() {
     let world = World::new().rule("");
     let request = world
         .request("POST", "/slow")
@@ -216,7 +216,7 @@ fn without_idempotency_any_key_is_passed_to_the_origin() {
 }
 
 #[test]
-fn from_the_end_of_the_window_the_key_is_free_and_the_receipt_said_when() {
+fn a_key_is_free_from_the_end_of_its_published_window() {
     let world = World::new().rule("idempotency_window = \"1h\"");
     let first = keyed(&world, "k", "x");
     let ends = first.json()["idempotency_expires"]
@@ -295,7 +295,7 @@ fn a_held_request_gets_the_response_itself_when_it_comes_in_time() {
 }
 
 #[test]
-fn a_held_request_gets_the_receipt_when_the_time_is_over() {
+fn a_held_request_gets_the_receipt_when_its_time_is_up() {
     let world = World::new()
         .rule("client_delay = true")
         .origin([respond(200).body("late")]);
@@ -377,7 +377,7 @@ fn a_wait_is_capped() {
 }
 
 #[test]
-fn priorities_choose_the_queue_where_the_rule_lets_them() {
+fn a_clients_priority_chooses_the_queue_if_the_rule_allows_it() {
     use raincheck::job::Priority::{High, Low, Normal};
     let cases = [("", "u=0", Normal), ("client_priority = true", "u=1", High)];
     let more = [

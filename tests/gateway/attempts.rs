@@ -96,7 +96,7 @@ fn a_busy_origin_is_retried_with_the_same_request_and_key() {
 }
 
 #[test]
-fn the_clients_own_key_is_sent_as_it_came() {
+fn the_clients_own_key_is_sent_unchanged() {
     let world = World::new().rule("");
     world
         .request("POST", "/slow")
@@ -201,7 +201,7 @@ fn an_origin_that_is_busy_until_the_deadline_is_the_result() {
 }
 
 #[test]
-fn a_client_error_is_final_at_once() {
+fn a_client_error_is_never_retried() {
     let world = World::new().rule("").origin([respond(422).body("no")]);
     let id = world.post("x").job();
     world.run();
@@ -213,7 +213,7 @@ fn a_client_error_is_final_at_once() {
 }
 
 #[test]
-fn an_unreachable_origin_is_tried_until_the_deadline_and_then_named() {
+fn an_unreachable_origin_is_retried_until_the_deadline_and_then_reported() {
     let world = World::new()
         .rule("deadline = \"2m\"\nattempt_timeout = \"20s\"")
         .origin(std::iter::repeat_n(Reaction::Refuse, 50));
@@ -231,7 +231,7 @@ fn an_unreachable_origin_is_tried_until_the_deadline_and_then_named() {
 }
 
 #[test]
-fn a_post_whose_response_was_lost_fails_as_unknown_and_is_not_repeated() {
+fn a_post_whose_response_was_lost_fails_as_unknown_and_is_not_retried() {
     let cut = respond(200).field("content-length", "10").cut("half");
     let lost: [(Reaction, &str); 4] = [
         (Reaction::Lose, "outcome_unknown"),
@@ -254,7 +254,7 @@ fn a_post_whose_response_was_lost_fails_as_unknown_and_is_not_repeated() {
 }
 
 #[test]
-fn a_put_whose_response_was_lost_is_repeated() {
+fn a_put_whose_response_was_lost_is_retried() {
     for reaction in [Reaction::Lose, Reaction::Hang, respond(600).into()] {
         let world = World::new().rule("").origin([reaction]);
         let id = world.request("PUT", "/slow").body("x").send().job();
@@ -267,7 +267,7 @@ fn a_put_whose_response_was_lost_is_repeated() {
 }
 
 #[test]
-fn a_post_is_repeated_where_the_origin_honours_the_key() {
+fn a_post_is_retried_if_the_origin_honours_the_key() {
     let world = World::new()
         .rule("origin_honours_key = true")
         .origin([Reaction::Lose]);
@@ -280,7 +280,7 @@ fn a_post_is_repeated_where_the_origin_honours_the_key() {
 }
 
 #[test]
-fn statuses_that_are_no_final_responses_are_protocol_errors() {
+fn statuses_that_are_not_final_are_protocol_errors() {
     for status in [0, 100, 103, 199, 600, 999] {
         let world = World::new().rule("").origin([respond(status)]);
         let id = world.post("x").job();
@@ -290,7 +290,7 @@ fn statuses_that_are_no_final_responses_are_protocol_errors() {
 }
 
 #[test]
-fn a_lease_is_renewed_while_the_origin_works_and_rarely() {
+fn a_lease_is_renewed_seldom_while_the_origin_works() {
     let world = World::new()
         .rule("")
         .origin([after(540_000, respond(200).body("ok"))]);
@@ -421,7 +421,7 @@ fn a_delayed_job_waits_and_then_runs() {
 }
 
 #[test]
-fn the_history_tells_what_became_of_each_attempt_when_asked() {
+fn the_history_shows_the_outcome_of_each_attempt_on_request() {
     let world = World::new()
         .rule("")
         .origin([Reaction::Refuse, respond(503).into()]);

@@ -51,7 +51,7 @@ fn a_body_up_to_the_limit_stays_in_the_row_and_a_larger_one_goes_to_the_bucket()
 }
 
 #[test]
-fn the_object_of_a_request_goes_when_its_job_has_succeeded() {
+fn the_object_of_a_request_is_deleted_when_its_job_succeeds() {
     let world = World::new().rule("");
     world
         .request("POST", "/slow")
@@ -151,7 +151,7 @@ fn a_body_over_the_rules_limit_is_refused_and_nothing_is_kept() {
 }
 
 #[test]
-fn a_body_of_exactly_the_limit_is_taken() {
+fn a_body_of_exactly_the_limit_is_accepted() {
     for limit in [10, 100_000] {
         let world = World::new().rule(&format!("body_limit = {limit}"));
         world
@@ -216,7 +216,7 @@ fn a_body_that_stalls_or_finds_no_room_gets_its_own_problem_and_leaves_nothing()
 }
 
 #[test]
-fn a_bucket_that_fails_is_a_503_and_leaves_nothing_for_long() {
+fn a_failing_bucket_is_a_503_and_leaves_nothing_for_long() {
     for (name, fault) in [
         ("intend", Fault::Before),
         ("intend", Fault::After),
@@ -240,7 +240,7 @@ fn a_bucket_that_fails_is_a_503_and_leaves_nothing_for_long() {
 }
 
 #[test]
-fn a_request_body_that_cannot_be_read_is_tried_again_without_asking_the_origin() {
+fn an_unreadable_request_body_is_retried_without_contacting_the_origin() {
     let world = World::new().rule("").failing("get", Fault::Before);
     let id = world
         .request("POST", "/slow")
@@ -341,7 +341,7 @@ fn a_response_that_could_not_be_stored_is_not_a_success() {
 }
 
 #[test]
-fn the_object_of_a_response_that_is_tried_again_is_deleted() {
+fn the_object_of_a_retried_response_is_deleted() {
     let world = World::new()
         .rule("")
         .origin([respond(503).body(bytes(200_000))]);
@@ -370,7 +370,7 @@ fn a_body_without_a_length_is_marked_as_unverified() {
 }
 
 #[test]
-fn a_response_without_content_stays_without() {
+fn a_response_without_content_stays_without_content() {
     for status in [204, 304] {
         let world = World::new().rule("").origin([respond(status)]);
         let id = world.post("x").job();
@@ -382,7 +382,7 @@ fn a_response_without_content_stays_without() {
 }
 
 #[test]
-fn header_fields_beyond_the_limit_are_refused_on_both_sides() {
+fn too_large_header_fields_are_rejected_in_requests_and_responses() {
     let long = "x".repeat(40_000);
     let world = World::new()
         .rule("")

@@ -53,7 +53,7 @@ fn millis(world: &World) -> u64 {
 }
 
 #[test]
-fn jobs_of_a_message_that_end_together_are_claimed_and_reported_in_one_call_each() {
+fn jobs_that_end_together_share_one_claim_and_one_report() {
     for spans in [[1_000; 5], [1_000, 1_002, 1_004, 1_006, 1_008]] {
         let world = slow_world(&spans);
         let ids = accepted(&world, 5);
@@ -86,7 +86,7 @@ fn a_job_that_is_alone_is_reported_at_once() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_does_not_keep_the_others_back() {
+fn a_report_that_cannot_be_serialized_does_not_block_the_others() {
     let world = slow_world(&[1_000, 1_000, 1_000]);
     let ids = accepted(&world, 3);
     let refuse = |world: &World, what| world.database(0).refused.set(what);
@@ -134,7 +134,7 @@ fn a_short_job_is_not_watched() {
 }
 
 #[test]
-fn a_watch_that_breaks_is_opened_again_and_ends_no_attempt() {
+fn a_broken_watch_is_reopened_and_ends_no_attempt() {
     let world = slow_world(&[50_000]).failing_times(3, "watch", Fault::Before);
     let ids = accepted(&world, 1);
     world.consume(&message(&ids));
@@ -178,7 +178,7 @@ fn a_report_is_repeated_while_the_lease_lasts() {
 }
 
 #[test]
-fn a_report_is_not_repeated_beyond_what_an_invocation_may_take() {
+fn a_report_is_not_repeated_beyond_the_time_of_an_invocation() {
     let world = World::new()
         .rule("attempt_timeout = \"14m\"\ndeadline = \"1h\"")
         .origin([Reaction::Hang])
@@ -219,7 +219,7 @@ fn a_claim_that_hangs_is_repeated_in_time() {
 }
 
 #[test]
-fn a_claim_that_is_never_answered_hands_the_message_back_while_its_lease_is_young() {
+fn a_claim_without_a_response_hands_the_message_back_before_its_lease_ends() {
     let world = slow_world(&[]).failing_times(1_000, "claim", Fault::Hang);
     let ids = accepted(&world, 1);
     let disposal = world.consume(&message(&ids));
@@ -246,7 +246,7 @@ fn a_message_with_many_jobs_does_not_lower_the_parallelism_of_its_batch() {
 }
 
 #[test]
-fn a_job_that_ends_makes_room_for_the_next_message_at_once() {
+fn the_end_of_a_job_makes_room_for_the_next_message_at_once() {
     let world = slow_world(&[20_000, 1_000, 1_000, 1_000, 1_000, 1_000]);
     let ids = accepted(&world, 6);
     let messages = [&ids[..5], &ids[5..]].map(message);
@@ -258,7 +258,7 @@ fn a_job_that_ends_makes_room_for_the_next_message_at_once() {
 }
 
 #[test]
-fn a_message_that_cannot_be_begun_in_time_is_handed_back_unclaimed() {
+fn a_message_that_cannot_start_in_time_is_handed_back_unclaimed() {
     let world = slow_world(&[BEGIN_WITHIN.0 + 1_000; 5]);
     let ids = accepted(&world, 6);
     let messages = [&ids[..5], &ids[5..]].map(message);

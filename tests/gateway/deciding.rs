@@ -3,7 +3,7 @@
 use super::world::World;
 
 #[test]
-fn what_no_rule_names_passes_through() {
+fn requests_that_match_no_rule_pass_through() {
     let world = World::new().rule("");
     for target in ["/", "/slower", "/slow/", "/other?x=1", "/job", "/jobsx/1"] {
         let answer = world.get(target);
@@ -12,7 +12,7 @@ fn what_no_rule_names_passes_through() {
 }
 
 #[test]
-fn a_rule_that_defers_on_demand_looks_at_the_preference() {
+fn a_rule_that_defers_on_demand_reads_the_preference() {
     let world = World::new().rule("defer = \"preferred\"");
     let cases = [
         (None, 299),
@@ -80,7 +80,7 @@ fn a_preflight_for_a_rule_with_conditions_on_fields_is_answered() {
 }
 
 #[test]
-fn upgrade_means_nothing_on_another_method_than_get() {
+fn upgrade_is_ignored_on_methods_other_than_get() {
     let world = World::new().rule("");
     let request = world.request("POST", "/slow").field("upgrade", "websocket");
     assert_eq!(request.send().status, 202);
@@ -96,7 +96,7 @@ fn a_length_of_zero_is_no_body() {
 }
 
 #[test]
-fn an_id_of_a_shard_that_cannot_be_is_unknown_without_asking_it() {
+fn an_id_of_an_impossible_shard_is_unknown_without_a_call() {
     use raincheck::policy::limits::MAX_SHARDS;
     let world = World::new().rule("");
     let mut id = world.post("x").job();
@@ -112,7 +112,7 @@ fn an_id_of_a_shard_that_cannot_be_is_unknown_without_asking_it() {
 }
 
 #[test]
-fn a_request_that_comes_from_ourselves_is_a_loop() {
+fn a_request_that_came_through_this_gateway_is_a_loop() {
     let world = World::new().rule("");
     for (via, target) in [
         ("1.1 raincheck", "/slow"),
@@ -143,7 +143,7 @@ fn a_request_that_comes_from_ourselves_is_a_loop() {
 /// Whoever names the origin as `Host` must not learn by the answer that it is the origin. A request that
 /// comes back is known by its `Via`.
 #[test]
-fn a_request_that_names_the_origin_as_its_host_is_answered_as_any_other() {
+fn a_request_with_the_origins_host_is_treated_like_any_other() {
     let world = World::new()
         .rule("")
         .config("origin = \"http://localhost:8787\"");
@@ -160,7 +160,7 @@ fn a_request_that_names_the_origin_as_its_host_is_answered_as_any_other() {
 }
 
 #[test]
-fn urls_begin_with_the_requests_own_scheme_and_host_or_the_configured_origin() {
+fn urls_begin_with_the_public_origin_or_the_requests_scheme_and_host() {
     let base = |world: &World| {
         let receipt = world
             .request("POST", "/slow")
@@ -214,7 +214,7 @@ fn an_invalid_forwarded_host_is_never_trusted() {
 }
 
 #[test]
-fn an_unknown_id_anothers_id_and_a_malformed_id_get_identical_answers() {
+fn unknown_forged_and_malformed_ids_get_identical_responses() {
     let world = World::new().rule("");
     let id = world.post("x").job();
     let guess = raincheck::job::JobId {
@@ -321,7 +321,7 @@ fn nothing_below_the_mount_reaches_the_origin() {
 }
 
 #[test]
-fn a_job_is_410_after_its_retention_and_404_after_its_tombstone() {
+fn an_expired_job_is_410_until_its_tombstone_ends_and_then_404() {
     let world = World::new()
         .rule("retention = \"1h\"")
         .config("tombstone = \"10m\"");
@@ -464,7 +464,7 @@ fn a_preflight_allows_an_api_key_only_where_it_tells_callers_apart() {
 }
 
 #[test]
-fn targets_that_could_mislead_are_refused_or_passed_on_as_they_are() {
+fn misleading_targets_are_rejected_or_passed_through_unchanged() {
     let world = World::new().rule("");
     let long = format!("/{}", "a".repeat(70_000));
     for target in ["", "slow", "*", "/a\0b", "/a b", "/a\nb", long.as_str()] {
@@ -493,7 +493,7 @@ fn targets_that_could_mislead_are_refused_or_passed_on_as_they_are() {
 }
 
 #[test]
-fn jobs_and_what_passes_through_go_to_the_origin_of_their_rule() {
+fn jobs_and_passed_through_requests_go_to_the_origin_of_their_rule() {
     let world = World::new()
         .config("origins = { reports = \"https://reports.example\" }")
         .rule("origin = \"reports\"");

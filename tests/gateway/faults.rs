@@ -9,7 +9,7 @@ use super::script::{Reaction, after, respond};
 use super::world::{Fault, World};
 
 #[test]
-fn a_storage_that_does_not_answer_is_a_503_that_is_safe_to_repeat_with_a_key() {
+fn an_unresponsive_shard_is_a_503_that_is_safe_to_repeat_with_a_key() {
     for fault in [Fault::Before, Fault::After] {
         for keyed in [true, false] {
             let world = World::new().rule("").failing("accept", fault);
@@ -50,7 +50,7 @@ fn after_a_lost_receipt_the_same_key_finds_the_same_job() {
 }
 
 #[test]
-fn a_finish_whose_response_was_lost_is_repeated_and_the_result_stands() {
+fn a_report_whose_response_was_lost_is_repeated_and_keeps_the_result() {
     let large = vec![b'x'; 100_000];
     for body in [b"small".to_vec(), large] {
         let world = World::new()
@@ -98,7 +98,7 @@ fn a_report_that_never_arrives_leaves_the_job_to_its_lease() {
 }
 
 #[test]
-fn a_report_that_never_arrives_ends_as_unknown_where_repeating_is_not_safe() {
+fn a_report_that_never_arrives_ends_as_unknown_if_a_retry_is_not_safe() {
     let world = World::new()
         .rule("")
         .failing_times(1_000, "finish", Fault::Before);
@@ -127,7 +127,7 @@ fn a_lost_renewal_is_repeated_before_the_lease_ends() {
 }
 
 #[test]
-fn a_claim_that_is_not_answered_for_long_brings_the_message_back() {
+fn a_claim_without_a_response_for_long_gets_the_message_redelivered() {
     let world = World::new()
         .rule("")
         .failing_times(1_000, "claim", Fault::Before);
@@ -260,7 +260,7 @@ fn a_message_that_comes_twice_runs_its_job_once() {
 }
 
 #[test]
-fn a_message_that_is_lost_is_sent_again_by_the_alarm() {
+fn the_alarm_sends_a_lost_message_again() {
     let world = World::new().rule("");
     let id = world.post("x").job();
     world.queue.borrow_mut().clear();
@@ -297,7 +297,7 @@ fn the_jobs_of_one_message_run_at_the_same_time() {
 }
 
 #[test]
-fn one_bad_job_in_a_message_does_not_keep_the_others_from_running() {
+fn one_bad_job_in_a_message_does_not_block_the_others() {
     let world = World::new().rule("");
     let ids = [world.post("a").job(), world.post("b").job()];
     let sql = format!(
@@ -379,7 +379,7 @@ fn a_dead_letter_that_its_shard_did_not_confirm_is_kept() {
 }
 
 #[test]
-fn an_eviction_at_any_time_loses_nothing() {
+fn an_eviction_at_any_time_loses_no_job() {
     let world = World::new().rule("").origin([Reaction::Refuse]);
     let id = world.post("x").job();
     world.evict();

@@ -130,7 +130,7 @@ fn a_redrive_whose_response_was_lost_is_not_retryable() {
 }
 
 #[test]
-fn a_redrive_of_a_body_that_is_gone_says_so() {
+fn a_redrive_of_a_missing_body_says_so() {
     let world = world();
     let old = world
         .request("POST", "/slow")
@@ -159,7 +159,7 @@ fn only_a_failed_job_is_run_again() {
 }
 
 #[test]
-fn holding_the_id_is_not_enough() {
+fn the_id_alone_does_not_permit_a_redrive() {
     let world = world();
     let id = world.post("x").job();
     world.run();
@@ -196,7 +196,7 @@ fn holding_the_id_is_not_enough() {
 }
 
 #[test]
-fn the_id_alone_opens_a_job_whoever_asks() {
+fn the_id_alone_gives_access_to_a_job() {
     let world = world();
     let made = world.request("POST", "/slow");
     let id = made
@@ -213,7 +213,7 @@ fn the_id_alone_opens_a_job_whoever_asks() {
 }
 
 #[test]
-fn the_token_opens_no_job_that_is_not_there() {
+fn the_operators_token_finds_no_job_that_does_not_exist() {
     let world = world();
     let id = world.post("x").job();
     let guess = raincheck::job::JobId {
@@ -225,7 +225,7 @@ fn the_token_opens_no_job_that_is_not_there() {
 }
 
 #[test]
-fn a_purge_takes_record_result_and_objects_and_gives_the_key_back() {
+fn a_purge_deletes_record_result_and_objects_and_frees_the_key() {
     let world = World::new()
         .rule("")
         .origin([respond(200).body(vec![b'r'; 100_000])]);

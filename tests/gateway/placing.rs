@@ -47,7 +47,7 @@ fn turns(isolate: u64, count: u64) -> Vec<usize> {
 }
 
 #[test]
-fn what_an_isolate_accepts_in_one_turn_meets_in_one_shard() {
+fn requests_that_an_isolate_accepts_together_go_to_one_shard() {
     let policy = policy();
     for turn in 0..20 {
         let first = shard(&policy, 1, turn * TURN);
@@ -58,7 +58,7 @@ fn what_an_isolate_accepts_in_one_turn_meets_in_one_shard() {
 }
 
 #[test]
-fn over_time_every_shard_gets_the_same() {
+fn over_time_every_shard_gets_the_same_share() {
     let mut seen = [0; SHARDS];
     for turn in turns(1, 8_000) {
         seen[turn] += 1;
@@ -70,7 +70,7 @@ fn over_time_every_shard_gets_the_same() {
 }
 
 #[test]
-fn isolates_do_not_follow_each_other() {
+fn isolates_do_not_pick_the_same_shards_in_step() {
     let (one, other) = (turns(1, 8_000), turns(2, 8_000));
     let together = one.iter().zip(&other).filter(|(a, b)| a == b).count();
     assert!((850..1150).contains(&together), "{together}");

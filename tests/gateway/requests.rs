@@ -7,7 +7,7 @@ use super::script::respond;
 use super::world::World;
 
 #[test]
-fn more_fields_than_anybody_sends_are_refused_before_anything_is_done_with_them() {
+fn too_many_header_fields_are_rejected_before_they_are_processed() {
     let world = World::new().rule("");
     for target in ["/slow", "/other", "/jobs/x"] {
         let mut request = world.request("POST", target);
@@ -29,7 +29,7 @@ fn more_fields_than_anybody_sends_are_refused_before_anything_is_done_with_them(
 }
 
 #[test]
-fn fields_that_would_be_left_out_count_towards_the_size_of_a_deferred_head() {
+fn fields_that_would_be_removed_count_towards_the_size_of_a_deferred_head() {
     let world = World::new().rule("");
     let large = "x".repeat(33_000);
     for name in ["raincheck-x", "connection", "x-forwarded-for"] {
@@ -43,7 +43,7 @@ fn fields_that_would_be_left_out_count_towards_the_size_of_a_deferred_head() {
 /// The result is no answer to the conditions of the request that made it: it is read later, by others,
 /// and as a part where they ask for one.
 #[test]
-fn a_deferred_get_asks_the_origin_for_the_whole_response_whatever_the_client_has_of_it() {
+fn a_deferred_get_asks_the_origin_for_the_whole_response_unconditionally() {
     let conditions = [
         ("if-none-match", "\"old\""),
         ("if-modified-since", "Sun, 22 Nov 2026 02:21:03 GMT"),
@@ -85,7 +85,7 @@ fn a_deferred_get_with_a_body_of_unknown_length_is_refused() {
 }
 
 #[test]
-fn a_field_whose_bytes_are_no_text_is_refused_rather_than_changed() {
+fn a_field_whose_bytes_are_not_text_is_rejected_rather_than_changed() {
     let world = World::new().rule("");
     let request = world
         .request("POST", "/slow")

@@ -68,7 +68,7 @@ fn every_error_at_a_result_url_says_that_it_is_not_the_origins() {
 }
 
 #[test]
-fn no_service_worker_can_be_made_of_anything_below_the_mount() {
+fn nothing_below_the_mount_can_become_a_service_worker() {
     let script = respond(200)
         .field("content-type", "text/javascript")
         .body("self.onfetch = null");
@@ -160,7 +160,7 @@ fn a_held_response_links_to_its_job_before_the_origins_links() {
 
 /// Whoever has the same key may be somebody else, and a cookie names a person.
 #[test]
-fn cookies_are_for_the_request_that_made_the_job_and_not_for_its_repetitions() {
+fn cookies_reach_only_the_request_that_created_the_job() {
     let world = World::new()
         .rule("")
         .origin([respond(200).field("set-cookie", "session=1").body("done")]);
@@ -252,7 +252,7 @@ fn the_time_that_accepting_took_counts_as_held() {
 }
 
 #[test]
-fn a_held_head_has_the_length_that_the_origin_told() {
+fn a_held_head_has_the_origins_content_length() {
     let world = World::new().rule("").origin([
         respond(200).field("content-length", "1234"),
         respond(200).field("content-length", "1234"),

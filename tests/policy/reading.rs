@@ -78,7 +78,7 @@ fn a_minimal_configuration_gets_every_default() {
 }
 
 #[test]
-fn defaults_give_way_to_what_is_written_beside_them() {
+fn explicit_values_override_defaults() {
     let short = only_rule("deadline = \"5m\"");
     assert_eq!(short.attempt_timeout, Millis::from_secs(300));
     let kept = only_rule("retention = \"2d\"");
@@ -96,7 +96,7 @@ fn defaults_give_way_to_what_is_written_beside_them() {
 }
 
 #[test]
-fn values_at_their_limits_are_taken() {
+fn values_at_their_limits_are_accepted() {
     for lines in [
         "mount = \"/a/b_c.d~e-1\"",
         "shards = 1",
@@ -183,7 +183,7 @@ fn rules_name_one_of_several_origins() {
 }
 
 #[test]
-fn a_secret_that_is_absent_or_cannot_stand_in_a_header_is_named() {
+fn a_missing_or_unusable_secret_is_reported_by_name() {
     let template = Template::parse("Bearer ${A}-${B}").unwrap();
     assert_eq!(template.names().collect::<Vec<_>>(), ["A", "B"]);
     for value in [None, Some(""), Some("a\nx-evil: 1"), Some("é")] {

@@ -352,7 +352,7 @@ fn rules_need_a_name_of_their_own_and_a_path_outside_the_mount() {
 }
 
 #[test]
-fn a_digest_has_sixty_four_digits_that_are_hexadecimal() {
+fn a_digest_has_64_hexadecimal_digits() {
     let allowed = "the SHA-256 of the operator's token, 64 hexadecimal digits";
     for digest in ["a".repeat(63), "a".repeat(65), "g".repeat(64)] {
         refused(
@@ -403,7 +403,7 @@ fn a_second_rule_without_a_name_is_called_by_its_position() {
 }
 
 #[test]
-fn all_mistakes_are_reported_at_once_and_none_that_only_follows_from_another() {
+fn all_mistakes_are_reported_at_once_without_their_consequences() {
     refused(
         &top("mount = \"\"\nshards = \"many\"\nprevious_shards = 8\n\
               [[rules]]\nname = \"r\"\npath = \"/r\"\ndeadline = \"x\"\nretention = \"1m\"\ntypo = 1"),

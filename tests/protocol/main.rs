@@ -55,7 +55,7 @@ fn preferences_are_read_as_rfc_7240_says() {
 }
 
 #[test]
-fn idempotency_keys_are_taken_quoted_or_plain() {
+fn idempotency_keys_are_accepted_quoted_or_plain() {
     let accepted = [
         (
             r#""8e03978e-40d5-43dd-bc93-6894a57f9324""#,

@@ -37,7 +37,7 @@ fn paths_below_the_mount_are_jobs_or_nothing() {
 }
 
 #[test]
-fn targets_stay_as_they_are_and_on_the_origin() {
+fn targets_stay_unchanged_and_on_the_origin() {
     let joined = |base: &str, target: &str| join(base, &Target::parse(target).unwrap());
     let table = [
         ("https://api", "/a?b=c?d", "https://api/a?b=c?d"),

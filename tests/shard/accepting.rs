@@ -131,7 +131,7 @@ fn duplicates_inside_one_group_make_one_job() {
 }
 
 #[test]
-fn a_group_answers_each_request_in_its_order() {
+fn the_results_of_a_group_are_in_the_order_of_its_requests() {
     let mut bench = Bench::new();
     let group = [
         with_key("a", "1"),
@@ -150,7 +150,7 @@ fn a_group_answers_each_request_in_its_order() {
 }
 
 #[test]
-fn a_canceled_job_keeps_its_key_and_a_purged_one_gives_it_back() {
+fn a_canceled_job_keeps_its_key_and_a_purged_one_frees_it() {
     let mut bench = Bench::new();
     let id = bench.accept(with_key("k", "f"));
     bench.shard.cancel(&id, bench.now, 0).unwrap();
@@ -197,7 +197,7 @@ fn looking_for_a_key_writes_nothing() {
 }
 
 #[test]
-fn the_request_and_its_body_come_back_byte_for_byte() {
+fn the_stored_request_comes_back_byte_for_byte() {
     let mut bench = Bench::new();
     let bytes: Vec<u8> = (0..=255).collect();
     let id = bench.accept(NewJob {
@@ -217,7 +217,7 @@ fn the_request_and_its_body_come_back_byte_for_byte() {
 }
 
 #[test]
-fn the_response_and_its_body_come_back_byte_for_byte() {
+fn the_stored_response_comes_back_byte_for_byte() {
     let mut bench = Bench::new();
     let bytes: Vec<u8> = (0..=255).collect();
     let id = bench.job();
@@ -243,7 +243,7 @@ fn only_a_job_that_failed_can_be_sent_again_as_a_new_one() {
 }
 
 #[test]
-fn no_key_is_used_again_while_rows_stand() {
+fn no_row_key_is_reused_while_its_row_exists() {
     let mut bench = Bench::new();
     let mut keys: Vec<RowKey> = Vec::new();
     for round in 0..5 {
@@ -266,7 +266,7 @@ fn no_key_is_used_again_while_rows_stand() {
 }
 
 #[test]
-fn when_the_keys_are_used_up_the_shard_says_so_and_keeps_what_it_has() {
+fn a_shard_without_free_row_keys_says_so_and_keeps_its_jobs() {
     let mut bench = Bench::new();
     bench.job();
     let last = format!("\"next_partition\":{PARTITION_MAX}");

@@ -50,7 +50,7 @@ fn pass(bench: &mut Bench, span: Millis) -> Vec<Send> {
 }
 
 #[test]
-fn a_queue_that_stands_still_gets_few_messages_more_however_long_it_is() {
+fn a_stalled_queue_gets_few_more_messages_however_long_it_is() {
     let mut bench = Bench::new();
     accept(&mut bench, 1_000);
     let sends = pass(&mut bench, Millis(SETTINGS.patience.0 * 40));
@@ -58,7 +58,7 @@ fn a_queue_that_stands_still_gets_few_messages_more_however_long_it_is() {
 }
 
 #[test]
-fn a_queue_that_moves_slowly_gets_one_message_more_in_a_patience_at_most() {
+fn a_slow_queue_gets_at_most_one_more_message_per_patience() {
     let mut bench = Bench::new();
     let ids = accept(&mut bench, 100);
     let mut sends = Vec::new();
@@ -92,7 +92,7 @@ fn a_job_that_is_passed_over_while_it_waits_is_sent_again_at_once() {
 }
 
 #[test]
-fn a_claim_says_nothing_of_another_queue() {
+fn a_claim_says_nothing_about_another_queue() {
     let mut bench = Bench::new();
     accept(&mut bench, 2);
     let high = bench.accept(patient(Priority::High));
@@ -117,7 +117,7 @@ fn when_all_messages_are_lost_one_probe_brings_all_of_them_back() {
 }
 
 #[test]
-fn a_job_that_nobody_can_claim_hides_no_other() {
+fn a_job_that_cannot_be_claimed_hides_no_other() {
     let mut bench = Bench::new();
     let ids = accept(&mut bench, 3);
     let sends = pass(&mut bench, Millis(SETTINGS.patience.0 * 8));
@@ -128,7 +128,7 @@ fn a_job_that_nobody_can_claim_hides_no_other() {
 }
 
 #[test]
-fn a_job_that_ended_while_it_waited_is_no_probe() {
+fn a_job_that_ended_while_queued_is_not_a_probe() {
     let mut bench = Bench::new();
     let ids = accept(&mut bench, 2);
     pass(&mut bench, Millis(SETTINGS.patience.0 + 10));

@@ -246,7 +246,7 @@ fn a_partition_whose_jobs_have_ended_is_marked_once_and_no_start_reads_it() {
 }
 
 #[test]
-fn a_mark_that_would_spare_little_is_not_written() {
+fn a_mark_that_would_save_little_is_not_written() {
     let mut bench = ended(1_000);
     bench.tick();
     assert_eq!(
@@ -277,7 +277,7 @@ fn a_partition_that_may_take_jobs_or_holds_an_active_one_is_not_marked() {
 }
 
 #[test]
-fn a_mark_that_is_refused_stops_nothing_and_is_tried_again() {
+fn a_rejected_mark_blocks_nothing_and_is_retried() {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..1_100).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();

@@ -34,7 +34,7 @@ fn tables(bench: &Bench) -> usize {
 }
 
 #[test]
-fn jobs_that_are_accepted_in_one_window_expire_together_and_not_before_their_retention() {
+fn jobs_of_one_window_expire_together_and_not_before_their_retention() {
     let mut bench = Bench::new();
     for (millis, expires) in [
         (0, LIFE.0),
@@ -106,7 +106,7 @@ fn a_job_expires_with_its_partition_and_is_forgotten_with_its_tombstone() {
 
 /// Request, credentials, response and bodies are gone at once; only the tombstone stays.
 #[test]
-fn at_its_expiry_nothing_is_left_of_a_job_but_the_line_of_its_partition() {
+fn an_expired_job_leaves_nothing_but_the_entry_of_its_partition() {
     let mut bench = Bench::new();
     let id = bench.accept(with_body());
     bench.succeed(id);
@@ -121,7 +121,7 @@ fn at_its_expiry_nothing_is_left_of_a_job_but_the_line_of_its_partition() {
 }
 
 #[test]
-fn the_secret_is_asked_before_anything_is_told_about_an_expired_job() {
+fn the_secret_is_checked_before_an_expired_job_is_revealed() {
     let mut bench = Bench::new();
     let id = bench.job();
     let other = bench.job();
@@ -187,7 +187,7 @@ fn nothing_is_left_of_a_job_after_its_tombstone_and_the_slack() {
 }
 
 #[test]
-fn no_retention_waits_for_another() {
+fn jobs_of_one_retention_do_not_wait_for_another() {
     let mut bench = Bench::new();
     let long = bench.accept(of_class(RETENTION.0 * 10));
     let short = bench.accept(of_class(RETENTION.0));
@@ -204,7 +204,7 @@ fn no_retention_waits_for_another() {
 }
 
 #[test]
-fn only_the_partition_that_is_due_goes_and_the_next_alarm_is_for_the_next_one() {
+fn only_the_due_partition_is_dropped_and_the_next_alarm_is_for_the_next_one() {
     let mut bench = Bench::new();
     let first = bench.job();
     bench.succeed(first);
@@ -236,7 +236,7 @@ fn one_alarm_forgets_the_partitions_of_many_windows() {
 }
 
 #[test]
-fn a_partition_takes_so_many_rows_and_then_another_is_opened() {
+fn a_partition_is_bounded_in_rows() {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..128).map(|_| request()).collect();
     for _ in 0..130 {
@@ -249,7 +249,7 @@ fn a_partition_takes_so_many_rows_and_then_another_is_opened() {
 }
 
 #[test]
-fn a_partition_takes_so_many_bytes_and_then_another_is_opened() {
+fn a_partition_is_bounded_in_bytes() {
     let large = |bytes| NewJob {
         payload: Some(StoredBody::Inline {
             bytes: vec![0; bytes],
@@ -292,7 +292,7 @@ fn after_a_start_the_open_partition_is_continued() {
 }
 
 #[test]
-fn a_number_of_a_partition_is_not_given_twice() {
+fn a_partition_number_is_never_reused() {
     let mut bench = Bench::new();
     let first = bench.job();
     bench.later(RETENTION.0 * 3);
@@ -342,7 +342,7 @@ fn a_job_accepted_after_many_have_expired_is_kept_for_the_full_retention() {
 }
 
 #[test]
-fn a_partition_from_when_the_clock_ran_ahead_shields_no_other() {
+fn a_partition_from_a_clock_that_ran_ahead_delays_no_other() {
     let mut bench = Bench::new();
     for millis in [1_000_000_000, 0] {
         bench.now = at(millis);
@@ -358,7 +358,7 @@ fn a_partition_from_when_the_clock_ran_ahead_shields_no_other() {
 }
 
 #[test]
-fn jobs_that_are_dropped_could_no_longer_be_read() {
+fn only_jobs_that_can_no_longer_be_read_are_dropped() {
     let mut bench = Bench::new();
     let (mut ids, mut latest, mut dropped) = (Vec::new(), START, 0);
     for step in 0..300 {
@@ -391,7 +391,7 @@ fn a_clock_that_goes_back_and_forth_fills_the_same_two_partitions() {
 }
 
 #[test]
-fn a_clock_that_goes_back_brings_nothing_back_and_ends_nothing_early() {
+fn a_clock_that_goes_back_revives_nothing_and_ends_nothing_early() {
     let mut bench = Bench::new();
     let id = bench.job();
     bench.succeed(id);
@@ -422,7 +422,7 @@ fn everything_expires_cleanly_when_the_clock_is_a_year_ahead() {
 }
 
 #[test]
-fn what_comes_for_a_job_whose_partition_is_gone_finds_no_job() {
+fn calls_for_a_job_of_a_dropped_partition_find_no_job() {
     let mut bench = Bench::new();
     let id = bench.job();
     let (token, _) = bench.claim(id);
@@ -453,7 +453,7 @@ fn only_a_job_that_has_ended_is_purged() {
 }
 
 #[test]
-fn nothing_is_left_in_the_row_of_a_purged_job_and_nothing_finds_it() {
+fn the_row_of_a_purged_job_is_empty_and_cannot_be_found() {
     let mut bench = Bench::new();
     let id = bench.accept(with_body());
     bench.succeed(id);
@@ -472,7 +472,7 @@ fn nothing_is_left_in_the_row_of_a_purged_job_and_nothing_finds_it() {
 }
 
 #[test]
-fn an_alarm_ends_what_is_active_before_its_partition_goes() {
+fn an_alarm_ends_active_jobs_before_it_drops_their_partition() {
     let mut bench = Bench::new();
     let id = bench.accept(NewJob {
         spec: JobSpec {

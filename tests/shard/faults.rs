@@ -137,7 +137,7 @@ fn a_group_that_is_several_statements_is_accepted_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_job_that_was_not_accepted_gives_its_key_to_the_next_try() {
+fn a_job_that_was_not_accepted_leaves_its_key_free() {
     let mut bench = Bench::new();
     bench.sql.fail_after.set(Some(3));
     assert!(
@@ -248,7 +248,7 @@ fn a_job_is_purged_whole_or_not_at_all() {
 }
 
 #[test]
-fn an_alarm_that_fails_at_any_point_completes_when_it_rings_again() {
+fn an_alarm_that_fails_at_any_point_completes_when_it_runs_again() {
     let prepare = || {
         let mut bench = Bench::new();
         bench.accept(with_key("a", "1"));

@@ -83,7 +83,7 @@ fn the_object_of_a_duplicate_is_an_orphan() {
 }
 
 #[test]
-fn success_and_cancel_give_the_request_body_up_at_once_and_failure_keeps_it() {
+fn success_and_cancel_drop_the_request_body_and_failure_keeps_it() {
     for (outcome, cancels, expected) in [
         (Some(ok()), false, true),
         (None, true, true),
@@ -116,7 +116,7 @@ fn success_and_cancel_give_the_request_body_up_at_once_and_failure_keeps_it() {
 }
 
 #[test]
-fn the_object_of_a_kept_result_is_safe_until_its_job_goes() {
+fn the_object_of_a_stored_result_is_kept_until_its_job_is_deleted() {
     let mut bench = Bench::new();
     let id = bench.accept(with_key("k", "f"));
     let (token, _) = bench.claim(id);
@@ -156,7 +156,7 @@ fn many_objects() -> (Bench, Vec<String>) {
 }
 
 #[test]
-fn the_objects_of_a_partition_go_in_bounded_steps_and_then_its_table() {
+fn the_objects_of_a_partition_are_deleted_in_bounded_steps_and_then_its_table() {
     let (mut bench, objects) = many_objects();
     let mut deleted = Vec::new();
     for expected in [500, 500, 200] {
@@ -175,7 +175,7 @@ fn the_objects_of_a_partition_go_in_bounded_steps_and_then_its_table() {
 }
 
 #[test]
-fn no_table_goes_before_its_objects_whatever_fails_or_starts_anew() {
+fn no_table_is_dropped_before_its_objects_despite_faults_and_restarts() {
     let (mut bench, _) = many_objects();
     assert_eq!(due(&mut bench).len(), 500);
     bench.shard.sweep_later(bench.now);
@@ -240,7 +240,7 @@ fn a_sweep_checks_the_record_before_it_deletes() {
 }
 
 #[test]
-fn what_could_not_be_deleted_is_tried_again_later_and_not_at_once() {
+fn a_failed_deletion_is_retried_later_and_not_at_once() {
     let mut bench = Bench::new();
     bench.shard.intend(REQUEST, None, bench.now).unwrap();
     bench.later(SETTINGS.orphan_grace.0);
@@ -297,7 +297,7 @@ fn no_record_can_name_an_object_that_is_being_deleted() {
 }
 
 #[test]
-fn a_result_that_is_being_deleted_is_a_result_that_was_not_stored() {
+fn a_result_that_is_being_deleted_counts_as_not_stored() {
     let mut bench = Bench::new();
     let id = bench.accept(NewJob {
         spec: JobSpec {
@@ -345,7 +345,7 @@ fn a_clock_that_jumps_ahead_deletes_no_object_of_a_running_upload() {
 }
 
 #[test]
-fn an_alarm_up_to_five_minutes_late_is_no_leap_of_the_clock() {
+fn an_alarm_up_to_five_minutes_late_is_not_a_clock_jump() {
     for (late, expected) in [(300_000, 1), (300_001, 0)] {
         let mut bench = Bench::new();
         bench.shard.intend(REQUEST, None, bench.now).unwrap();

@@ -141,7 +141,7 @@ fn keys(sends: &[Send]) -> Vec<RowKey> {
 
 /// The platform rings an alarm that failed a few times, and then no more.
 #[test]
-fn an_alarm_that_failed_before_sets_the_next_before_anything_can_fail_again() {
+fn an_alarm_that_failed_before_sets_the_next_one_first() {
     let (bench, _) = three_lapsed();
     let now = bench.now;
     let object = object(bench, Opens::Never);
@@ -150,7 +150,7 @@ fn an_alarm_that_failed_before_sets_the_next_before_anything_can_fail_again() {
 }
 
 #[test]
-fn an_alarm_whose_database_cannot_be_opened_rings_again() {
+fn an_alarm_whose_database_cannot_be_opened_is_set_again() {
     let (bench, _) = three_lapsed();
     let now = bench.now;
     let object = object(bench, Opens::WithAnError);
@@ -160,7 +160,7 @@ fn an_alarm_whose_database_cannot_be_opened_rings_again() {
 
 /// Each alarm that is set is billed as a row.
 #[test]
-fn an_alarm_sets_one_alarm_and_none_where_nothing_is_left_to_do() {
+fn an_alarm_sets_one_alarm_or_none_if_nothing_is_left_to_do() {
     let (bench, _) = three_lapsed();
     let (object, _) = rung(bench);
     assert_eq!(object.alarms_set.get(), 1);
@@ -170,7 +170,7 @@ fn an_alarm_sets_one_alarm_and_none_where_nothing_is_left_to_do() {
 }
 
 #[test]
-fn an_alarm_that_was_set_meanwhile_goes_where_nothing_is_left_to_do() {
+fn an_alarm_set_meanwhile_is_cleared_if_nothing_is_left_to_do() {
     let object = object(Bench::new(), Opens::Well);
     assert!(matches!(ringing(&object, true), Poll::Ready(Ok(_))));
     assert_eq!((object.alarms_set.get(), object.alarm.get()), (1, None));
@@ -193,7 +193,7 @@ fn a_job_whose_update_fails_does_not_block_others_and_is_retried() {
 }
 
 #[test]
-fn an_alarm_sends_what_could_be_done_and_tells_what_was_refused() {
+fn an_alarm_sends_messages_and_reports_rejected_updates() {
     let (bench, [first, middle, last]) = three_lapsed();
     bench.sql.refused.set(Some(("UPDATE", Some(middle.key.0))));
     let now = bench.now;
@@ -274,7 +274,7 @@ fn expiry_frees_space_in_a_full_shard() {
 
 /// Notes about objects find no room then; the objects are deleted without.
 #[test]
-fn a_shard_that_is_full_also_gets_its_room_back_where_its_jobs_have_objects() {
+fn expiry_frees_space_in_a_full_shard_whose_jobs_have_objects() {
     let mut bench = Bench::new();
     bench.sql.run("PRAGMA max_page_count = 100", &[]).unwrap();
     let mut count = 0;
@@ -315,7 +315,7 @@ fn an_alarm_concludes_nothing_before_all_active_jobs_are_read() {
 }
 
 #[test]
-fn while_a_start_reads_active_jobs_an_alarm_stands() {
+fn an_alarm_is_set_while_a_start_reads_active_jobs() {
     for standing in [None, Some(at(1))] {
         let object = starting(Opens::Well);
         object.alarm.set(standing);
@@ -329,7 +329,7 @@ fn while_a_start_reads_active_jobs_an_alarm_stands() {
 }
 
 #[test]
-fn a_start_that_cannot_read_its_jobs_rings_again() {
+fn a_start_that_cannot_read_its_jobs_sets_the_alarm_again() {
     let object = starting(Opens::Well);
     object.sql.refused.set(Some(("SELECT key, state", None)));
     assert!(matches!(ringing(&object, false), Poll::Ready(Err(_))));

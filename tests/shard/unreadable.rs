@@ -94,7 +94,7 @@ fn an_unreadable_row_continues_once_a_build_can_read_it() {
 }
 
 #[test]
-fn a_partition_without_objects_goes_with_such_rows_in_it() {
+fn a_partition_without_objects_is_dropped_with_its_unreadable_rows() {
     let (mut bench, [first, middle, _]) = mixed();
     bench.succeed(first);
     bench.now = at(LIFE.0);
@@ -147,7 +147,7 @@ fn a_key_of_an_unreadable_row_fails_only_its_own_request() {
 }
 
 #[test]
-fn a_shard_whose_notes_are_of_a_later_build_does_not_open() {
+fn a_shard_with_notes_of_a_later_build_does_not_open() {
     let mut bench = Bench::new();
     bench.job();
     let newer = "UPDATE meta SET value = replace(value, '\"v\":1', '\"v\":2')";

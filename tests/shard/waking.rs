@@ -19,7 +19,7 @@ fn long_lived() -> NewJob {
 }
 
 #[test]
-fn an_empty_shard_wants_no_alarm() {
+fn an_empty_shard_needs_no_alarm() {
     assert_eq!(Bench::new().shard.wake_at(), None);
 }
 
@@ -39,7 +39,7 @@ fn a_queued_job_is_sent_again_when_nobody_claimed_it_in_time() {
 }
 
 #[test]
-fn the_patience_doubles_with_each_message_up_to_a_bound() {
+fn the_resend_interval_doubles_with_each_message_up_to_a_bound() {
     let mut bench = Bench::new();
     bench.accept(long_lived());
     let mut waits = Vec::new();
@@ -98,7 +98,7 @@ fn a_renewed_lease_moves_the_alarm() {
 }
 
 #[test]
-fn a_message_that_comes_too_early_asks_for_another_in_time() {
+fn a_message_that_comes_too_early_is_followed_by_another_in_time() {
     let mut bench = Bench::new();
     let id = bench.accept(NewJob {
         spec: JobSpec {
@@ -213,7 +213,7 @@ fn a_restart_rebuilds_the_schedule_from_the_rows() {
 }
 
 #[test]
-fn a_start_reads_the_active_rows_page_by_page_and_schedules_them_all() {
+fn a_start_schedules_all_active_rows_page_by_page() {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..2_000).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
@@ -229,7 +229,7 @@ fn a_start_reads_the_active_rows_page_by_page_and_schedules_them_all() {
 }
 
 #[test]
-fn calls_are_answered_between_the_pages_of_a_start_and_lose_nothing() {
+fn calls_are_served_between_the_pages_of_a_start() {
     let mut bench = Bench::new();
     let ids: Vec<_> = (0..1_200).map(|_| bench.job()).collect();
     let other = ids[1_100];
@@ -248,7 +248,7 @@ fn calls_are_answered_between_the_pages_of_a_start_and_lose_nothing() {
 }
 
 #[test]
-fn one_alarm_looks_at_a_bounded_number_of_jobs_and_the_next_takes_the_rest() {
+fn an_alarm_handles_a_bounded_number_of_jobs_and_the_next_handles_the_rest() {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..600).map(|_| request()).collect();
     bench.shard.accept(&group, bench.now).unwrap();
@@ -356,7 +356,7 @@ fn a_watcher_is_told_once_of_each_end() {
 }
 
 #[test]
-fn whoever_waits_for_a_job_that_no_alarm_came_to_end_is_told_when_it_is_forgotten() {
+fn a_waiting_client_is_told_when_a_late_alarm_forgets_its_job() {
     let mut bench = Bench::new();
     let id = bench.job();
     bench.later(365 * 86_400_000);

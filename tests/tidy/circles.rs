@@ -207,7 +207,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn a_circle_through_a_name_that_is_passed_on_is_found() {
+fn a_circle_through_a_reexport_is_found() {
     let source = |path: &str, text: &str| Source {
         path: path.to_owned(),
         text: text.to_owned(),

@@ -104,7 +104,7 @@ fn without_comment(line: &str) -> &str {
 }
 
 #[test]
-fn comments_and_tests_do_not_ship() {
+fn comments_and_tests_are_not_shipped_code() {
     let text = "//! a\nuse x;\nlet y = \"http://h\"; // worker::\n#[cfg(test)]\nmod tests {\n    \
                 unwrap();\n}\nfn z() {}\n";
     let source = Source {

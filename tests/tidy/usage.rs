@@ -68,7 +68,7 @@ fn lines_with(words: &[&str], skip_layer: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_file_is_too_long_to_be_about_one_thing() {
+fn no_file_is_too_long() {
     for source in below("src") {
         let lines = source.text.lines().count();
         assert!(lines <= LINES_MAX, "{} has {lines} lines", source.path);
@@ -76,7 +76,7 @@ fn no_file_is_too_long_to_be_about_one_thing() {
 }
 
 #[test]
-fn no_function_is_too_long_to_be_seen_at_once() {
+fn no_function_is_too_long() {
     for folder in ["src", "tests"] {
         for source in below(folder) {
             for (line, length) in functions(&source) {

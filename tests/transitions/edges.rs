@@ -80,7 +80,7 @@ fn a_lease_never_reaches_beyond_the_deadline() {
 }
 
 #[test]
-fn a_renewal_counts_from_now_and_shows_in_no_version() {
+fn a_renewal_counts_from_now_and_does_not_change_the_version() {
     let renewed = step(&running(), &renew(), at(4_000));
     assert_eq!(renewed.record.lease().unwrap().ends, at(4_000 + LEASE.0));
     assert_eq!(renewed.record.version, running().version);
@@ -270,7 +270,7 @@ fn times_at_the_end_of_the_range_do_not_overflow() {
 }
 
 #[test]
-fn a_terminal_record_needs_no_wake_up_and_every_other_needs_one_by_its_deadline() {
+fn only_active_records_need_a_wake_up_by_their_deadline() {
     for (name, _, _) in cells() {
         let (record, _) = state(name);
         match wake(&record, PATIENCE) {
@@ -281,7 +281,7 @@ fn a_terminal_record_needs_no_wake_up_and_every_other_needs_one_by_its_deadline(
 }
 
 #[test]
-fn a_queued_job_is_looked_at_when_its_message_should_have_been_claimed() {
+fn a_queued_job_is_checked_when_its_message_should_have_been_claimed() {
     assert_eq!(wake(&queued(), PATIENCE), Some(at(PATIENCE.0)));
     let due = at(DEADLINE.0 - 1);
     let due_late = Record {
@@ -292,7 +292,7 @@ fn a_queued_job_is_looked_at_when_its_message_should_have_been_claimed() {
 }
 
 #[test]
-fn a_running_job_is_looked_at_when_its_lease_ends_and_that_settles_it() {
+fn a_running_job_is_settled_when_its_lease_ends() {
     let record = running();
     let due = wake(&record, PATIENCE).unwrap();
     assert_eq!(due, at(LEASE.0));

@@ -11,7 +11,7 @@ fn counted(effects: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
 }
 
 #[test]
-fn a_report_says_once_whether_its_response_is_kept_and_nothing_else_does() {
+fn only_a_report_says_once_whether_its_response_is_kept() {
     for (state_name, event_name, cell) in cells() {
         let (before, now) = state(state_name);
         let step = step(&before, &event(event_name), now);
@@ -35,7 +35,7 @@ fn a_report_says_once_whether_its_response_is_kept_and_nothing_else_does() {
 }
 
 #[test]
-fn the_payload_goes_with_success_and_cancel_and_stays_for_a_redrive_after_failure() {
+fn the_payload_is_dropped_on_success_and_cancel_and_kept_after_failure() {
     for (state_name, event_name, _) in cells() {
         let (before, now) = state(state_name);
         let step = step(&before, &event(event_name), now);
@@ -47,7 +47,7 @@ fn the_payload_goes_with_success_and_cancel_and_stays_for_a_redrive_after_failur
 }
 
 #[test]
-fn a_job_that_goes_back_to_the_queue_gets_a_message_for_when_it_is_due() {
+fn a_retry_gets_a_message_for_when_it_is_due() {
     for (state_name, event_name, _) in cells() {
         let (before, now) = state(state_name);
         let step = step(&before, &event(event_name), now);
@@ -93,7 +93,7 @@ fn the_first_start_is_kept_through_later_attempts() {
 }
 
 #[test]
-fn each_attempt_leaves_a_line_in_the_history() {
+fn each_attempt_adds_an_entry_to_the_history() {
     let outcomes: [(Event, Option<u16>, Option<&str>); 5] = [
         (finish(responded(200)), Some(200), None),
         (finish(responded(404)), Some(404), Some("origin_error")),

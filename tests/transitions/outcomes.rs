@@ -154,7 +154,7 @@ fn the_response_that_exhausts_the_attempts_becomes_the_result() {
 }
 
 #[test]
-fn an_outcome_counts_unless_the_origin_surely_did_not_act() {
+fn an_outcome_counts_unless_the_origin_certainly_did_not_act() {
     for status in 200..=599 {
         let counts = !NOT_ACTED_ON.contains(&status);
         assert_eq!(responded(status).may_have_acted(), counts, "{status}");
@@ -189,7 +189,7 @@ fn run_to_its_end(mut record: Record, outcome: Outcome) -> (Record, UnixMillis) 
 }
 
 #[test]
-fn what_surely_did_not_act_is_repeated_until_no_attempt_fits_before_the_deadline() {
+fn attempts_that_did_not_act_are_retried_until_none_fits_before_the_deadline() {
     let mut outcomes: Vec<Outcome> = NOT_ACTED_ON.map(responded).to_vec();
     outcomes.extend([Outcome::Unreachable, Outcome::PayloadUnavailable]);
     for outcome in outcomes {
@@ -235,7 +235,7 @@ fn a_status_that_a_rule_lists_counts_only_if_the_origin_may_have_acted() {
 }
 
 #[test]
-fn a_response_that_came_without_its_body_was_not_stored() {
+fn a_response_without_its_body_counts_as_not_stored() {
     let report = Event::Finish {
         token: TOKEN,
         outcome: responded(200),

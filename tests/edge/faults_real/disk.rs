@@ -84,7 +84,7 @@ fn promised(gateway: &Gateway, reply: &Reply) -> Option<Job> {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_a_503_and_nothing_that_was_promised_is_lost_by_it() {
+async fn a_full_disk_is_a_503_and_loses_no_accepted_job() {
     if !can_mount() {
         println!("no file system can be mounted here, so no disk can be filled");
         return;

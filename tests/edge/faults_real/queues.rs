@@ -23,7 +23,7 @@ const TAKEN_WITHIN: Duration = Duration::from_mins(1);
 const PATIENCE_MS: i64 = 1000;
 
 #[tokio::test]
-async fn messages_that_are_lost_or_come_three_times_make_no_difference() {
+async fn lost_and_tripled_messages_do_no_harm() {
     let setup = Setup {
         change: Some(|wrangler| {
             with_faulty_platform(wrangler);
@@ -53,7 +53,7 @@ async fn messages_that_are_lost_or_come_three_times_make_no_difference() {
 
 /// Their messages go to the queue in few calls, several in each.
 #[tokio::test]
-async fn jobs_that_are_accepted_together_run_without_a_repair() {
+async fn jobs_accepted_together_run_without_help_of_the_alarm() {
     // With such a patience no message is sent again in time.
     let gateway = start(Origin::shared().address, "20m", LONG, Setup::default());
     let cases: Vec<Case> = (0..60).map(|_| Case::new()).collect();
@@ -116,7 +116,7 @@ fn attached(wrangler: &mut Value) {
 }
 
 #[tokio::test]
-async fn bad_messages_are_dropped_one_by_one_and_the_good_ones_beside_them_run() {
+async fn bad_messages_are_dropped_and_the_others_of_their_batch_run() {
     let setup = Setup {
         change: Some(|wrangler| {
             with_faulty_platform(wrangler);

@@ -79,7 +79,7 @@ async fn a_record_of_an_older_build_ends_and_one_of_a_newer_build_is_left_alone(
 }
 
 #[tokio::test]
-async fn a_shard_whose_alarm_was_given_up_sets_one_at_the_next_request() {
+async fn a_shard_whose_alarm_the_platform_gave_up_sets_one_at_the_next_request() {
     let relay = Relay::closed(Origin::shared().address);
     let (mut gateway, jobs) = with_waiting_jobs(&relay, &["/once/echo?", "/honours/echo?"]).await;
     let store = Store::of(&gateway);
