@@ -21,6 +21,10 @@ const CHECKS = [
     args: ["clippy", "--lib", "--target", "wasm32-unknown-unknown", "--", ...DENY],
   },
   {
+    title: "clippy for the commands",
+    args: ["clippy", "--lib", "--target", "wasm32-unknown-unknown", "--features", "commands", "--", ...DENY],
+  },
+  {
     title: "documentation",
     args: ["doc", "--no-deps", "--document-private-items"],
     env: { RUSTDOCFLAGS: DENY.join(" ") },

@@ -23,6 +23,11 @@
 //! ARCHITECTURE.md has a diagram, and the life of a job step by step.
 
 pub mod consumer;
+#[cfg(not(all(feature = "commands", target_arch = "wasm32")))]
+pub mod edge;
+/// The module for the npm commands has this edge instead.
+#[cfg(all(feature = "commands", target_arch = "wasm32"))]
+#[path = "edge/deployment.rs"]
 pub mod edge;
 pub mod http;
 pub mod ingress;

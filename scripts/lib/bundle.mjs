@@ -1,4 +1,5 @@
-// The four steps from Rust to a Worker: cargo, wasm-bindgen, wasm-opt, esbuild.
+// The four steps from Rust to a Worker: cargo, wasm-bindgen, wasm-opt, esbuild. The first two also
+// build the policy code for the commands, which is not part of the Worker.
 //
 // `worker-build` takes the same steps, but compiling it takes minutes and needs OpenSSL's
 // headers; these tools are needed either way.
@@ -32,19 +33,28 @@ const FEATURES = [
 /** Profiles of Cargo.toml. */
 const profileOf = (quick) => (quick ? "quick" : "release");
 
-async function compile(profile) {
+/**
+ * For the release build: the cost up to which LLVM inlines a function. Its default of 225 makes the module an eighth larger
+ * and, measured on reading a configuration, 7% faster. wasm-opt makes it 8% faster afterwards, at no cost in size.
+ */
+const INLINE_THRESHOLD = 40;
+
+/** Compiles the library to `copy`. */
+async function compile({ quick, copy, features = [] }) {
+  const profile = profileOf(quick);
   // The macros of wasm-bindgen then use the executor that recovers from a panic.
   const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1" };
-  await run("cargo", ["build", "--lib", "--profile", profile, "--target", TARGET], {
-    env,
-    quiet: true,
-    remedy: "Fix the compiler errors above.",
-  });
+  // As a module only, not as a library for tests too: unreachable code is not compiled.
+  const args = ["rustc", "--lib", "--crate-type", "cdylib", "--profile", profile, "--target", TARGET, ...features];
+  const flags = quick ? [] : ["--", "-C", `llvm-args=-inline-threshold=${INLINE_THRESHOLD}`];
+  await run("cargo", [...args, ...flags], { env, quiet: true, remedy: "Fix the compiler errors above." });
   const targetDirectory = process.env.CARGO_TARGET_DIR ?? inRoot("target");
-  return join(targetDirectory, TARGET, profile, "raincheck.wasm");
+  // Cargo gives both modules this name.
+  copyFileSync(join(targetDirectory, TARGET, profile, "raincheck.wasm"), copy);
 }
 
 async function bind(bindgen, module, directory) {
+  mkdirSync(directory);
   await run(bindgen, [module, directory]);
   // In workerd a plain import returns the compiled module.
   const bindings = join(directory, "index.js");
@@ -90,17 +100,24 @@ async function assemble(bindings, directory) {
  * one is complete.
  */
 export async function buildBundle({ quick, dependencies }) {
-  const [module, bindgen] = await together(() => compile(profileOf(quick)), ensureBindgen, dependencies);
-  const directory = inRoot("build", `.staging-${process.pid}`);
-  mkdirSync(directory, { recursive: true });
+  const staging = inRoot("build", `.staging-${process.pid}`);
+  mkdirSync(staging, { recursive: true });
+  const [worker, commands] = ["worker", "commands"].map((name) => join(staging, name));
+  const compileBoth = async () => {
+    await compile({ quick, copy: `${commands}.wasm`, features: ["--features", "commands"] });
+    await compile({ quick, copy: `${worker}.wasm` });
+  };
   try {
-    const bindings = await bind(bindgen, module, directory);
-    if (!quick) await optimise(directory);
-    await assemble(bindings, directory);
-    renameSync(join(directory, "index_bg.wasm"), BUNDLE.wasm);
-    renameSync(join(directory, "bundle.js"), BUNDLE.worker);
+    const [, bindgen] = await together(compileBoth, ensureBindgen, dependencies);
+    await bind(bindgen, `${commands}.wasm`, commands);
+    const bindings = await bind(bindgen, `${worker}.wasm`, worker);
+    if (!quick) await optimise(worker);
+    await assemble(bindings, worker);
+    renameSync(join(worker, "index_bg.wasm"), BUNDLE.wasm);
+    renameSync(join(worker, "bundle.js"), BUNDLE.worker);
+    renameSync(join(commands, "index_bg.wasm"), BUNDLE.commands);
     copyFileSync(inRoot("src", "edge", "local.js"), BUNDLE.local);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(staging, { recursive: true, force: true });
   }
 }

@@ -1,7 +1,7 @@
 // Reads wrangler.toml (or wrangler.json, wrangler.jsonc) for the scripts. No other module does.
 //
 // - `checkConfiguration` throws a `Problem` that lists the mistakes as FILE:LINE:COLUMN: field: …. It runs the policy
-//   code of the built bundle, so build first (setUp).
+//   code that is built with the Worker, so build first (setUp).
 // - `localConfiguration` returns what a run on this machine needs: the mount, the origins, and the content of a
 //   configuration file for `wrangler dev --config`, because `--var` passes only strings. It throws the same `Problem`.
 // - `resources` returns what wrangler does not create by itself. It needs no bundle.

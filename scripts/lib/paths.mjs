@@ -17,8 +17,13 @@ export const isClone = existsSync(inRoot("Cargo.toml"));
 /** The folder of the user's wrangler.toml: the repository, or the folder in which a command of the package runs. */
 export const project = isClone ? root : process.cwd();
 
-/** The files that the runtime loads: the Worker, its wasm, and the wrapper for `start`. */
-export const BUNDLE = { worker: inRoot("build", "index.js"), wasm: inRoot("build", "index_bg.wasm"), local: inRoot("build", "local.js") };
+/** The built files: the Worker, its wasm, the wrapper for `start`, and the policy code for the commands. */
+export const BUNDLE = {
+  worker: inRoot("build", "index.js"),
+  wasm: inRoot("build", "index_bg.wasm"),
+  local: inRoot("build", "local.js"),
+  commands: inRoot("build", "commands.wasm"),
+};
 
 /** Where built tools are kept, shared by every clone of this user. */
 export function cacheDirectory() {

@@ -1,8 +1,8 @@
-// Runs the policy code of the built bundle under Node, so that the commands check a configuration with the same code as
-// the Worker.
+// Runs the policy code under Node, so that the commands check a configuration with the same code as the Worker. It is a
+// module of its own, because the Worker does not need what the commands ask.
 //
-// Only one function is called, and it uses nothing of the platform. The module therefore gets a stub for each of its
-// imports. Strings go in and out as in wasm-bindgen: UTF-8 in the module's memory, owned by the receiver.
+// Its one function uses nothing of the platform. The module therefore gets a stub for each of its imports. Strings go in
+// and out as in wasm-bindgen: UTF-8 in the module's memory, owned by the receiver.
 
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -24,7 +24,7 @@ function absent(name) {
 }
 
 function instance() {
-  const module = new WebAssembly.Module(readFileSync(BUNDLE.wasm));
+  const module = new WebAssembly.Module(readFileSync(BUNDLE.commands));
   const imports = {};
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
     imports[from] ??= {};
@@ -34,9 +34,9 @@ function instance() {
   return new WebAssembly.Instance(module, imports).exports;
 }
 
-/** Asks `policy::deployment` a question (src/policy/deployment/mod.rs). Needs the bundle and the npm packages. */
+/** Asks `policy::deployment` a question (src/policy/deployment/mod.rs). Needs the build and the npm packages. */
 export async function ask(question) {
-  if (!existsSync(BUNDLE.wasm)) throw new Problem("There is no built Worker.", "Run: npm run build");
+  if (!existsSync(BUNDLE.commands)) throw new Problem("The policy code is not built.", "Run: npm run build");
   const text = JSON.stringify(question);
   const node = modernNode();
   // An older Node does not support all types of the module.

@@ -1,5 +1,5 @@
-//! The check of wrangler.toml in the built bundle, for the npm commands. They run it under Node; the Worker
-//! never does.
+//! The check of wrangler.toml, for the npm commands. They run it under Node; the Worker never does, so it is a
+//! WebAssembly module of its own, built with the feature `commands`.
 
 use wasm_bindgen::prelude::*;
 

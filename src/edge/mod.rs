@@ -3,7 +3,6 @@
 
 mod bindings;
 mod bodies;
-mod deployment;
 mod entry;
 mod glue;
 mod object;

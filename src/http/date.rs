@@ -1,18 +1,11 @@
 //! Times in documents and header fields.
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::job::{Millis, UnixMillis};
 
 /// The last millisecond that RFC 3339 can write: the end of the year 9999.
 const RFC3339_MAX: u64 = 253_402_300_799_999;
-
-/// The three forms of an HTTP date (RFC 9110 section 5.6.7): IMF-fixdate, RFC 850, asctime.
-const HTTP_DATE_FORMS: [&str; 3] = [
-    "%a, %d %b %Y %H:%M:%S GMT",
-    "%A, %d-%b-%y %H:%M:%S GMT",
-    "%a %b %e %H:%M:%S %Y",
-];
 
 /// Formats a time as RFC 3339 in UTC with milliseconds: `2026-11-22T02:21:03.123Z`. A time after the year
 /// 9999, which the format cannot express, becomes the last millisecond of that year.
@@ -31,18 +24,14 @@ pub fn parse_rfc3339(text: &str) -> Option<UnixMillis> {
     u64::try_from(date.timestamp_millis()).ok().map(UnixMillis)
 }
 
-/// Parses an HTTP date in any of its three forms. `None` also for times before 1970.
+/// Parses an HTTP date in any of its three forms (RFC 9110 section 5.6.7). `None` also for times before 1970.
 ///
-/// A two-digit year below 69 is in this century.
+/// A two-digit year below 70 is in this century.
 #[must_use]
 pub fn parse_http_date(text: &str) -> Option<UnixMillis> {
     let text = crate::http::list::trim_ows(text);
-    let date = HTTP_DATE_FORMS
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?;
-    u64::try_from(date.and_utc().timestamp_millis())
-        .ok()
-        .map(UnixMillis)
+    let date = DateTime::<Utc>::from(httpdate::parse_http_date(text).ok()?);
+    u64::try_from(date.timestamp_millis()).ok().map(UnixMillis)
 }
 
 /// The wait that a `Retry-After` field asks for (RFC 9110 section 10.2.3): seconds, or a date relative to

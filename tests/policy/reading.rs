@@ -116,6 +116,8 @@ fn values_at_their_limits_are_accepted() {
         "result_limit = 5363466240",
         "cors_origins = [\"*\"]",
         "cors_origins = [\"http://localhost:3000\", \"https://app.example.com/\"]",
+        "cors_origins = [\"https://xn--bcher-kva.example\"]",
+        "public_origin = \"https://XN--Bcher-KVA.example\"",
         "public_origin = \"http://127.0.0.1:8787\"",
         "public_origin = \"https://api.example.com:8443\"",
     ] {

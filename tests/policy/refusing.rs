@@ -13,6 +13,10 @@ const WORDS: &[(&str, &str)] = &[
         "scheme and host only, such as \"https://api.example.com\"",
     ),
     (
+        "<ASCII>",
+        "; a host name that is not ASCII in its ASCII form, such as \"xn--bcher-kva.example\"",
+    ),
+    (
         "<MOUNT>",
         "a path such as \"/jobs\": each segment a slash and letters, digits, \".\", \"_\", \"~\" or \"-\", no slash at the end, at most 128 characters",
     ),
@@ -125,6 +129,7 @@ cors_origins = "*" => cors_origins: found "*"; allowed: <CORS>
 cors_origins = ["*", "https://a"] => cors_origins: found "*" among others; allowed: <CORS>
 cors_origins = ["https://a/path"] => cors_origins: found "https://a/path"; allowed: <SITE>
 cors_origins = ["null"] => cors_origins: found "null"; allowed: <SITE>
+cors_origins = ["https://bücher.example"] => cors_origins: found "https://bücher.example"; allowed: <SITE><ASCII>
 cors_origins = [1] => cors_origins: found 1; allowed: <CORS>
 cors_headers = "x-a" => cors_headers: found "x-a"; allowed: <FIELDS>
 cors_headers = ["x-a", "x b"] => cors_headers: found "x b"; allowed: <FIELDS>

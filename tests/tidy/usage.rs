@@ -113,6 +113,9 @@ fn functions_are_measured() {
     assert_eq!(functions(&source), [(1, 3), (5, 4)]);
 }
 
+/// Dependencies that only choose the version of what another one uses.
+const CHOICES: [&str; 1] = ["idna_adapter"];
+
 /// What nobody names makes the build longer, and is one more thing to keep up to date.
 #[test]
 fn every_dependency_is_used() {
@@ -124,8 +127,9 @@ fn every_dependency_is_used() {
         let sources: Vec<_> = folders.iter().flat_map(|folder| below(folder)).collect();
         for name in manifest[table].as_table().unwrap().keys() {
             let path = format!("{}::", name.replace('-', "_"));
+            let is_used = || sources.iter().any(|source| source.text.contains(&path));
             assert!(
-                sources.iter().any(|source| source.text.contains(&path)),
+                CHOICES.contains(&name.as_str()) || is_used(),
                 "{name} of [{table}] is in no source"
             );
         }

@@ -1,7 +1,7 @@
 //! Checks the file that deploys the gateway (wrangler.toml), as far as Raincheck depends on it.
 //!
 //! The file comes in as JSON; the caller knows its syntax and the position of each field. [`answer`]
-//! serves the npm commands, which run this code from the built bundle.
+//! serves the npm commands, which run this code as a WebAssembly module of its own.
 //!
 //! In wrangler an environment inherits migrations, but no variable, binding or queue, so each environment
 //! must be complete.

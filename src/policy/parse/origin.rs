@@ -259,7 +259,11 @@ fn web_url(fields: &mut Fields, key: &str, text: &str, allowed: &str) -> Option<
         shown_text(text)
     };
     let Some(url) = url.filter(|url| url.username().is_empty() && url.password().is_none()) else {
-        fields.refuse(key, found, allowed);
+        // `url` is built without the tables that turn such a name into ASCII (Cargo.toml).
+        let ascii =
+            "; a host name that is not ASCII in its ASCII form, such as \"xn--bcher-kva.example\"";
+        let more = if text.is_ascii() { "" } else { ascii };
+        fields.refuse(key, found, format!("{allowed}{more}"));
         return None;
     };
     Some(url)
