@@ -8,7 +8,7 @@ import { machine } from "./lib/machine.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { status } from "./lib/run.mjs";
 import { setUp } from "./lib/setup.mjs";
-import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
+import { Problem, elapsed, main, readArguments, readCount, step } from "./lib/ui.mjs";
 
 const HELP = `
 npm run kill [-- OPTIONS]: kills the gateway under load, again and again, and checks every job.
@@ -32,14 +32,6 @@ const TEST = "kills::repeated_kills_lose_no_accepted_job_and_end_none_twice";
 /** Figures whose maximum is reported. All others are added up. */
 const LARGEST = ["most_attempts"];
 const NOT_ADDED = ["seed", "faults", ...LARGEST];
-
-function number(text, option) {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new Problem(`${option} is ${JSON.stringify(text)}, not a count.`, "Give a whole number above 0.");
-  }
-  return value;
-}
 
 function read(file) {
   return JSON.parse(readFileSync(file, "utf8"));
@@ -88,9 +80,9 @@ await main(async () => {
     report: { type: "string", default: inRoot(".cache", "kill-report.json") },
     fresh: { type: "boolean" },
   });
-  const [kills, jobs] = [number(values.kills, "--kills"), number(values.jobs, "--jobs")];
+  const [kills, jobs] = [readCount(values.kills, "--kills"), readCount(values.jobs, "--jobs")];
   const file = resolve(values.report);
-  const until = values.minutes ? performance.now() + number(values.minutes, "--minutes") * 60_000 : Infinity;
+  const until = values.minutes ? performance.now() + readCount(values.minutes, "--minutes") * 60_000 : Infinity;
   const start = performance.now();
   await setUp();
   const binary = edgeBinary();

@@ -8,7 +8,7 @@ import { machine } from "./lib/machine.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { status } from "./lib/run.mjs";
 import { setUp } from "./lib/setup.mjs";
-import { Problem, elapsed, main, readArguments, step } from "./lib/ui.mjs";
+import { Problem, elapsed, main, readArguments, readCount, step } from "./lib/ui.mjs";
 
 const HELP = `
 npm run soak [-- OPTIONS]: runs short-lived jobs at a constant rate and watches resource use.
@@ -24,21 +24,13 @@ after the first fifth of the time, or if anything was left after the last job's 
 
 const TEST = "soak::resources_stay_flat_under_constant_load_and_nothing_remains";
 
-function number(text, option) {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new Problem(`${option} is ${JSON.stringify(text)}, not a count.`, "Give a whole number above 0.");
-  }
-  return value;
-}
-
 await main(async () => {
   const { values } = readArguments(HELP, {
     minutes: { type: "string", default: "20" },
     rate: { type: "string", default: "10" },
     report: { type: "string", default: inRoot(".cache", "soak-report.json") },
   });
-  const [minutes, rate] = [number(values.minutes, "--minutes"), number(values.rate, "--rate")];
+  const [minutes, rate] = [readCount(values.minutes, "--minutes"), readCount(values.rate, "--rate")];
   const file = resolve(values.report);
   const start = performance.now();
   await setUp();

@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { once } from "node:events";
 
 import { startChild, stopAll, stopOnSignals } from "./lib/children.mjs";
-import { LocalRun, isHere } from "./lib/local.mjs";
+import { LocalRun, refuseItself } from "./lib/local.mjs";
 import { lockState } from "./lib/lock.mjs";
 import { modernNode } from "./lib/node.mjs";
 import { inRoot, project } from "./lib/paths.mjs";
@@ -60,12 +60,7 @@ function readOptions() {
   if (origin !== undefined && !(URL.canParse(origin) && /^https?:$/.test(new URL(origin).protocol))) {
     throw new Problem(`--origin is ${JSON.stringify(origin)}, not a URL.`, "Give one like https://api.example.com.");
   }
-  if (origin !== undefined && isHere(origin, port)) {
-    throw new Problem(
-      `--origin is ${JSON.stringify(origin)}, where Raincheck itself is to listen: each request would come back to it.`,
-      `Give the address of your API or, if that listens on ${port}, another --port to Raincheck.`,
-    );
-  }
+  if (origin !== undefined) refuseItself(`--origin is ${JSON.stringify(origin)}`, origin, port);
   const file = resolve(values.config);
   // Fails before anything is written beside it.
   readFile(file);

@@ -31,11 +31,20 @@ function workerFor(main) {
 const BUILD = isClone ? { build: { command: "node scripts/build.mjs", cwd: root, watch_dir: inRoot("src") } } : {};
 
 /** Whether a request to this URL reaches `port` on this machine, under any name of it. */
-export function isHere(url, port) {
+function isHere(url, port) {
   const { protocol, hostname, port: of } = new URL(url);
   const host = hostname.replace(/\.$/, "");
   const isLocal = /^(127\.[\d.]+|0\.0\.0\.0|\[::1?\]|(.+\.)?localhost)$/.test(host);
   return isLocal && Number(of || (protocol === "https:" ? 443 : 80)) === port;
+}
+
+/** A `Problem` where an origin is Raincheck itself; `what` says which origin. */
+export function refuseItself(what, url, port) {
+  if (!isHere(url, port)) return;
+  throw new Problem(
+    `${what}, where Raincheck itself is to listen: each request would come back to it.`,
+    `Give the address of your API or, if that listens on ${port}, another --port to Raincheck.`,
+  );
 }
 
 /** The configuration of one run. */
@@ -72,12 +81,7 @@ export class LocalRun {
     const { file, environment, port } = this.#options;
     const { origin, isDemo } = await this.#origin();
     const local = await localConfiguration({ file, environment, origin });
-    if (local.origin && isHere(local.origin, port)) {
-      throw new Problem(
-        `The origin in ${basename(file)} is ${local.origin}, where Raincheck itself is to listen: each request would come back to it.`,
-        `Give the address of your API or, if that listens on ${port}, another --port to Raincheck.`,
-      );
-    }
+    if (local.origin) refuseItself(`The origin in ${basename(file)} is ${local.origin}`, local.origin, port);
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     this.#linkSecrets();
     writeFileSync(this.configuration, JSON.stringify(this.#complete(local.wrangler), undefined, 2), { mode: 0o600 });

@@ -69,6 +69,15 @@ export function readPort(text, option) {
   return port;
 }
 
+/** Reads how many or how much of something is wanted: a whole number above 0. */
+export function readCount(text, option) {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 1) {
+    throw new Problem(`${option} is ${JSON.stringify(text)}, not a count.`, "Give a whole number above 0.");
+  }
+  return count;
+}
+
 /** Runs a script's main function. Prints a `Problem` and exits with status 1 if it throws one. */
 export async function main(body) {
   try {
