@@ -6,7 +6,7 @@ use crate::policy::Policy;
 use crate::protocol::forwarding::{JobFields, add_job, response_to_store};
 use crate::protocol::idempotency::IdempotencyKey;
 
-use super::Back;
+use super::ConsumerPorts;
 use super::report::{Received, Response};
 use crate::rpc::call::INLINE_MAX;
 use crate::rpc::call::Work;
@@ -21,7 +21,7 @@ use crate::rpc::ports::{
 const FINAL_STATUS: std::ops::RangeInclusive<u16> = 200..=599;
 
 /// Sends the request, and reads and stores the response.
-pub(super) async fn attempt<P: Back>(
+pub(super) async fn attempt<P: ConsumerPorts>(
     ports: &P,
     policy: &Policy,
     shard: u16,
@@ -46,7 +46,7 @@ pub(super) async fn attempt<P: Back>(
 }
 
 /// Builds the request of the attempt: the client's, with the fields of the job.
-async fn request<P: Back>(
+async fn request<P: ConsumerPorts>(
     ports: &P,
     work: Work,
     bytes: Vec<u8>,
@@ -96,7 +96,7 @@ async fn request<P: Back>(
 }
 
 /// Reads and stores the response.
-async fn receive<P: Back>(
+async fn receive<P: ConsumerPorts>(
     ports: &P,
     policy: &Policy,
     shard: u16,
@@ -155,7 +155,7 @@ async fn receive<P: Back>(
     Ok((outcome, Some((head, stored))))
 }
 
-async fn store_response<P: Back>(
+async fn store_response<P: ConsumerPorts>(
     ports: &P,
     policy: &Policy,
     shard: u16,

@@ -12,7 +12,7 @@ use crate::rpc::message::{BEGIN_WITHIN, Message};
 use super::claim::{Claimed, claim};
 use super::lease::run_attempt;
 use super::report::{Report, send_reports};
-use super::{Back, Disposal, Run};
+use super::{ConsumerPorts, Disposal, Run};
 
 /// How long a report waits for others, so that they share a call and a commit. It is short compared to a
 /// job's total time, and long enough to join jobs that started together and took about as long. The report of
@@ -25,7 +25,7 @@ const REPORTS_PER_CALL: usize = 32;
 /// Handles a batch of messages, in order. At most `connections` attempts run at a time, because each needs a
 /// connection that may wait for response headers, and an invocation has few. A message that could not be
 /// started within [`BEGIN_WITHIN`] is handed back. `settle` tells the queue what to do with each message.
-pub async fn run_batch<P: Back, M>(
+pub async fn run_batch<P: ConsumerPorts, M>(
     ports: &P,
     policy: &Policy,
     messages: Vec<(M, Message)>,
@@ -115,7 +115,7 @@ struct Batch<'a, P, M, S> {
     events: FuturesUnordered<LocalBoxFuture<'a, Event>>,
 }
 
-impl<'a, P: Back, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
+impl<'a, P: ConsumerPorts, M: 'a, S: AsyncFn(M, Disposal)> Batch<'a, P, M, S> {
     /// Starts messages while there are connections for their jobs. A message with more jobs than there
     /// are connections starts when all are free.
     fn begin(&mut self) {

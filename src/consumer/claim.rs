@@ -8,7 +8,7 @@ use crate::rpc::frame;
 use crate::rpc::message::Message;
 use crate::rpc::ports::{CallBody, Host, Unavailable};
 
-use super::{Back, Run};
+use super::{ConsumerPorts, Run};
 
 /// The wait before the first repetition; it doubles.
 const CLAIM_WAIT: Millis = Millis(200);
@@ -35,7 +35,7 @@ pub(super) struct Claimed {
 
 /// Claims the jobs of a message. The claim is repeated with the same tokens while there is no response,
 /// and while a response grants nothing and leaves a job undecided that may have been granted before.
-pub(super) async fn claim<P: Back>(run: Run<'_, P>, message: &Message) -> Claimed {
+pub(super) async fn claim<P: ConsumerPorts>(run: Run<'_, P>, message: &Message) -> Claimed {
     let Run { ports, policy, .. } = run;
     let mut tries = Tries {
         ports,
@@ -79,7 +79,7 @@ struct Tries<'a, P> {
     unheard: u32,
 }
 
-impl<P: Back> Tries<'_, P> {
+impl<P: ConsumerPorts> Tries<'_, P> {
     fn call(&self) -> Call {
         let mut unsent = self.message.unsent.iter().copied();
         let jobs = self.message.jobs.iter().zip(&self.tokens);
@@ -138,7 +138,7 @@ struct Answer {
     undecided: Vec<RowKey>,
 }
 
-async fn claim_once<P: Back>(
+async fn claim_once<P: ConsumerPorts>(
     ports: &P,
     shard: u16,
     call: &Call,

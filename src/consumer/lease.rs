@@ -16,7 +16,7 @@ use crate::rpc::ports::{CallBody, Unavailable};
 
 use super::attempt::attempt;
 use super::report::Report;
-use super::{Back, Run};
+use super::{ConsumerPorts, Run};
 
 /// A lease grows with each renewal up to this many times its first length. So renewals of a long attempt
 /// become rare (each is a row written), and a lost consumer is noticed after about as long as it had been
@@ -43,7 +43,7 @@ const REPORTED_WITHIN: Millis = Millis::from_secs(14 * 60 + 35);
 
 /// Runs one attempt under its lease. `None` when the job was canceled, is past its deadline, or belongs
 /// to another consumer: a report would be refused.
-pub(super) async fn run_attempt<P: Back>(
+pub(super) async fn run_attempt<P: ConsumerPorts>(
     run: Run<'_, P>,
     shard: u16,
     work: Work,
@@ -100,7 +100,7 @@ struct Lease<'a, P> {
     watch: Option<String>,
 }
 
-impl<P: Back> Lease<'_, P> {
+impl<P: ConsumerPorts> Lease<'_, P> {
     /// Renews the lease and watches the job until the attempt's time is over or the job is taken away.
     async fn until_over(&self, timeout: Millis) -> Over {
         let ports = self.run.ports;

@@ -27,9 +27,9 @@ use crate::rpc::ports::{Bucket, CallBody, Host, OriginPort, Shards, Watching};
 pub use batch::run_batch;
 
 /// The ports that running jobs needs.
-pub trait Back: Host + Shards + Bucket + OriginPort + Watching {}
+pub trait ConsumerPorts: Host + Shards + Bucket + OriginPort + Watching {}
 
-impl<P: Host + Shards + Bucket + OriginPort + Watching> Back for P {}
+impl<P: Host + Shards + Bucket + OriginPort + Watching> ConsumerPorts for P {}
 
 /// What to do with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum Disposal {
 }
 
 /// Reports messages that a queue gave up on.
-pub async fn dead_letter<P: Back>(ports: &P, message: &Message) -> Disposal {
+pub async fn dead_letter<P: ConsumerPorts>(ports: &P, message: &Message) -> Disposal {
     let call = Call::DeadLetter(message.jobs.clone());
     match call_shard(ports, message.shard, &call, CallBody::Empty).await {
         Ok(response) if ports.status(&response) == 204 => Disposal::Acknowledge,

@@ -13,7 +13,7 @@ use crate::rpc::frame::{Frame, encode};
 use crate::rpc::head::ResponseHead;
 use crate::rpc::ports::CallBody;
 
-use super::Back;
+use super::ConsumerPorts;
 
 /// The wait before the first repetition; it doubles up to [`REPORT_WAIT_MAX`].
 const REPORT_WAIT: Millis = Millis(200);
@@ -49,7 +49,7 @@ struct Prepared {
 }
 
 /// Sends reports to the shard, repeated until a response comes, and deletes the objects that it did not keep.
-pub(super) async fn send_reports<P: Back>(ports: &P, shard: u16, reports: Vec<Report>) {
+pub(super) async fn send_reports<P: ConsumerPorts>(ports: &P, shard: u16, reports: Vec<Report>) {
     let longest = reports.iter().map(|report| report.within).max();
     let prepared: Vec<Prepared> = reports.into_iter().filter_map(prepare).collect();
     let mut open = send(ports, shard, prepared, true).await;
@@ -93,7 +93,7 @@ fn prepare(report: Report) -> Option<Prepared> {
 }
 
 /// Sends reports once. Returns those that were not recorded.
-async fn send<P: Back>(
+async fn send<P: ConsumerPorts>(
     ports: &P,
     shard: u16,
     reports: Vec<Prepared>,

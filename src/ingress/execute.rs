@@ -22,12 +22,12 @@ use crate::rpc::ports::{
 };
 
 /// The ports that serving a client needs.
-pub trait Front: Host + Shards + Bucket {}
+pub trait IngressPorts: Host + Shards + Bucket {}
 
-impl<P: Host + Shards + Bucket> Front for P {}
+impl<P: Host + Shards + Bucket> IngressPorts for P {}
 
 /// Calls a shard about a job, and adds the body if it is in the bucket.
-pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
+pub async fn ask<P: IngressPorts>(ports: &P, shard: u16, call: &Call) -> P::Response {
     let answer = call_shard(ports, shard, call, CallBody::Empty).await;
     let view = match call {
         Call::View(view) if view.view == View::Result => view,
@@ -48,7 +48,7 @@ pub async fn ask<P: Front>(ports: &P, shard: u16, call: &Call) -> P::Response {
 
 /// Adds a result's body if it is in the bucket. Fails with a problem response if the bucket cannot be read
 /// now.
-pub(super) async fn with_object<P: Front>(
+pub(super) async fn with_object<P: IngressPorts>(
     ports: &P,
     response: P::Response,
     view: &ViewCall,
@@ -127,14 +127,18 @@ pub fn shard_unavailable(safe_to_repeat: bool) -> Reply {
 }
 
 /// Accepts a request. The response is the receipt, or a problem.
-pub async fn accept<P: Front>(ports: &P, plan: AcceptPlan, body: Option<P::Body>) -> P::Response {
+pub async fn accept<P: IngressPorts>(
+    ports: &P,
+    plan: AcceptPlan,
+    body: Option<P::Body>,
+) -> P::Response {
     match try_accept(ports, plan, body).await {
         Ok(response) => response,
         Err(problem) => ports.respond(problem.on_route().into()),
     }
 }
 
-async fn try_accept<P: Front>(
+async fn try_accept<P: IngressPorts>(
     ports: &P,
     plan: AcceptPlan,
     body: Option<P::Body>,
@@ -178,7 +182,7 @@ async fn try_accept<P: Front>(
 }
 
 /// Sends the body along with the call, or uploads it to the bucket.
-async fn take_body<P: Front>(
+async fn take_body<P: IngressPorts>(
     ports: &P,
     shard: u16,
     body: Option<P::Body>,
@@ -203,7 +207,7 @@ async fn take_body<P: Front>(
     }
 }
 
-async fn upload<P: Front>(
+async fn upload<P: IngressPorts>(
     ports: &P,
     shard: u16,
     body: P::Body,
@@ -226,7 +230,7 @@ enum Known<R, B> {
 }
 
 /// Asks the shard that a key belonged to before the number of shards changed.
-async fn look_up<P: Front>(
+async fn look_up<P: IngressPorts>(
     ports: &P,
     previous: u16,
     mut call: AcceptCall,
@@ -258,7 +262,7 @@ async fn look_up<P: Front>(
 }
 
 /// Starts a failed job again, with a copy of its body if that is in the bucket.
-pub async fn redrive<P: Front>(ports: &P, id: JobId, call: RedriveCall) -> P::Response {
+pub async fn redrive<P: IngressPorts>(ports: &P, id: JobId, call: RedriveCall) -> P::Response {
     let shard = id.shard;
     let question = Call::Redrive(call);
     let Ok(response) = call_shard(ports, shard, &question, CallBody::Empty).await else {
@@ -285,7 +289,7 @@ fn redrive_unconfirmed<P: Shards>(ports: &P) -> P::Response {
     ports.respond(Problem::storage_unavailable().retryable(false).into())
 }
 
-async fn copy<P: Front>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, Problem> {
+async fn copy<P: IngressPorts>(ports: &P, shard: u16, source: &str) -> Result<BodyRef, Problem> {
     let missing = || Problem::new(ProblemCode::PayloadUnavailable).retryable(false);
     let body = match ports.get(source, None).await {
         Ok(Some(body)) => body,

@@ -76,7 +76,7 @@ fn is_authority(value: &str) -> bool {
 }
 
 /// How long to hold a request: the client's preference, else the rule's, up to the limit.
-pub(super) fn held(policy: &Policy, preferred: Option<u32>, of_rule: Millis) -> Millis {
+pub(super) fn hold_span(policy: &Policy, preferred: Option<u32>, of_rule: Millis) -> Millis {
     preferred
         .map_or(of_rule, |secs| Millis::from_secs(u64::from(secs)))
         .min(policy.wait_limit)

@@ -10,14 +10,14 @@ use crate::rpc::call::{
 use crate::rpc::client::{call_shard, within};
 use crate::rpc::ports::{CallBody, Host, Watching};
 
-use super::execute::{Front, accept, ask, with_object};
+use super::execute::{IngressPorts, accept, ask, with_object};
 
 /// Longest time for reading the result at the end of a hold. After that the client gets the receipt, and
 /// loses nothing: the job is durable.
 const READ_MAX: Millis = Millis(5_000);
 
 /// Reads a job once it has ended, or after `span`.
-pub async fn ask_when_ended<P: Front + Watching>(
+pub async fn ask_when_ended<P: IngressPorts + Watching>(
     ports: &P,
     id: &JobId,
     span: Millis,
@@ -57,7 +57,7 @@ async fn until_ended<P: Host + Watching>(ports: &P, id: &JobId, end: UnixMillis)
 
 /// Accepts a request and holds it: the response is the origin's if it arrives within `plan.hold`, else
 /// the receipt (RFC 7240 sections 4.1 and 4.3). The job is durable before the wait begins.
-pub async fn accept_and_hold<P: Front + Watching>(
+pub async fn accept_and_hold<P: IngressPorts + Watching>(
     ports: &P,
     mut plan: AcceptPlan,
     body: Option<P::Body>,
@@ -116,7 +116,11 @@ fn applied(plan: &AcceptPlan) -> Option<String> {
 
 /// The job's response, if there is one by now and it can be read. Otherwise the receipt is sent; the job is
 /// durable.
-async fn held_response<P: Front>(ports: &P, id: &JobId, view: ViewCall) -> Option<P::Response> {
+async fn held_response<P: IngressPorts>(
+    ports: &P,
+    id: &JobId,
+    view: ViewCall,
+) -> Option<P::Response> {
     let call = Call::View(view);
     let response = call_shard(ports, id.shard, &call, CallBody::Empty)
         .await

@@ -13,7 +13,7 @@ use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
 use crate::rpc::hash::sha256_hex;
 
 use super::browsers::preflight;
-use super::head::{base, held, preflight_method};
+use super::head::{base, hold_span, preflight_method};
 use super::pages::problem_page;
 use super::{Action, Head};
 
@@ -82,7 +82,7 @@ fn decide(
         (_, "DELETE") => Call::Cancel(view),
         _ => {
             let prefer = Prefer::parse(head.headers.get_all("prefer"));
-            let wait = held(policy, prefer.wait, Millis(0));
+            let wait = hold_span(policy, prefer.wait, Millis(0));
             let wait = (wait.0 > 0).then_some((id, wait));
             return Ok(Action::Ask {
                 shard: id.shard,

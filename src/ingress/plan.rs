@@ -13,7 +13,7 @@ use crate::protocol::prefer::{Prefer, left_for_origin};
 use crate::protocol::priority::{to_priority, urgency};
 use crate::protocol::problem::{Problem, ProblemCode};
 
-use super::head::{NO_CODING, base, forwarding, held};
+use super::head::{NO_CODING, base, forwarding, hold_span};
 use super::placement::{self, Isolate};
 use super::{AcceptPlan, Announced, Head};
 use crate::rpc::call::{AcceptCall, KeyCall, PayloadCall};
@@ -108,7 +108,7 @@ pub(super) fn plan(
         request: raw_json(&request)?,
         payload: PayloadCall::Absent,
     };
-    let hold = held(policy, prefer.wait, rule.hold);
+    let hold = hold_span(policy, prefer.wait, rule.hold);
     Ok(AcceptPlan {
         shard,
         previous,

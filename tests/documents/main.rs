@@ -19,7 +19,7 @@ mod statuses;
 use std::fmt::Write as _;
 
 use raincheck::http::Headers;
-use raincheck::job::{BodyRef, Millis, Outcome, RowKey, UnixMillis};
+use raincheck::job::{BodyRef, JobId, Millis, Outcome, RowKey, UnixMillis};
 use raincheck::rpc::call::{
     AcceptCall, Call, ClaimCall, FinishCall, KeyCall, PayloadCall, View, ViewCall,
 };
@@ -162,20 +162,8 @@ fn head(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
 }
 
 fn view(view: View) -> ViewCall {
-    ViewCall {
-        id: ID.to_owned(),
-        base: "https://h/jobs".to_owned(),
-        view,
-        head: false,
-        if_match: None,
-        if_none_match: None,
-        if_modified_since: None,
-        if_unmodified_since: None,
-        range: None,
-        if_range: None,
-        held: None,
-        include_attempts: false,
-    }
+    let id = JobId::parse(ID).unwrap();
+    ViewCall::of(&id, "https://h/jobs".to_owned(), view)
 }
 
 fn accept() -> AcceptCall {

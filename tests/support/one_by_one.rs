@@ -2,12 +2,16 @@
 
 use std::cell::RefCell;
 
-use raincheck::consumer::{Back, Disposal, run_batch};
+use raincheck::consumer::{ConsumerPorts, Disposal, run_batch};
 use raincheck::policy::Policy;
 use raincheck::rpc::message::{JOBS_PER_MESSAGE, Message};
 
 /// Handles one message: a batch of its own.
-pub async fn run_message<P: Back>(ports: &P, policy: &Policy, message: &Message) -> Disposal {
+pub async fn run_message<P: ConsumerPorts>(
+    ports: &P,
+    policy: &Policy,
+    message: &Message,
+) -> Disposal {
     let disposal = RefCell::new(Disposal::Retry);
     let batch = vec![((), message.clone())];
     let settle = async |(), how| {
