@@ -24,11 +24,11 @@ const CLAIM_WITHIN: Millis = Millis::from_secs(15);
 /// A granted job: its work and its body.
 pub(super) type Granted = (Work, Vec<u8>);
 
-/// What came of the claims of a message.
+/// The result of a message's claims.
 pub(super) struct Claimed {
-    /// The jobs whose attempts may begin.
+    /// The granted jobs.
     pub(super) granted: Vec<Granted>,
-    /// The message to send in place of this one: about jobs that may have a lease under which nothing was
+    /// The message to send in place of this one, about jobs that may have a lease under which nothing was
     /// sent.
     pub(super) replacement: Option<Message>,
 }
@@ -75,7 +75,7 @@ struct Tries<'a, P> {
     lease: Millis,
     /// A token for each job.
     tokens: Vec<u64>,
-    /// Tries without a response. Each of them may have been granted, or may still be.
+    /// Tries without a response. Each may have been granted, or may still be.
     unheard: u32,
 }
 
@@ -92,7 +92,7 @@ impl<P: ConsumerPorts> Tries<'_, P> {
         Call::Claim(claims.collect())
     }
 
-    /// Sends the claims once. `None` if they are to be sent again.
+    /// Sends the claims once. `None`: they must be sent again.
     async fn once(&mut self, call: &Call, longest: Millis) -> Option<Claimed> {
         self.unheard = self.unheard.saturating_add(1);
         let answer = claim_once(self.ports, self.message.shard, call, longest).await;

@@ -1,11 +1,11 @@
-// Bodies: streams of the runtime, which are read, hashed and written here because their bytes must not be copied
-// into wasm memory. Rust decides: every limit comes from there as `limits`, with the names of bodies.rs,
-// and what went wrong goes back as a word.
+// Bodies: streams of the runtime, which are read, hashed and written here so that their bytes are not copied into wasm
+// memory. Rust decides: it passes all limits as `limits`, with the names in bodies.rs, and gets a word for each kind
+// of failure.
 
-/** Something went wrong; the message is the word for it. */
+/** A failure; the message is its word. */
 export class Refused extends Error {}
 
-/** The outcome of a promise, or a refusal with this word when it takes longer; 0 stands for no limit. */
+/** The outcome of a promise, or a failure with this word if it takes longer. 0 means no limit. */
 export function within(promise, millis, word) {
   if (millis === 0) return promise;
   return new Promise((resolve, reject) => {
@@ -23,24 +23,24 @@ async function settle(promise, timer, resolve, reject) {
   clearTimeout(timer);
 }
 
-/** Waits for what cleans up, but not for long, and whatever comes of it. */
+/** Waits for a clean-up step, but not for long, and ignores its outcome. */
 async function cleanUp(promise, limits) {
   try {
     await within(promise, limits.cleanUpMillis, "storage");
   } catch {
-    // What is left is swept later.
+    // A sweep deletes the rest later.
   }
 }
 
-/** What holds buffers in this isolate. */
+/** The holds in this isolate. */
 const holds = new Set();
 
-/** The bytes of all of them. */
+/** The bytes of all holds. */
 let heldBytes = 0;
 
 /**
- * The buffer of one body. When a client goes away, the runtime ends what runs for it, and no `finally` runs: a hold
- * that has not moved for longer than any wait lasts is such a one, and no longer counts.
+ * Counts the buffer of one body. When a client goes away, the runtime stops its request without running any `finally`.
+ * So a hold without progress for longer than any wait no longer counts.
  */
 export class Hold {
   #bytes = 0;
@@ -51,7 +51,7 @@ export class Hold {
     this.#limits = limits;
   }
 
-  /** From now on the buffer has so many bytes; refuses where that is too much. */
+  /** The buffer now has `bytes` bytes. Fails if that is too much. */
   take(bytes) {
     const { heldBytes: most, heldMillis } = this.#limits;
     this.release();
@@ -63,7 +63,7 @@ export class Hold {
     this.moved();
   }
 
-  /** Some of the body came. */
+  /** The body makes progress. */
   moved() {
     this.#at = Date.now();
     if (holds.has(this)) return;
@@ -76,21 +76,21 @@ export class Hold {
   }
 }
 
-/** Reads to the end, as bytes. */
+/** Reads a body to its end, as bytes. */
 export async function readAll(source) {
   return new Uint8Array(await source.arrayBuffer());
 }
 
-/** A first buffer where nothing says how long a body is: most small ones fit. */
+/** Size of the first buffer for a body of unknown length: most small bodies fit. */
 const FIRST_BYTES = 4 * 1024;
 
-/** Each further buffer is so many times larger, up to the limit. */
+/** The factor by which a buffer grows, up to the limit. */
 const GROWTH = 4;
 
 /**
- * Reads a stream of at most `limit` bytes whole. Of a longer one comes back what was read, and the stream with the
- * rest; a word stands for one that could not be read, as `store` has them. `expected` is its length where one was
- * announced: a buffer that is far larger than the body costs more than reading it.
+ * Reads a stream of at most `limit` bytes. Of a longer one it returns the bytes read and the stream with the rest; on a
+ * failure, one of the words of `store`. `expected` is the announced length, if any: a buffer far larger than the body
+ * would be more expensive than reading it.
  */
 export async function collect(stream, limit, expected = FIRST_BYTES, limits) {
   const reader = stream.getReader({ mode: "byob" });
@@ -109,7 +109,7 @@ export async function collect(stream, limit, expected = FIRST_BYTES, limits) {
   }
 }
 
-/** Reads until the end, or until a byte more than the limit is there: it shows that something follows. */
+/** Reads to the end, or one byte more than the limit, which shows that the body is longer. */
 async function readUpTo(reader, limit, expected, hold) {
   let size = Math.min(limit, expected) + 1;
   hold.take(size);
@@ -122,7 +122,7 @@ async function readUpTo(reader, limit, expected, hold) {
       buffer = enlarged(buffer, size);
     }
     const { value, done } = await reader.readAtLeast(buffer.length - filled, buffer.subarray(filled));
-    // The runtime takes the buffer for the read, and gives it back with the view.
+    // The read detaches the buffer, and returns it with the view.
     if (value) buffer = new Uint8Array(value.buffer);
     if (done) return { bytes: buffer.subarray(0, filled), ended: true };
     filled += value.byteLength;
@@ -130,7 +130,7 @@ async function readUpTo(reader, limit, expected, hold) {
   return { bytes: buffer, ended: false };
 }
 
-/** Ends a body that is not read any further, and with it the connection that it comes on. */
+/** Cancels a body, and with it the connection that it comes on. */
 function letGo(reader) {
   reader.cancel().catch(() => {});
 }
@@ -142,18 +142,18 @@ function enlarged(buffer, size) {
 }
 
 /**
- * Most that is read at a time: large enough that the crossings between the runtime and JavaScript do not count,
- * small enough that many uploads fit into an isolate.
+ * Most bytes of one read: large enough that the number of calls does not matter, small enough that many uploads fit
+ * into an isolate.
  */
 const READ_BYTES = 256 * 1024;
 
-/** R2 wants all parts but the last to have one size, of at least this. A part is a buffer, so no more than that. */
+/** R2 requires all parts but the last to have the same size, at least this. A part is buffered, so not more. */
 const PART_BYTES = 5 * 1024 * 1024;
 
 /**
- * Stores a body while counting and hashing it: a stream, or what `collect` left of one. Returns "length hash", or the
- * word for what went wrong: "too_large", "incomplete", "stalled", "full", "storage". Memory stays flat: one buffer
- * that is used again and again, or, where the length was not announced, a part whose buffer grows with what comes.
+ * Stores a body (a stream, or what `collect` left of one), and counts and hashes it on the way. Returns "length hash",
+ * or the word of a failure: "too_large", "incomplete", "stalled", "full", "storage". Memory stays flat: one buffer is
+ * reused, or, if the length was not announced, a part is buffered, which grows as bytes come in.
  */
 export async function store(bucket, key, body, announced, limit, limits) {
   const source = new Source(body, limit, limits);
@@ -171,17 +171,17 @@ export async function store(bucket, key, body, announced, limit, limits) {
   }
 }
 
-/** A body that is read once, counted and hashed as it passes. */
+/** A body that is read once, and counted and hashed on the way. */
 class Source {
   length = 0;
-  /** The buffer that the runtime took for the last read and gave back; undefined where it took none. */
+  /** The buffer of the last read; undefined if that did not use one. */
   buffer;
   hold;
   #start;
   #reader;
   #limit;
   #limits;
-  /** When the whole body has to be there. */
+  /** When the whole body must have arrived. */
   #end;
   #digest = new crypto.DigestStream("SHA-256");
   #hasher = this.#digest.getWriter();
@@ -194,11 +194,11 @@ class Source {
     this.#limits = limits;
     this.#end = Date.now() + limits.wholeMillis;
     this.hold = new Hold(limits);
-    // Where the body is given up, so is its hash.
+    // The hash of an abandoned body is not awaited.
     this.#digest.digest.catch(() => {});
   }
 
-  /** The next bytes, in `buffer` or in one of their own; undefined at the end. */
+  /** The next bytes, in `buffer` or in another one; undefined at the end. */
   async read(buffer) {
     this.buffer = undefined;
     const bytes = this.#start ?? (await this.#next(buffer));
@@ -232,7 +232,7 @@ class Source {
     return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
-  /** Leaves the rest to whom the body belongs, see `discard`; nobody waits for more of a stalled one. */
+  /** Stops reading. The owner of the body discards the rest, see `discard`; a stalled body is canceled. */
   giveUp(error) {
     if (error.message === "stalled") letGo(this.#reader);
     else this.#reader.releaseLock();
@@ -240,7 +240,7 @@ class Source {
   }
 }
 
-/** The buffer behind these bytes, for the next read: they have been written. */
+/** The buffer of these bytes, which have been written, for the next read. */
 function reused({ buffer }) {
   return new Uint8Array(buffer.byteLength < READ_BYTES ? READ_BYTES : buffer);
 }
@@ -250,8 +250,8 @@ async function storeStream(bucket, key, source, announced, limits) {
   const { readable, writable } = new FixedLengthStream(announced);
   const writer = writable.getWriter();
   const put = bucket.put(key, readable);
-  // A bucket that fails stops reading; the abort ends a write that would wait for ever. One reaction for
-  // the whole body: a race at each write would leave one behind for each.
+  // If the bucket fails, it stops reading, and a write would wait for ever; the abort ends it. This is one reaction
+  // for the whole body; a race at each write would leave one reaction behind each time.
   put.catch((error) => writer.abort(error).catch(() => {}));
   try {
     let buffer = new Uint8Array(READ_BYTES);
@@ -289,7 +289,7 @@ async function storeParts(bucket, key, source, limits) {
   }
 }
 
-/** The next part; shorter than a part at the end. Its buffer grows with what comes. */
+/** The next part; the last one is shorter. Its buffer grows as bytes come in. */
 async function readPart(source) {
   source.hold.take(READ_BYTES);
   let part = new Uint8Array(READ_BYTES);
@@ -302,7 +302,7 @@ async function readPart(source) {
     }
     const end = Math.min(filled + READ_BYTES, part.byteLength);
     const bytes = await source.read(part.subarray(filled, end));
-    // The runtime took the buffer for the read, unless the bytes had been read before.
+    // The read has detached the buffer, unless the bytes had been read before.
     if (bytes === undefined) return new Uint8Array(source.buffer ?? part.buffer, 0, filled);
     if (source.buffer === undefined) part.set(bytes, filled);
     else part = new Uint8Array(source.buffer);
@@ -311,7 +311,7 @@ async function readPart(source) {
   return part;
 }
 
-/** Opens a stored body, or part of it; null when there is none. */
+/** Opens a stored body, or part of it; null if there is none. */
 export async function open(bucket, key, first, count) {
   const object = await bucket.get(key, count === undefined ? {} : { range: { offset: first, length: count } });
   return object === null ? null : object.body;
@@ -322,8 +322,8 @@ export function remove(bucket, keys) {
 }
 
 /**
- * Reads what is left of a request's body and throws it away, before an answer that did without: at most so many bytes
- * and for so long. The runtime closes the connection under a client that goes on sending (RFC 9112 section 9.6).
+ * Reads and discards the rest of a request's body before a response that does not use it, up to `most` bytes and for a
+ * limited time. Otherwise the runtime closes the connection while the client is still sending (RFC 9112 section 9.6).
  */
 export async function discard(request, most, limits) {
   const { body } = request;
@@ -335,7 +335,7 @@ export async function discard(request, most, limits) {
     hold.take(limits.readBytes);
     await within(readAway(reader, most, limits.readBytes), limits.readMillis, "stalled");
   } catch {
-    // Nobody waits for the answer any more, or it is not worth more.
+    // The client is gone, or it sends too much or too slowly.
     letGo(reader);
   } finally {
     hold.release();

@@ -1,4 +1,4 @@
-//! Bodies, and their limits as the JavaScript side takes them: objects that are made once.
+//! Bodies, and their limits as objects for the JavaScript side, which are created once.
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
@@ -11,13 +11,13 @@ use crate::rpc::bounds::{
 };
 use crate::rpc::ports::BodyFault;
 
-/// A body: a stream, or bytes that are still on the JavaScript side.
+/// A body: a stream or bytes, on the JavaScript side.
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) stream: JsValue,
-    /// Its length, where one was announced.
+    /// Its length, if one was announced.
     pub(super) announced: Option<u64>,
-    /// Aborts the request that the body belongs to when the body is given up.
+    /// Aborts the body's request if the body is dropped before its end.
     pub(super) guard: Option<AbortGuard>,
     /// Who sends it.
     pub(super) sender: Sender,
@@ -46,7 +46,7 @@ impl Body {
 pub(super) struct AbortGuard(pub(super) Option<AbortController>);
 
 impl AbortGuard {
-    /// The request has ended. To abort it now would only make an exception that nobody sees, which is dear.
+    /// The request has ended. An abort now would only cause an unused exception, which is expensive.
     pub(super) fn ended(mut self) {
         self.0 = None;
     }
@@ -63,10 +63,10 @@ impl Drop for AbortGuard {
 /// Who sends a body.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sender {
-    /// A client, who may stall.
+    /// A client, which may stall.
     Client,
-    /// The origin. The time of the attempt bounds it. It counts as held but is never refused, because what the origin
-    /// has done would be lost; a consumer reads few responses at a time.
+    /// The origin. The attempt's time-out applies. Its bytes count as held, but are never rejected, because the
+    /// origin has acted; a consumer reads only a few responses at a time.
     Origin,
     /// The bucket.
     Bucket,
@@ -116,13 +116,13 @@ thread_local! {
     .object();
 }
 
-/// The limits that differ; 0 stands for none.
+/// The limits that differ by sender; 0 means none.
 struct Limits {
     /// For [`UPLOAD_STEP`] bytes, or the rest.
     read: Millis,
     /// For the whole body.
     whole: Millis,
-    /// Most that buffers hold in this isolate.
+    /// Most bytes in the buffers of this isolate.
     held: u64,
 }
 
@@ -138,19 +138,19 @@ impl Limits {
             ("bucketMillis", BUCKET_TIMEOUT.0),
             ("cleanUpMillis", CLEAN_UP_TIMEOUT.0),
         ] {
-            // A plain object takes every property.
+            // Setting a property of a plain object cannot fail.
             let _ = Reflect::set(&object, &name.into(), &number(value).into());
         }
         object.into()
     }
 }
 
-/// Calls with the limits of a body that nobody wants.
+/// Calls with the limits of a body that is discarded.
 pub(super) fn for_discarding<T>(call: impl FnOnce(&JsValue) -> T) -> T {
     DISCARDED.with(call)
 }
 
-/// What the JavaScript side says of a body that it could not read.
+/// Translates the JavaScript side's word for a body that could not be read.
 pub(super) fn fault(word: &str) -> Option<BodyFault> {
     match word {
         "incomplete" => Some(BodyFault::Incomplete),

@@ -28,9 +28,9 @@ use super::glue;
 use super::pass_through::{origin_unreachable, pass_through};
 use super::ports::{Platform, now, random, response};
 
-/// Called by the Worker's entry for each request: a promise of the response, or [`Pending`]. What passes
-/// through, and what one shard answers alone, never becomes a future here: it is one call to the
-/// platform and its promise.
+/// Called by the Worker's entry for each request. Returns a promise of the response, or [`Pending`]. A request
+/// that passes through, or needs a single shard call, never becomes a future here: it is one call to the
+/// platform, whose promise is returned.
 #[wasm_bindgen]
 pub fn fetch(request: Request, env: JsValue) -> JsValue {
     let bindings = Bindings::new(env);
@@ -50,7 +50,7 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
         .map(str::to_owned);
     let mut action = decide(&policy, head, now(), ISOLATE.with(|isolate| *isolate));
     let platform = Platform { bindings, policy };
-    // What no rule names is the origin's own, and so is what it tells browsers.
+    // For a request without a rule, CORS is a matter of the origin.
     if let Action::PassThrough(pass) = &action
         && !(pass.varies && needs_cors)
     {
@@ -76,7 +76,7 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
     .into()
 }
 
-/// A request whose answer takes more than one step.
+/// A request whose response needs more than one step.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Pending {
@@ -88,7 +88,7 @@ pub struct Pending {
 
 #[wasm_bindgen]
 impl Pending {
-    /// Takes the steps.
+    /// Runs the steps.
     pub fn run(self) -> Promise {
         future_to_promise(async move {
             let passes = matches!(self.action, Action::PassThrough(_));
@@ -101,7 +101,7 @@ impl Pending {
     }
 }
 
-/// The common accepts and looks at a job: a call to a shard, whose answer is the client's as it is.
+/// The common accepts and status reads: a single call to a shard, whose response goes to the client as it is.
 fn by_shard_alone(platform: &Platform, request: &Request, action: &mut Action) -> Option<Promise> {
     let (shard, call, body, safe_to_repeat) = match action {
         Action::Accept(plan) => {
@@ -135,19 +135,19 @@ fn by_shard_alone(platform: &Platform, request: &Request, action: &mut Action) -
     ))
 }
 
-/// Called by the Worker's entry when a shard did not answer.
+/// Called by the Worker's entry when a shard did not respond.
 #[wasm_bindgen(js_name = shardUnavailable)]
 pub fn shard_unavailable(safe_to_repeat: bool) -> Response {
     response(execute::shard_unavailable(safe_to_repeat))
 }
 
-/// Reads the rest of a body, and throws it away.
+/// Reads the rest of a body, and discards it.
 async fn discard(request: &Request) {
     let discarding = for_discarding(|it| glue::discard(request, number(DISCARD_MAX), it));
     let _ = JsFuture::from(discarding).await;
 }
 
-/// An answer to a request whose body nobody reads.
+/// A response that does not use the request's body.
 fn refused(request: Request, reply: Reply) -> Promise {
     future_to_promise(async move {
         discard(&request).await;
@@ -192,7 +192,7 @@ async fn respond_to(platform: &Platform, request: &Request, action: Action) -> R
     }
 }
 
-/// What is wrong goes to the log: clients have no business with the configuration.
+/// Logs a configuration error. The client's problem does not contain it.
 fn misconfigured(what: &dyn std::fmt::Display) -> Reply {
     worker::console_error!("misconfigured: {what}");
     let detail = "The operator of this gateway finds in its log what is wrong.";
@@ -224,7 +224,7 @@ fn read_head(request: &Request) -> Option<Head> {
 }
 
 thread_local! {
-    /// Drawn with the first request: the platform gives no randomness before.
+    /// Drawn with the first request: before that, the platform provides no randomness.
     static ISOLATE: Isolate = {
         let mut drawn = [0; 8];
         random(&mut drawn);
@@ -232,12 +232,12 @@ thread_local! {
     };
 }
 
-/// Answers then vary with `Origin`, also those to a request without one.
+/// Whether CORS is configured. Responses then vary with `Origin`, even without one in the request.
 fn needs_cors(policy: &Policy) -> bool {
     !policy.cors_origins.is_empty()
 }
 
-/// Adds what a browser on another origin needs; most requests are not from one.
+/// Adds the CORS fields.
 fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Response {
     if !needs_cors(policy) || answer.status() == 101 {
         return answer;
@@ -253,7 +253,7 @@ fn with_cors(policy: &Policy, origin: Option<&str>, answer: Response) -> Respons
 async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> worker::Result<()> {
     let bindings = Bindings::from(env);
     let Ok(policy) = bindings.policy() else {
-        // Nothing is lost: the messages come again, and so do those that the shards send.
+        // Nothing is lost: the queue and the shards will send the messages again.
         batch.raw_iter().for_each(|raw| raw.retry());
         return Ok(());
     };
@@ -271,7 +271,7 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
         consumer::run_batch(&platform, &platform.policy, messages, connections, settle).await;
     };
     if detached {
-        // Such a batch is acknowledged when the handler returns.
+        // The batch is acknowledged when the handler returns.
         context.wait_until(run(usize::MAX));
     } else {
         run(JOBS_PER_MESSAGE).await;
@@ -279,7 +279,7 @@ async fn queue(batch: MessageBatch<JsValue>, env: Env, context: Context) -> work
     Ok(())
 }
 
-/// The priority of a queue, by the end of its name. Where names say nothing it is the normal one.
+/// The priority of a queue, by the end of its name; normal by default.
 fn priority_of(queue: &str) -> Priority {
     match queue.rsplit('-').next() {
         Some("high") => Priority::High,
@@ -288,8 +288,7 @@ fn priority_of(queue: &str) -> Priority {
     }
 }
 
-/// Tells the queue. What could not be done now is left to the message, which comes again, or to the
-/// shard.
+/// Tells the queue what to do with a message. If a replacement cannot be sent, the message comes again.
 async fn settle(platform: &Platform, priority: Priority, raw: &RawMessage, done: Disposal) {
     match done {
         Disposal::Acknowledge => raw.ack(),
@@ -317,8 +316,8 @@ async fn bury(platform: &Platform, raw: &RawMessage, message: &Message) {
     settle(platform, Priority::Normal, raw, done).await;
 }
 
-/// A message with what it says. Unparsable messages are acknowledged; redelivery cannot help. Those of a
-/// later build come again, for that build.
+/// Parses a message. Unparsable ones are acknowledged, because redelivery cannot help. Those of a later build
+/// are retried until that build gets them.
 fn parsed(raw: RawMessage) -> Option<(RawMessage, Message)> {
     let text = raw.body().as_string();
     match text.map_or(Err(Unread::Foreign), |text| Message::read(&text)) {

@@ -1,6 +1,6 @@
 // Calls to the platform that are cheaper or only possible in JavaScript: a head crosses into WebAssembly as one string
-// instead of field by field, streams stay outside of it, and exceptions become values. What to call, and what to do
-// with the answer, Rust decides.
+// instead of field by field, streams stay outside, and exceptions become values. Rust decides what to call, and what
+// to do with the result.
 
 import { connect } from "cloudflare:sockets";
 
@@ -20,7 +20,7 @@ export function responseHead(response) {
   return text;
 }
 
-/** Header fields from lines of name and value. An object is cheapest to hand over, but has no name twice. */
+/** Header fields from lines of name and value. A plain object is cheapest, but cannot have a name twice. */
 function unpack(packed) {
   if (packed === "") return {};
   const lines = packed.split("\n");
@@ -37,36 +37,36 @@ function appended(headers, lines) {
   return headers;
 }
 
-/** A response. `manual`: the body is already encoded as Content-Encoding says. */
+/** Creates a response. `manual`: the body is already encoded as Content-Encoding says. */
 export function respond(status, packed, body) {
   return new Response(body, { status, headers: unpack(packed), encodeBody: "manual" });
 }
 
-/** The response with other fields and, unless undefined, another body. */
+/** The response with other fields and, if `body` is defined, another body. */
 export function amend(response, packed, body) {
   if (body !== undefined) return respond(response.status, packed, body);
-  // Made of the response itself, it also keeps whether its body is already encoded.
+  // A copy of the response remembers whether its body is already encoded.
   const amended = new Response(response.body, response);
   for (const name of [...amended.headers.keys()]) amended.headers.delete(name);
   appended(amended.headers, packed.split("\n"));
   return amended;
 }
 
-/** Calls `then` when everything that the object has written is durable, and not before so many milliseconds. */
+/** Calls `then` once all writes of the object are durable, but not before `millis` milliseconds. */
 export function afterCommit(storage, millis, then) {
   const durable = storage.sync();
   const over = millis > 0 ? Promise.all([durable, scheduler.wait(millis)]) : durable;
   const go = () => queueMicrotask(then);
-  // Where the commit failed, the runtime starts the object anew.
+  // If the commit fails, the runtime restarts the object.
   over.then(go, go);
 }
 
 const SHARD = "http://shard/";
 
-/** Asks a shard to pack its answer, see `respondPacked`. */
+/** The URL that asks a shard to pack its response, see `respondPacked`. */
 const SHARD_PACKED = "http://shard/packed";
 
-/** A packed answer: status, then name and value of each field, then nothing, the content and a dot; tabs between. */
+/** A packed response: status, name and value of each field, an empty part, the content and a dot; tabs between. */
 const PACKED = "raincheck-packed";
 
 /** Calls a shard. */
@@ -74,7 +74,7 @@ export function callShard(namespace, name, call, body) {
   return ask(namespace, name, SHARD, call, body);
 }
 
-/** Objects by name; making an id is a hash that need not be done for each request. */
+/** Object ids by name: creating an id computes a hash. */
 const ids = new Map();
 
 function stub(namespace, name) {
@@ -84,23 +84,23 @@ function stub(namespace, name) {
 }
 
 function ask(namespace, name, url, call, body) {
-  // A stored redirect is an answer for the client, not for the runtime.
+  // The runtime must not follow a stored redirect; it is for the client.
   const init = { method: "POST", headers: { "raincheck-call": call }, redirect: "manual" };
   if (body !== undefined) init.body = body;
   return stub(namespace, name).fetch(url, init);
 }
 
-/** A shard did not answer; the Worker's entry makes the problem of it. */
+/** A shard did not respond; the Worker's entry turns this into a problem. */
 class ShardUnavailable extends Error {
   name = "ShardUnavailable";
 
   constructor(safeToRepeat) {
-    super("a shard did not answer");
+    super("a shard did not respond");
     this.safeToRepeat = safeToRepeat;
   }
 }
 
-/** Calls a shard whose answer is the client's, as it is. */
+/** Calls a shard whose response goes to the client as it is. */
 export async function answerOfShard(namespace, name, call, body, safeToRepeat, longestMillis) {
   let answer;
   try {
@@ -114,8 +114,8 @@ export async function answerOfShard(namespace, name, call, body, safeToRepeat, l
 }
 
 /**
- * A short answer of a shard, in one header field: neither side then makes fields that the other takes
- * apart again, nor a stream of the content.
+ * A shard's short response packed into one header field. This saves both sides the conversion of each field, and a
+ * stream for the content.
  */
 export function respondPacked(packed) {
   return new Response(null, { headers: { [PACKED]: packed } });
@@ -127,17 +127,17 @@ function unpackedResponse(packed) {
   while (end < parts.length && parts[end] !== "") end += 2;
   const content = parts[end + 1];
   const response = new Response(content === "" ? null : content, { status: Number(parts[0]) });
-  // Cheaper than an object of them, whose names the runtime has to look up again.
+  // Cheaper than passing an object, whose names the runtime would look up again.
   for (let at = 1; at < end; at += 2) response.headers.set(parts[at], parts[at + 1]);
   return response;
 }
 
-/** Asks a shard for a WebSocket that tells when a job has ended. */
+/** Opens a WebSocket on which a shard tells when a job has ended. */
 export function openWatch(namespace, name, call) {
   return stub(namespace, name).fetch(SHARD, { headers: { "raincheck-call": call, upgrade: "websocket" } });
 }
 
-/** The shard's end: a WebSocket under a tag, which the runtime keeps while the object sleeps. */
+/** The shard's end: a tagged WebSocket, which the runtime keeps while the object hibernates. */
 export function watch(state, tag) {
   const [client, server] = Object.values(new WebSocketPair());
   state.acceptWebSocket(server, [tag]);
@@ -148,7 +148,7 @@ export function hasWatchers(state) {
   return state.getWebSockets().length > 0;
 }
 
-/** Tells all who wait under a tag; one that is gone already needs no word. */
+/** Tells all watchers with a tag. Those that are gone are skipped. */
 export function tellWatchers(state, tag) {
   for (const socket of state.getWebSockets(tag)) {
     try {
@@ -160,26 +160,26 @@ export function tellWatchers(state, tag) {
   }
 }
 
-/** No answer came from the origin; the Worker's entry makes the problem of it. */
+/** The origin did not respond; the Worker's entry turns this into a problem. */
 class OriginUnreachable extends Error {
   name = "OriginUnreachable";
 
   constructor(varies) {
-    super("the origin did not answer");
+    super("the origin did not respond");
     this.varies = varies;
   }
 }
 
-/** Lets the named fields go, with commas between the names, and sets those in lines of name and value. */
+/** Removes the named fields (separated by commas), and sets those in lines of name and value. */
 function edit(headers, removed, lines) {
   if (removed !== "") for (const name of removed.split(",")) headers.delete(name);
   for (let i = 0; i + 1 < lines.length; i += 2) headers.set(lines[i], lines[i + 1]);
 }
 
 /**
- * Passes a request on. `plan` is the URL, the names of its header fields that do not go on, with commas between them,
- * then name and value of each that is set, a line each. What becomes of the response Rust decides, in `finish`; it is
- * not asked about those that `untouched` describes, which are most, and which go back as they are.
+ * Passes a request on. `plan` has lines: the URL, the names of the fields to remove (separated by commas), then name
+ * and value of each field to set. Responses that `untouched` describes, which are most, go back as they are; all others
+ * go through `finish` in Rust.
  */
 export async function passThrough(fetcher, request, plan, varies, untouched, finish) {
   const [url, removed, ...lines] = plan.split("\n");
@@ -195,7 +195,7 @@ export async function passThrough(fetcher, request, plan, varies, untouched, fin
   return !varies && isUntouched(response.headers, untouched) ? response : finish(response, varies);
 }
 
-/** Whether a head has none of these names, no name that begins so, and no `Connection` but these. */
+/** Whether a head has none of these names, no name with this prefix, and no `Connection` but one of these. */
 function isUntouched(headers, { names, prefix, connections }) {
   const connection = headers.get("connection");
   if (connection !== null && !connections.includes(connection)) return false;
@@ -203,7 +203,7 @@ function isUntouched(headers, { names, prefix, connections }) {
   return true;
 }
 
-/** A response of the origin with other fields. A WebSocket goes along. */
+/** The origin's response with edited fields. It keeps its WebSocket. */
 export function edited(response, removed, packed) {
   const { webSocket } = response;
   const upgrade = webSocket && { status: 101, webSocket, headers: response.headers };
@@ -212,27 +212,27 @@ export function edited(response, removed, packed) {
   return copy;
 }
 
-/** Where a request goes, and how. */
+/** The arguments of the fetch that sends a request on. */
 function onward(request, url, headers) {
   const { method, body } = request;
-  // Said to be of GET or HEAD, a body is refused; copied with its request it is not.
+  // The runtime rejects GET or HEAD with an explicit body, but copies a request that has one.
   if (body !== null && (method === "GET" || method === "HEAD")) {
     return [new Request(url, request), { headers, redirect: "manual" }];
   }
   return [url, { method, headers, body, redirect: "manual" }];
 }
 
-/** A request of an attempt. The response's bytes are kept as they come, compressed or not. */
+/** Sends the request of an attempt. The response's bytes stay as they come, compressed or not. */
 export function replay(fetcher, url, method, packed, body, signal) {
   const init = { method, headers: unpack(packed), redirect: "manual", signal, encodeResponseBody: "manual" };
   if (body !== undefined) init.body = body;
   return send(fetcher, url, init);
 }
 
-/** Whether somebody accepts connections there. */
+/** Whether the address accepts connections. */
 export async function accepts(hostname, port) {
   const socket = connect({ hostname, port });
-  // Left alone, its rejection would be reported as unhandled.
+  // Otherwise its rejection would be reported as unhandled.
   socket.closed.catch(() => {});
   try {
     await socket.opened;
@@ -248,17 +248,17 @@ function send(fetcher, request, init) {
   return fetcher === undefined ? fetch(request, init) : fetcher.fetch(request, init);
 }
 
-/** Sends one message, and tells whether the queue has it. */
+/** Sends one message; the promise settles when the queue has accepted it. */
 export function sendMessage(queue, text) {
   return queue.send(text, { contentType: "text" });
 }
 
-/** Sends one message, in so many seconds at the earliest. If it is lost, the shard's alarm sends it again. */
+/** Sends one message with a delay. If it is lost, the shard's alarm sends it again. */
 export function enqueue(queue, delaySeconds, text) {
   queue.send(text, { contentType: "text", delaySeconds }).catch(notSent);
 }
 
-/** Sends messages together, of each the delay and the text in a line. */
+/** Sends messages together, given as lines of delay and text. */
 export function enqueueAll(queue, packed) {
   const lines = packed.split("\n");
   const messages = [];
@@ -272,7 +272,7 @@ function notSent(error) {
   console.warn("a message could not be sent yet:", error);
 }
 
-/** Runs a statement; rows come as arrays of values. */
+/** Runs a statement, and returns each row as an array of values. */
 export function query(sql, statement, params) {
   return sql.exec(statement, ...params).raw().toArray();
 }

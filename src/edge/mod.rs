@@ -1,5 +1,5 @@
-//! The Worker: the only code that knows the platform. Events come in here, and every port of
-//! [`crate::rpc::ports`] is implemented here. Nothing is decided here.
+//! The Worker: the only code that knows the platform. It receives the events and implements the ports of
+//! [`crate::rpc::ports`]. The layers below make the decisions.
 
 mod bindings;
 mod bodies;

@@ -1,4 +1,4 @@
-//! What passes through: the request to the origin, and its response back.
+//! Passes a request through to the origin, and the response back.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use super::glue;
 use super::origin::Reach;
 use super::ports::{Platform, read_head, response};
 
-/// Passes a request on. Fails with a line for the log where the origin cannot be reached as configured.
+/// Passes a request on. Fails with a log line if the origin cannot be reached as configured.
 pub(super) fn pass_through(
     platform: &Platform,
     request: &Request,
@@ -39,15 +39,15 @@ pub(super) fn pass_through(
 }
 
 thread_local! {
-    /// Which responses go back as they came, as the JavaScript side takes it; made once.
+    /// Which responses go back unchanged, in the form for the JavaScript side; created once.
     static UNTOUCHED: JsValue = untouched();
 
-    /// Called with every other response.
+    /// Called with all other responses.
     static FINISH: Closure<dyn Fn(Response, bool) -> Response> = Closure::new(finish);
 }
 
-/// A response that [`response_to_pass`] leaves alone, unless it varies: it has none of these names, no name that
-/// begins so, and no other `Connection` than these, which name no field.
+/// Describes the responses that [`response_to_pass`] does not change, unless they vary: they have none of these
+/// names, no name with this prefix, and no `Connection` but one of these, which name no field.
 fn untouched() -> JsValue {
     let names: Array = HOP_BY_HOP
         .iter()
@@ -64,15 +64,15 @@ fn untouched() -> JsValue {
         ("prefix", JsValue::from_str(OWN_PREFIX)),
         ("connections", connections.into()),
     ] {
-        // A plain object takes every property.
+        // Setting a property of a plain object cannot fail.
         let _ = Reflect::set(&object, &name.into(), &value);
     }
     object.into()
 }
 
-/// Fields of [`HOP_BY_HOP`] that the runtime's own HTTP leaves out of every message it writes, so that
-/// a response that has no others goes back as it came: making another of it costs a tenth of passing
-/// it through, and origins send `Keep-Alive` with most.
+/// Fields of [`HOP_BY_HOP`] that the runtime itself removes from every message. A response without other
+/// hop-by-hop fields goes back unchanged: a copy adds a tenth to the cost of passing it through, and most
+/// responses have `Keep-Alive`.
 const REMOVED_BY_RUNTIME: [&str; 6] = [
     "connection",
     "keep-alive",
@@ -82,10 +82,10 @@ const REMOVED_BY_RUNTIME: [&str; 6] = [
     "upgrade",
 ];
 
-/// A response of the origin as it goes back to the client.
+/// Edits a response of the origin for the client.
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "a closure that JavaScript calls gets a value"
+    reason = "a closure that JavaScript calls takes a value"
 )]
 fn finish(came: Response, varies: bool) -> Response {
     let (_, headers) = read_head(&came);
@@ -93,8 +93,8 @@ fn finish(came: Response, varies: bool) -> Response {
     if let Ok(edited) = glue::edited(&came, &removed.join(","), set.as_packed()) {
         return edited;
     }
-    // The runtime makes no response of a status outside of 200 to 599, but hands one on. It would say
-    // something in the gateway's name.
+    // The runtime cannot create a response with a status outside 200 to 599, only pass it on unchanged. With
+    // a `Raincheck-*` field it would speak for the gateway.
     if removed.iter().any(|name| name.starts_with(OWN_PREFIX)) {
         let why = "a response of an odd status with fields of the gateway was rejected";
         worker::console_warn!("origin: {why}");
@@ -104,13 +104,12 @@ fn finish(came: Response, varies: bool) -> Response {
     came
 }
 
-/// Called by the Worker's entry when a request could not be passed through; `varies` where a rule looked
-/// at it. Whether the origin acted is not known, and the method may be any, so the client is not told to
-/// try again.
+/// Called by the Worker's entry when a request could not be passed through; `varies` if a rule looked at
+/// it. The origin may have acted, and the method may be unsafe, so the client is not told to try again.
 #[wasm_bindgen(js_name = originUnreachable)]
 pub fn origin_unreachable(varies: bool) -> Response {
     let problem = Problem::new(ProblemCode::OriginUnreachable)
-        .detail("The origin did not answer; whether the request reached it is not known.")
+        .detail("The origin did not respond; it is not known whether the request reached it.")
         .retryable(false);
     response(if varies { problem.on_route() } else { problem }.into())
 }

@@ -1,4 +1,4 @@
-//! The gateway's ports over the platform.
+//! Implements the gateway's ports on the platform.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -35,8 +35,8 @@ pub(super) struct Platform {
     pub(super) policy: Rc<Policy>,
 }
 
-/// The time of the runtime's clock. It stands still between inputs, which is fine: what happens in
-/// between happens at one moment.
+/// The time. The runtime's clock stands still between inputs, so all that happens in between has the same
+/// time.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -46,8 +46,8 @@ pub(super) fn now() -> UnixMillis {
     UnixMillis(js_sys::Date::now() as u64)
 }
 
-/// Random bytes from the runtime. Where it has none the instance ends: a request fails, and no id or
-/// token is ever made that somebody could guess.
+/// Random bytes from the runtime. If it has none, the instance aborts: a request fails, but no guessable id
+/// or token is created.
 pub(super) fn random(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         worker::console_error!("no randomness");
@@ -161,8 +161,8 @@ impl Shards for Platform {
     }
 }
 
-/// Makes the platform's response of a reply. Status and fields are ours or were checked when they
-/// were stored, so the runtime has nothing to object to; if it does, the client gets a bare 500.
+/// Converts a reply into the platform's response. Status and fields are valid: they are ours, or were
+/// checked when they were stored. If the runtime rejects them all the same, the client gets an empty 500.
 pub(super) fn response(reply: Reply) -> Response {
     let reply = with_mount(|mount| reply.rendered(mount));
     let body: JsValue = match reply.content {
@@ -246,11 +246,11 @@ fn bucket_failed(error: &JsValue) -> Unavailable {
     Unavailable
 }
 
-/// An answer of the origin is good for this long as a sign that it listens.
+/// For this long after a response, the origin is assumed to be listening.
 const LISTENING_FOR: Millis = Millis(250);
 
 thread_local! {
-    /// The port on this machine, 0 elsewhere, of the origin that last answered in this isolate, and when.
+    /// The port of the origin that last responded in this isolate (0 if not on this machine), and when.
     static ANSWERED: Cell<(u16, UnixMillis)> = const { Cell::new((0, UnixMillis(0))) };
 }
 
@@ -265,7 +265,7 @@ impl OriginPort for Platform {
         let target = Target::parse(&request.target).map_err(|_| OriginError::Unreachable)?;
         let reach = Reach::of(&self.policy, &self.bindings, &request.origin);
         let reach = reach.map_err(|why| {
-            // Nothing was sent: the job is tried again until its deadline, and the next deploy may help.
+            // Nothing was sent. The job is retried until its deadline; a deploy may fix the configuration.
             worker::console_error!("misconfigured: {why}");
             OriginError::Unreachable
         })?;
@@ -291,7 +291,7 @@ impl OriginPort for Platform {
         );
         let fetched = match sent {
             Ok(promise) => JsFuture::from(promise).await,
-            // Thrown before anything was sent: the runtime refuses to send such a request.
+            // The runtime refused to send the request, so nothing was sent.
             Err(_) => return Err(OriginError::Unreachable),
         };
         let response: Response = match fetched {
@@ -325,9 +325,9 @@ impl OriginPort for Platform {
 
 /// Whether an origin on this machine accepts connections.
 ///
-/// The local runtime says "Network connection lost" for a refused connection and for one lost
-/// half-way alike, so it is asked before anything is sent. The platform needs no asking: there a
-/// refused connection comes as a status of its own (521 and the like).
+/// The local runtime reports refused and lost connections alike ("Network connection lost"), so this is
+/// checked before anything is sent. On the platform a refused connection has a status of its own (521 and
+/// similar).
 async fn is_listening(reach: &Reach<'_>) -> bool {
     let Some((host, port)) = reach.loopback() else {
         return true;

@@ -1,18 +1,18 @@
-// The Worker as the runtime sees it: hands every event to Rust, and outlives its panics. JavaScript, because after a
-// panic nothing in WebAssembly runs any more.
+// The Worker's entry: passes every event to Rust, and survives its panics. It is JavaScript, because no WebAssembly
+// runs after a panic.
 //
-// A panic cannot be caught in WebAssembly. It leaves the instance unusable, and promises
-// that Rust has handed out never settle: a caller would wait for ever, an alarm would not
-// be tried again. So all that is under way fails here, at once. The generated bindings
-// start a new instance on the next call; a shard is then built anew, because a pointer
-// into the old memory means nothing in the new one.
+// A panic cannot be caught in WebAssembly. It makes the instance unusable, and promises
+// from Rust never settle: a caller would wait for ever, and an alarm would not be
+// retried. So all calls under way are failed here at once. The generated bindings start a
+// new instance on the next call; a shard object is then created again, because its pointer
+// is into the old memory.
 
 import { DurableObject } from "cloudflare:workers";
 import * as rust from "raincheck-bindings";
 
 import { Refused, within } from "./bodies.js";
 
-/** What a client gets when its request met a panic; Rust has the same document in one of its tests. */
+/** The response to a request that failed with a panic. A Rust test has the same document. */
 const INTERNAL_ERROR =
   '{"type":"/jobs/problems/internal_error","title":"The gateway failed","status":500,"detail":"The gateway failed","error":{"code":"internal_error","message":"The gateway failed"},"retryable":false}';
 
@@ -30,7 +30,7 @@ function failed(error) {
   });
 }
 
-/** How to fail each call that is under way. */
+/** The reject functions of the calls under way. */
 const underWay = new Set();
 
 function failAll(error) {
@@ -39,13 +39,13 @@ function failAll(error) {
   for (const fail of failures) fail(error);
 }
 
-/** Where something that Rust threw was caught. */
+/** Fails all calls if the error is a panic. */
 function panicked(error) {
   if (error instanceof WebAssembly.RuntimeError) failAll(error);
 }
 
-// Rust's executor runs as a microtask, where nobody waits for what it throws. The runtime's own
-// function for that costs ten times what the reaction of a settled promise does.
+// Rust's executor runs as a microtask, so its exceptions must be caught here. The runtime's own
+// queueMicrotask is ten times as expensive as the reaction of a settled promise.
 const settled = Promise.resolve();
 globalThis.queueMicrotask = (task) => {
   settled.then(task).catch((error) => {
@@ -55,8 +55,8 @@ globalThis.queueMicrotask = (task) => {
 };
 
 /**
- * Calls Rust with a function to answer by, now or later; what it returns is an answer too. Fails
- * when the instance does.
+ * Calls Rust with a function that takes the response, now or later; Rust may also return the response.
+ * Rejects if the instance panics.
  */
 function guarded(call) {
   const { promise, resolve, reject } = Promise.withResolvers();
@@ -80,13 +80,13 @@ function guarded(call) {
   return promise;
 }
 
-/** The number of the running instance; starts a new one where the last has panicked. */
+/** The number of the running instance. Starts a new one if the last has panicked. */
 function instance() {
   return rust.__worker_init_state().instanceId;
 }
 
 export default {
-  /** Most requests are one call to the platform, whose promise Rust hands over; nothing of Rust waits for it. */
+  /** Most requests are one call to the platform, whose promise Rust returns without waiting for it. */
   async fetch(request, env) {
     try {
       const answer = rust.fetch(request, env);
@@ -106,7 +106,7 @@ export class ShardObject extends DurableObject {
   #instance = instance();
   #shard = new rust.ShardObject(this.ctx, this.env);
 
-  /** The shard in the running instance. */
+  /** The shard object of the running instance. */
   #current() {
     const running = instance();
     if (this.#instance !== running) {
@@ -129,7 +129,7 @@ export class ShardObject extends DurableObject {
     return guarded(() => this.#current().alarm(info?.isRetry === true));
   }
 
-  // Those who wait by a WebSocket have nothing to say.
+  // Watchers send no messages.
   webSocketMessage() {}
   webSocketClose() {}
   webSocketError() {}

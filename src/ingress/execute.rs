@@ -302,14 +302,14 @@ async fn copy<P: IngressPorts>(ports: &P, shard: u16, source: &str) -> Result<Bo
         .map_err(|_| Problem::storage_unavailable())
 }
 
-/// The problem of a client's body that could not be read.
+/// The problem for a client's body that could not be read.
 #[must_use]
 pub fn not_read(fault: BodyFault) -> Problem {
     match fault {
         BodyFault::Incomplete => Problem::new(ProblemCode::BodyIncomplete),
         BodyFault::Stalled => Problem::new(ProblemCode::BodyTimeout),
         BodyFault::Full => Problem::new(ProblemCode::Overloaded)
-            .detail("Too many request bodies are on their way.")
+            .detail("Too many request bodies are in transfer.")
             .retry_after(1),
     }
 }

@@ -149,8 +149,8 @@ impl Rule {
     }
 
     /// Whether this rule matches every request that `other` matches, as far as can be told: each of its
-    /// conditions is absent, or `other` has the same. A condition that is forgotten here has `npm run check`
-    /// refuse good rules.
+    /// conditions is absent, or `other` has the same. A condition that is missing here makes `npm run check`
+    /// reject good rules.
     pub(super) fn covers(&self, other: &Self) -> bool {
         other.methods.iter().all(|method| self.takes_method(method))
             && self.path.covers(&other.path)

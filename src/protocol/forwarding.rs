@@ -290,9 +290,9 @@ pub fn response_to_store(headers: Headers) -> Headers {
     headers
 }
 
-/// What has to be done to the head of a response that passes through: fields that end at this hop go, and
-/// `Raincheck-*`, because an origin must not speak for the gateway. With `varies` a rule looked at `Prefer`,
-/// so the response varies with it.
+/// The edits to the head of a response that passes through: hop-by-hop fields and `Raincheck-*` are removed,
+/// because an origin must not speak for the gateway. `varies`: a rule looked at `Prefer`, so the response
+/// varies with it.
 #[must_use]
 pub fn response_to_pass(headers: &Headers, varies: bool) -> Edits {
     let ends_at_hop = EndsAtHop::of(headers);

@@ -9,8 +9,8 @@ use super::bounds::{CLEAN_UP_TIMEOUT, SHARD_TIMEOUT, UPLOAD_TIMEOUT};
 use super::call::{Call, Envelope};
 use super::ports::{Bucket, CallBody, Host, PutError, Shards, Unavailable};
 
-/// How long a call is waited for: [`SHARD_TIMEOUT`], and [`UPLOAD_TIMEOUT`] more where a client's stream goes along,
-/// which the shard waits for.
+/// Longest wait for a call: [`SHARD_TIMEOUT`], plus [`UPLOAD_TIMEOUT`] if it carries a client's stream, which the
+/// shard waits for.
 #[must_use]
 pub fn longest(carries_stream: bool) -> Millis {
     if carries_stream {
@@ -92,7 +92,7 @@ pub async fn store<P: Shards + Bucket + Host>(
     stored
 }
 
-/// Deletes an object that nobody names; a sweep deletes it later if that does not work.
+/// Deletes an object that no record names. If that fails, a sweep deletes it later.
 pub async fn clean_up<P: Bucket + Host>(ports: &P, object: String) {
     let _ = within(ports, CLEAN_UP_TIMEOUT, ports.delete(&[object])).await;
 }

@@ -40,7 +40,7 @@ pub struct Message {
     /// sent nothing under them, so the next claim takes over such leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsent: Vec<u64>,
-    /// When the leases of these tokens have lapsed at the latest. After that the tokens are of no use.
+    /// When the leases of these tokens have lapsed at the latest. After that the tokens are useless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsent_until: Option<UnixMillis>,
 }

@@ -26,8 +26,7 @@ pub trait Streams {
     /// A body that has not been read.
     type Body;
 
-    /// Reads a body of at most `limit` bytes into memory. A client's body has to arrive in time; any other may
-    /// take as long as it takes.
+    /// Reads a body of at most `limit` bytes into memory. Only a client's body has a time limit.
     async fn collect(&self, body: Self::Body, limit: u64) -> Collected<Self::Body>;
 
     /// A body with these bytes.
@@ -45,14 +44,14 @@ pub enum Collected<B> {
     Failed(BodyFault),
 }
 
-/// What is wrong with a body that could not be read.
+/// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFault {
     /// It broke off, or had another length than announced.
     Incomplete,
-    /// Its client sends too slowly, or no more; see [`UPLOAD_TIMEOUT`](super::bounds::UPLOAD_TIMEOUT).
+    /// Its client sends too slowly or has stopped; see [`UPLOAD_TIMEOUT`](super::bounds::UPLOAD_TIMEOUT).
     Stalled,
-    /// This isolate holds as much of bodies as it may; see [`HELD_MAX`](super::bounds::HELD_MAX).
+    /// The bodies in this isolate are at the memory limit; see [`HELD_MAX`](super::bounds::HELD_MAX).
     Full,
 }
 

@@ -1,8 +1,8 @@
-//! The Durable Object of a shard: gathers what arrives together, commits it once, answers, then
-//! sends what has to be sent and sets its alarm.
+//! The Durable Object of a shard. It gathers calls, commits them together, responds, sends messages and arms
+//! its alarm.
 //!
-//! The class is bound by hand instead of by the crate's attribute, because responses then stay the
-//! platform's own objects, and because a handle that is shared needs no `unsafe`.
+//! The class is bound by hand instead of with the `worker` crate's attribute: so responses stay the
+//! platform's own objects, and the shared handle needs no `unsafe`.
 
 mod alarm;
 mod group;
@@ -43,14 +43,14 @@ struct Inner {
     storage: DurableObjectStorage,
     bindings: Bindings,
     shard: RefCell<Option<Shard<ObjectSql>>>,
-    /// When the standing alarm rings, as far as is known.
+    /// When the armed alarm fires, as far as is known.
     alarm: Cell<Option<UnixMillis>>,
     group: RefCell<Vec<GroupedCall<Answer>>>,
-    /// Somebody may wait for a job to end. Looked up at the start, since they outlive the memory.
+    /// There may be watchers. Checked at the start, because they outlive the memory.
     watched: Cell<bool>,
     /// The active jobs are being read after a start.
     loading: Cell<bool>,
-    /// A commit is under way; what gathers meanwhile is committed after it.
+    /// A commit is under way; the next group gathers meanwhile.
     committing: Cell<bool>,
     /// Called after a commit.
     after_commit: Closure<dyn Fn()>,
@@ -84,9 +84,9 @@ impl ShardObject {
         Ok(Self { inner })
     }
 
-    /// Called by the Worker's entry for each call of a Worker or consumer, with the call's body read
-    /// whole. The answer is returned, or given to `answer` when it is there; with `packed` a short
-    /// one comes in one field.
+    /// Called by the Worker's entry for each call of a Worker or consumer, with the call's whole body. The
+    /// response is returned, or passed to `answer` later. With `packed`, a short one is packed into one
+    /// field.
     #[must_use]
     pub fn call(
         &self,
@@ -97,7 +97,7 @@ impl ShardObject {
     ) -> Option<Response> {
         let envelope = match Envelope::from_header(call) {
             Ok(envelope) if envelope.v <= CALL_VERSION => envelope,
-            // A caller of a later build, during a deploy: it may try again.
+            // The caller is a later build, during a deploy. It may try again.
             _ => return Some(response(unavailable().into())),
         };
         let inner = Rc::clone(&self.inner);
@@ -123,8 +123,8 @@ impl ShardObject {
         None
     }
 
-    /// Called by the runtime when the alarm rings, `is_retry` after one that failed. Never fails: an
-    /// alarm that does is given up after a few tries.
+    /// Called by the runtime when the alarm fires; `is_retry` after a failure. Never fails, because the
+    /// platform retries a failing alarm only a few times.
     pub fn alarm(&self, is_retry: bool) -> Promise {
         let inner = Rc::clone(&self.inner);
         future_to_promise(async move {
@@ -135,7 +135,7 @@ impl ShardObject {
 }
 
 impl Inner {
-    /// Answers a call by itself, or puts one that shares its commit with others into the group.
+    /// Adds a call that shares its commit to the group, or handles it at once.
     fn dispatch(self: &Rc<Self>, call: Call, body: Vec<u8>, answer: Answer) -> Option<Response> {
         if call.shares_commit() {
             self.in_group(call, body, answer);
@@ -177,7 +177,7 @@ impl Inner {
                 .and_then(|at| at.as_f64()),
             Err(_) => None,
         };
-        // Another request may have opened it meanwhile.
+        // Another call may have opened it meanwhile.
         if self.shard.borrow().is_some() {
             return Ok(());
         }
@@ -191,12 +191,12 @@ impl Inner {
 
     fn failed(&self, error: ShardError) -> crate::rpc::Reply {
         worker::console_error!("shard: {error}");
-        // Whatever memory holds may be behind the rows now; the next call opens it anew.
+        // Memory may be behind the rows now. The next call opens the database again.
         *self.shard.borrow_mut() = None;
         Handled::from(error).reply
     }
 
-    /// Answers a call by itself; what it writes is a commit of its own.
+    /// Handles a call in a commit of its own.
     fn alone(&self, call: Call, body: Vec<u8>) -> Handled {
         match self.shard.borrow_mut().as_mut() {
             Some(shard) => handle(shard, call, body, now(), &mut random),
@@ -204,8 +204,8 @@ impl Inner {
         }
     }
 
-    /// What follows a commit: the alarm, which is set in the same turn and so belongs to the same
-    /// transaction; a word to those who wait; and the messages, all together.
+    /// After a commit: arms the alarm (in the same turn, so in the same transaction), tells the watchers, and
+    /// sends the messages together.
     fn follow_up(self: &Rc<Self>, sends: &[Send]) {
         let (wake, number, ended) = match self.shard.borrow_mut().as_mut() {
             Some(shard) => (shard.wake_at(), shard.number(), shard.take_ended()),
@@ -229,7 +229,7 @@ impl Inner {
         }
     }
 
-    /// Sends messages. One that is lost is sent again by the alarm.
+    /// Sends messages. If one is lost, the alarm sends it again.
     fn send(&self, shard: u16, sends: &[Send]) {
         for batch in batches(pack(shard, sends)) {
             let Some(first) = batch.first() else { continue };
@@ -269,7 +269,7 @@ impl Inner {
     }
 }
 
-/// The tag of every WebSocket that waits for a job.
+/// The tag of the WebSockets that watch a job.
 fn tag(key: RowKey) -> String {
     format!("job-{}", key.0)
 }
