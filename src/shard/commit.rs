@@ -2,6 +2,7 @@
 
 use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, StoredBody, wake};
 
+use super::partition::{RESULT_RESERVE, len};
 use super::schema::Update;
 use super::sql::{Param, Sql, SqlError};
 use super::{DOOMED, Ended, Send, Shard, ShardError, schema, write_record};
@@ -39,9 +40,18 @@ impl<S: Sql> Shard<S> {
             if dropped.as_ref().is_some_and(|body| body.object.is_some()) {
                 self.sweep_noted(DOOMED);
             }
-            let come = response.map_or(0, |(_, body)| body.inline_len());
+            let come = response.map_or(0, |(head, body)| {
+                len(head).saturating_add(body.inline_len())
+            });
             let gone = dropped.filter(|body| body.object.is_none());
             let gone = gone.map_or(0, |body| body.len);
+            // A job ends once, and then its result is counted.
+            let reserved = if step.record.is_terminal() {
+                RESULT_RESERVE
+            } else {
+                0
+            };
+            let gone = gone.saturating_add(reserved);
             self.catalogue.count_bytes(key.partition(), come, gone);
         }
         let priority = step.record.spec.priority;

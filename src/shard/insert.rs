@@ -5,7 +5,7 @@ use crate::job::{
     UnixMillis, wake,
 };
 
-use super::partition::{Phase, expiry};
+use super::partition::{Phase, expiry, len};
 use super::sql::{Param, Sql, SqlError};
 use super::{Send, Shard, ShardError, schema, write_record};
 
@@ -228,7 +228,9 @@ impl<S: Sql> Shard<S> {
 
     fn take_key(&mut self, partition: u32, job: &NewJob) -> Result<RowKey, ShardError> {
         let next = self.next_row(partition)?;
-        let bytes = job.payload.as_ref().map_or(0, StoredBody::inline_len);
+        let head = len(&job.request);
+        let body = job.payload.as_ref().map_or(0, StoredBody::inline_len);
+        let bytes = head.saturating_add(body);
         let key = self.catalogue.take_row(partition, next, bytes);
         key.ok_or(ShardError::Exhausted)
     }

@@ -26,9 +26,15 @@ const WINDOW_MAX: Millis = Millis::from_secs(86_400);
 /// docs/benchmark.md.
 const ROWS_MAX: u32 = 16_384;
 
-/// A partition with this many bytes of bodies takes no more rows; results of its jobs are still stored in
-/// it. Dropping 64 MiB takes about 40 ms.
+/// A partition with this many bytes of heads and bodies takes no more rows; results of its jobs are still
+/// stored in it. Dropping 64 MiB takes about 40 ms.
 const BYTES_MAX: u64 = 64 << 20;
+
+/// Counted for each active job until it ends, for its result. So about 4,096 jobs of a partition are
+/// active at a time at most. If each of them stored the largest result that a row takes (64 KiB), the partition
+/// would grow to 256 MiB, whose drop blocks the shard for about 100 ms. Most results are smaller, and
+/// reserving the most would open a partition for every thousand waiting jobs.
+pub(super) const RESULT_RESERVE: u64 = 16 << 10;
 
 /// A partition with fewer rows is not marked as settled but read at each start: reading a thousand rows
 /// costs as much as writing the mark.
@@ -72,7 +78,7 @@ pub(super) struct Partition {
     pub(super) objects: bool,
     /// The number of the next row. `None`: not looked up since the start.
     pub(super) next: Option<u32>,
-    /// Bytes of bodies, as far as they have been counted.
+    /// Bytes of heads and bodies as far as they have been counted, and what is reserved for results.
     pub(super) bytes: u64,
     /// Where the start resumes reading its active jobs. `None`: all are read.
     pub(super) unread: Option<RowKey>,
@@ -110,6 +116,11 @@ impl Partition {
         };
         due.max(self.put_off)
     }
+}
+
+/// The length of a stored text.
+pub(super) fn len(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 /// The window of a retention.
@@ -253,7 +264,8 @@ impl Catalogue {
             return None;
         }
         partition.next = Some(sequence.saturating_add(1));
-        partition.bytes = partition.bytes.saturating_add(bytes);
+        let reserved = bytes.saturating_add(RESULT_RESERVE);
+        partition.bytes = partition.bytes.saturating_add(reserved);
         Some(RowKey::new(number, sequence))
     }
 
@@ -292,7 +304,7 @@ impl Catalogue {
         self.find_due();
     }
 
-    /// Counts bytes of bodies that were added and removed. This changes no due time.
+    /// Counts bytes of heads and bodies that were added and removed. This changes no due time.
     pub(super) fn count_bytes(&mut self, number: u32, more: u64, less: u64) {
         if let Some(partition) = self.partitions.get_mut(&number) {
             partition.bytes = partition.bytes.saturating_add(more).saturating_sub(less);

@@ -5,6 +5,7 @@
 
 use crate::job::{RowKey, UnixMillis, wake};
 
+use super::partition::RESULT_RESERVE;
 use super::sql::{Param, Sql};
 use super::{Shard, ShardError, first_int, read_record, schema};
 
@@ -40,9 +41,12 @@ impl<S: Sql> Shard<S> {
                 self.schedule.set(key, wake);
             }
         }
+        let active = u64::try_from(active.len()).unwrap_or(u64::MAX);
+        let reserved = active.saturating_mul(RESULT_RESERVE);
+        let bytes = bytes.unwrap_or(0).saturating_add(reserved);
         self.catalogue.change(number, |partition| {
             partition.next = Some(partition.next.unwrap_or(next));
-            partition.bytes = partition.bytes.saturating_add(bytes.unwrap_or(0));
+            partition.bytes = partition.bytes.saturating_add(bytes);
             partition.unread = (end.sequence() < next).then_some(end);
         });
         Ok(())

@@ -1,7 +1,7 @@
 //! From retention to oblivion: 410, then 404, then nothing.
 
 use raincheck::job::{JobId, JobSpec, Millis, RowKey, Secret, Status, StoredBody, UnixMillis};
-use raincheck::shard::{Found, NewJob, Purged};
+use raincheck::shard::{Accepted, Found, NewJob, Purged};
 
 use super::support::jobs::{DEADLINE, EMPTY_SHA256, LIFE, RETENTION, START, WINDOW, at, spec};
 use super::{Bench, SETTINGS, request, with_body, with_key};
@@ -235,17 +235,50 @@ fn one_alarm_forgets_the_partitions_of_many_windows() {
     assert_eq!(bench.count("partitions"), 0);
 }
 
-#[test]
-fn a_partition_is_bounded_in_rows() {
+/// Accepts jobs, 128 at a time, and cancels them if they are to end. Tells how many rows the tables have.
+fn filled(jobs: usize, they_end: bool) -> Vec<u64> {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..128).map(|_| request()).collect();
-    for _ in 0..130 {
-        bench.shard.accept(&group, bench.now).unwrap();
+    for _ in 0..jobs / 128 {
+        let accepted = bench.shard.accept(&group, bench.now).unwrap();
+        for accepted in accepted.iter().filter(|_| they_end) {
+            let Accepted::Created(id, ..) = accepted else {
+                panic!("it is a new job: {accepted:?}");
+            };
+            bench.shard.cancel(id, bench.now, 0).unwrap();
+        }
     }
-    assert_eq!(tables(&bench), 2);
     let tables = bench.sql.tables("jobs_").into_iter();
     let rows = tables.map(|table| bench.rows(&format!("SELECT count(*) FROM {table}"))[0][0].int());
-    assert_eq!(rows.max().flatten(), Some(16_384));
+    rows.map(Option::unwrap).collect()
+}
+
+#[test]
+fn a_partition_is_bounded_in_rows() {
+    assert_eq!(filled(130 * 128, true), [16_384, 256]);
+}
+
+#[test]
+fn a_partition_keeps_room_for_the_results_of_its_active_jobs() {
+    let rows = filled(40 * 128, false);
+    assert_eq!(rows.len(), 2);
+    // Their results may have 64 KiB each: 256 MiB.
+    assert!(rows[0] <= 4_096, "{rows:?}");
+    assert!(rows[0] > 3_500, "{rows:?}");
+}
+
+#[test]
+fn a_start_keeps_room_for_the_results_of_active_jobs() {
+    let mut bench = Bench::new();
+    let group: Vec<NewJob> = (0..128).map(|_| request()).collect();
+    for number in 0..40 {
+        if number == 20 {
+            bench.reopen();
+        }
+        bench.shard.accept(&group, bench.now).unwrap();
+    }
+    let rows = bench.rows("SELECT count(*) FROM jobs_1")[0][0].int();
+    assert!(rows.is_some_and(|rows| rows <= 4_096), "{rows:?}");
 }
 
 #[test]
