@@ -113,7 +113,7 @@ pub(super) fn policy(variables: Vec<Variable>) -> Result<Policy, ConfigErrors> {
 /// those of `RAINCHECK` first, then by the variables' names. Rejects a variable that is not a table, and a
 /// field that is in two variables.
 fn merged(mut variables: Vec<Variable>) -> (Fields, Vec<Entry>) {
-    variables.sort_by(|a, b| {
+    variables.sort_unstable_by(|a, b| {
         let order = |name: &str| (name != CONFIGURATION, name.to_owned());
         order(&a.name).cmp(&order(&b.name))
     });
@@ -246,8 +246,10 @@ fn cors_fields(fields: &mut Fields, key: &str) -> Vec<String> {
 
 /// Field names in lower case, sorted, each once.
 fn in_one_form(names: &[String]) -> Vec<String> {
-    let names: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-    names.into_iter().collect()
+    let mut names: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Errors never show the value: it may be the token itself.
