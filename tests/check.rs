@@ -1,4 +1,4 @@
-//! What the check before a deploy says of a wrangler.toml.
+//! What `check` reports about a wrangler.toml.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

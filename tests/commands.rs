@@ -1,5 +1,5 @@
-//! The commands of package.json, as far as they need no Worker: what they say of themselves, what
-//! they refuse, and what they miss. Each refusal is one sentence and what to do about it.
+//! The commands of package.json, where they need no Worker: their help, the arguments that they reject,
+//! and missing prerequisites. Each error is one sentence and a remedy.
 
 #![allow(missing_docs, reason = "a test binary has no interface")]
 #![allow(

@@ -1,4 +1,4 @@
-//! Mistakes that the simulation has found in the shard, each as the shortest way to it.
+//! Defects of the shard that the simulation has found, each with the shortest way to reproduce it.
 
 #![expect(
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! What reads input of any length takes time in proportion to it. A client may send a head of 128 KB, and an
-//! origin may answer with one.
+//! Code that reads input of any length takes time in proportion to it. A client or an origin may send a head of
+//! 128 KB.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 #[path = "support/configuration.rs"]

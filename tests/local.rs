@@ -1,4 +1,4 @@
-//! What `npm start` is told of a file, for every form of `origin` that there is.
+//! What `npm start` reads from a file, for every form of `origin`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

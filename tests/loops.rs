@@ -1,4 +1,4 @@
-//! An origin that is the gateway itself is refused before a deploy.
+//! An origin that is the gateway itself is rejected before a deploy.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

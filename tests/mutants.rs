@@ -1,5 +1,5 @@
-//! The list of mutants in `tests/mutants` still fits the code: what each changes is there, once, and
-//! so is what has to catch it. `npm run mutants` makes them.
+//! The mutants in `tests/mutants` still match the code: each changed place exists exactly once, and so do
+//! its catchers. `npm run mutants` applies them.
 
 #![allow(missing_docs, reason = "a test binary has no interface")]
 #![allow(

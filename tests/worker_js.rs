@@ -1,4 +1,4 @@
-//! The JavaScript around the WebAssembly answers by itself when Rust cannot.
+//! The JavaScript around the WebAssembly responds by itself when Rust cannot.
 
 #![allow(clippy::expect_used, reason = "a test ends at the first surprise")]
 

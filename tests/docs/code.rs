@@ -1,4 +1,4 @@
-//! What the pages say of log lines, configuration and fields is what the code has.
+//! The log lines, configuration and fields on the pages match the code.
 
 use std::collections::BTreeSet;
 

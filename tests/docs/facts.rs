@@ -1,4 +1,4 @@
-//! Numbers and names that pages repeat are those of the code.
+//! Numbers and names on the pages match the code.
 
 use std::collections::BTreeSet;
 use std::fs;

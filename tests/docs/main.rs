@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Folders whose files nobody here wrote.
+/// Folders with generated or third-party files.
 const NOT_OURS: [&str; 7] = [
     "node_modules",
     "target",
@@ -33,7 +33,7 @@ const NOT_OURS: [&str; 7] = [
     ".cache",
 ];
 
-/// Longest ARCHITECTURE.md that somebody reads to its end.
+/// The longest ARCHITECTURE.md that people read to the end.
 const ARCHITECTURE_LINES_MAX: usize = 200;
 
 fn root() -> &'static Path {

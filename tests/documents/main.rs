@@ -1,4 +1,4 @@
-//! What clients read, as whole transcripts: receipts, status documents, results, problems.
+//! Whole responses as clients read them: receipts, status documents, results, problems.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What a result URL adds to the origin's response, and what it leaves out.
+//! What a result URL adds to the origin's response, and what it removes.
 
 use raincheck::job::Outcome;
 use raincheck::rpc::call::{Call, Held, View, ViewCall};

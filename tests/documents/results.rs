@@ -1,4 +1,4 @@
-//! Results: the origin's response again, or why there is none.
+//! Results: the origin's response, or the reason why there is none.
 
 use raincheck::job::Outcome;
 use raincheck::rpc::call::{Call, View, ViewCall};

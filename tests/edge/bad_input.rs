@@ -1,5 +1,5 @@
-//! Bad bodies and ids: the documented problem, nothing kept, nothing sent on, and a gateway that still
-//! works. Bad heads have a file of their own.
+//! Bad bodies and ids get the documented problem. Nothing is stored or sent to the origin, and the gateway
+//! still works. Bad heads are tested in their own file.
 
 use crate::bad_heads::assert_runtimes_own;
 use crate::client::{Exchange, Reply, Request};

@@ -1,4 +1,4 @@
-//! What a client may choose where the rule lets it: when to begin, and by when to end.
+//! What a client may choose if the rule allows it: the earliest start and the deadline.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! `npm start` and `npm run deploy -- --dry-run` as one types them.
+//! `npm start` and `npm run deploy -- --dry-run` as a user runs them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

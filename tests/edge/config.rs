@@ -1,4 +1,4 @@
-//! A gateway whose configuration is refused says so; what is wrong it tells its log alone.
+//! A gateway with an invalid configuration says so, and names the mistake only in its log.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ async fn further_variables_add_rules_and_fields() {
     }
 }
 
-/// Else the requests, with their credentials, would go to whoever answers by that name.
+/// Otherwise requests with credentials would go to any server with that name.
 #[tokio::test]
 async fn a_service_that_is_not_bound_is_a_problem_and_nothing_is_sent() {
     let text = rules::plain("x").replace("origin = \"x\"", "origin = { service = \"ORIGIN\" }");

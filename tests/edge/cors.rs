@@ -1,4 +1,4 @@
-//! Browsers of configured web origins may call, and read what they need.
+//! Pages of configured web origins may call the gateway and read the responses.
 
 use crate::client::{Reply, Request};
 use crate::gateway::Gateway;

@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote, unmodified.
+//! Unmodified clients of third parties.
 
 use serde_json::Value;
 

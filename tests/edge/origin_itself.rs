@@ -1,5 +1,5 @@
-//! The origin does on the wire what the other tests rely on: seen through a client that nobody here
-//! wrote, and byte by byte.
+//! The test origin behaves on the wire as the other tests expect, checked with a third-party client and byte
+//! by byte.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What no rule names goes to the origin and back, untouched and as streams.
+//! Requests that match no rule are streamed to the origin, and the responses back, unchanged.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Preferences (RFC 7240): how long a client is ready to wait.
+//! Preferences (RFC 7240): how long a client is willing to wait.
 
 use std::time::{Duration, Instant};
 

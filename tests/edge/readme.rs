@@ -1,5 +1,5 @@
-//! The session in README.md: its commands are run as they stand there, in front of the demo origin,
-//! and what comes out is what the page shows. `…` on the page stands for any text.
+//! Runs the session in README.md in front of the demo origin, and compares the output with the page.
+//! `…` on the page stands for any text.
 
 use std::fs;
 use std::process::Stdio;

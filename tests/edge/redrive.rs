@@ -1,4 +1,4 @@
-//! An operator starts a failed job again.
+//! An operator redrives a failed job.
 
 use crate::client::{Reply, Request};
 use crate::gateway::Gateway;

@@ -1,4 +1,4 @@
-//! What the origin gets when a job is replayed.
+//! What the origin receives from an attempt.
 
 use crate::client::Request;
 use crate::job::{Case, Job};

@@ -1,5 +1,5 @@
-//! Power loss: node and workerd are killed with SIGKILL, and started again on what is on disk.
-//! Queue messages live in memory here, so all that carries a job over is its record.
+//! Power loss: node and workerd are killed with SIGKILL and restarted on what is on disk. Queue
+//! messages live in memory here, so only a job's record survives.
 
 use crate::client::Request;
 use crate::gateway::Gateway;
@@ -64,7 +64,7 @@ async fn jobs_accepted_before_a_kill_end_after_it() {
             "{seen:#?}"
         );
     }
-    // Its origin may have acted, and nobody will ever know.
+    // The origin may have acted; the outcome is unknown.
     assert_eq!(posted.failed().await, "outcome_unknown");
     for (case, job) in accepted {
         assert_eq!(job.succeeded().await.status, 200);

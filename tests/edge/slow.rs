@@ -1,4 +1,4 @@
-//! Bodies that take their time, in both directions: nothing of them is lost, and nobody is told early.
+//! Slow bodies in both directions: nothing of them is lost, and no response is sent early.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A constant load for as long as is wanted, with short lives: memory, rows, objects and alarms must
-//! not grow, and nothing may be left in the end.
+//! A constant load of short-lived jobs for any length of time: memory, rows, objects and alarms must
+//! not grow, and nothing may be left at the end.
 //!
 //! `npm run soak` runs the same for longer: `RAINCHECK_SOAK_SECONDS`, `RAINCHECK_SOAK_RATE` (jobs a
 //! second), and `RAINCHECK_SOAK_REPORT` for a file that takes the figures.

@@ -1,5 +1,5 @@
-//! Hashes that decide which job a key finds, and where. Were one of them to change, a repeated
-//! request would become a second job.
+//! Hashes that decide which job a key finds, and where. If one of them changed, a repeated request
+//! would become a second job.
 
 use raincheck::http::Headers;
 use raincheck::http::hex;

@@ -1,5 +1,5 @@
-//! Who reads what: a text of an older build with fields missing is read, one of the same version
-//! with fields more is read, one of a later version is refused.
+//! What each build reads: text of an older build with missing fields and text of the same version with
+//! additional fields are read; text of a later version is rejected.
 
 use raincheck::job::{JobSpec, Millis, RECORD_VERSION, Record};
 use raincheck::rpc::call::{CALL_VERSION, Call, Envelope, FinishAnswer};

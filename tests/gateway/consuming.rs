@@ -1,5 +1,5 @@
-//! What a consumer does beside sending requests: which jobs run at a time, which reports share a call,
-//! what it waits for and for how long.
+//! What a consumer does besides sending requests: which jobs run concurrently, which reports share a call,
+//! and how long it waits for what.
 
 use std::cell::RefCell;
 

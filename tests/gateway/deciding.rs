@@ -1,4 +1,4 @@
-//! What is decided from a request's head: pass through, defer, answer.
+//! Decisions from a request's head: pass through, defer, or respond directly.
 
 use super::world::World;
 

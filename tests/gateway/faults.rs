@@ -1,4 +1,4 @@
-//! Calls that fail before, or after they took effect; messages that are lost or come twice.
+//! Calls that fail before or after they take effect; messages that are lost or delivered twice.
 
 use raincheck::consumer::{Disposal, dead_letter};
 use raincheck::job::{JobId, Millis, RECORD_VERSION};
@@ -25,7 +25,7 @@ fn an_unresponsive_shard_is_a_503_that_is_safe_to_repeat_with_a_key() {
                 (503, "storage_unavailable")
             );
             assert_eq!(refused.field("retry-after"), "1");
-            // Without a key it may have become a job, and nobody could find it.
+            // Without a key, the request may have become a job that cannot be found.
             assert_eq!(refused.json()["retryable"], keyed);
             assert_eq!(world.count("jobs"), u64::from(fault == Fault::After));
         }

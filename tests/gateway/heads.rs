@@ -1,4 +1,4 @@
-//! Heads, messages, frames and envelopes that nobody would send on purpose.
+//! Arbitrary and malformed heads, messages, frames and envelopes.
 
 use proptest::prelude::*;
 use raincheck::http::Headers;

@@ -1,4 +1,4 @@
-//! Running a failed job again, which takes an operator.
+//! Redriving a failed job, which only an operator may do.
 
 use super::ports::Answer;
 use super::script::respond;

@@ -1,4 +1,4 @@
-//! Which shard takes a job that has no key.
+//! Which shard gets a job without a key.
 
 use raincheck::http::Headers;
 use raincheck::ingress::{Action, Head, Isolate, decide};

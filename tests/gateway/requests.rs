@@ -1,4 +1,4 @@
-//! What of a client's head is refused, kept, and left out.
+//! Which parts of a client's head are rejected, kept and removed.
 
 use raincheck::ingress::FIELDS_MAX;
 use raincheck::protocol::problem::ProblemCode;

@@ -1,4 +1,4 @@
-//! Responses at result URLs, and those that a held request gets.
+//! Responses at result URLs and to held requests.
 
 use raincheck::rpc::ports::Host as _;
 
@@ -158,7 +158,7 @@ fn a_held_response_links_to_its_job_before_the_origins_links() {
     );
 }
 
-/// Whoever has the same key may be somebody else, and a cookie names a person.
+/// Another person may use the same key, and a cookie identifies a person.
 #[test]
 fn cookies_reach_only_the_request_that_created_the_job() {
     let world = World::new()

@@ -1,4 +1,4 @@
-//! Which rule a request falls under, and what a job keeps of it.
+//! Which rule a request matches, and what a job copies from it.
 
 use std::borrow::Cow;
 

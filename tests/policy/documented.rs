@@ -1,5 +1,5 @@
-//! `docs/configuration.md` and the code name the same fields with the same defaults, and what the
-//! document shows can be used as it stands.
+//! `docs/configuration.md` and the code have the same fields with the same defaults, and the example in
+//! the document is valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The configuration: what is read, what is refused and in which words, and which rule decides.
+//! The configuration: what is read, what is rejected with which error, and which rule applies.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

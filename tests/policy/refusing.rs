@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! What is rejected, and with which error.
 //!
 //! The tables hold one case per line: TOML, ` => `, the whole error. ` & ` stands for a line break
 //! in the TOML, `<NAME>` for an entry of [`WORDS`] in the error.

@@ -1,4 +1,4 @@
-//! Taking jobs in: one key, one job.
+//! Accepting jobs: one key, one job.
 
 use raincheck::job::{
     IdKey, JobId, JobSpec, Millis, Outcome, PARTITION_MAX, ROW_KEY_MAX, RowKey, SEQUENCE_MAX,

@@ -1,4 +1,4 @@
-//! From retention to oblivion: 410, then 404, then nothing.
+//! Expiry: 410, then 404, then nothing is left.
 
 use raincheck::job::{JobId, JobSpec, Millis, RowKey, Secret, Status, StoredBody, UnixMillis};
 use raincheck::shard::{Accepted, Found, NewJob, Purged};

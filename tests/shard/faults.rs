@@ -1,4 +1,4 @@
-//! Every statement of every call fails once: either all of a call stands, or nothing.
+//! Every statement of every call fails once: either all of a call is stored, or nothing.
 
 use raincheck::job::{JobSpec, Millis, Secret, StoredBody};
 use raincheck::shard::{Accepted, Claim, Finish, NewJob, ShardError, SqlError, Value};

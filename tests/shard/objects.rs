@@ -1,4 +1,4 @@
-//! Bodies in the bucket: none is lost that a record names, none stays that no record names.
+//! Bodies in the bucket: objects that a record names are kept; all others are deleted.
 
 use raincheck::job::{FailureCode, JobSpec, Millis, Outcome, Status, StoredBody};
 use raincheck::shard::{Accepted, Claimed, Found, NewJob};

@@ -1,4 +1,4 @@
-//! What the alarm makes of a database that refuses: nothing stops what does not need it.
+//! The alarm when the database fails: one failure does not block unrelated work.
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;

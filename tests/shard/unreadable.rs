@@ -1,4 +1,4 @@
-//! Rows of a later build: left alone, and in nobody's way.
+//! Rows of a later build are left alone and block nothing else.
 
 use raincheck::job::{JobId, JobSpec, Millis, Status};
 use raincheck::shard::{Accepted, Claim, Found, NewJob, Shard, ShardError, Sql as _};

@@ -1,4 +1,4 @@
-//! The alarm of a shard: what it does when it rings, and when it is set.
+//! The alarm of a shard: what it does when it runs, and when it is set.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! What a search needs of a world: the points at which processes wait before their effects, so that
-//! every order of effects can be had, and a digest of all that decides what can happen from there.
+//! What a search needs from a world: the points at which processes wait before their effects, so that
+//! every order of effects can be tried, and a digest of everything that decides what can happen next.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What happened, in order: the checker reads nothing else but this and the final database.
+//! The events of a run in order. The checker reads only this and the final database.
 
 use std::fmt;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The API behind: every outcome that HTTP has, and some that it has not.
+//! The origin: every outcome that HTTP allows, and some that it does not.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! The gateway's ports over the world. Each effect may fail before it, or after it with the answer
-//! lost; whoever called may be killed or frozen at every await.
+//! The gateway's ports over the world. Each effect may fail before it happens, or after it with its response
+//! lost. The caller may be killed or frozen at every await.
 
 use std::rc::Rc;
 

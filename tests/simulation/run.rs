@@ -1,4 +1,4 @@
-//! One history: a world from a seed, run through its storm, into calm, to its end.
+//! One history: a world from a seed, run with faults, then without, until everything has ended.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Makes a broken history smaller: fewer clients, fewer operations, fewer classes of faults.
+//! Shrinks a failing history: fewer clients, fewer operations, fewer classes of faults.
 
 use super::fault::Fault;
 use super::run::try_run;

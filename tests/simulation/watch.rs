@@ -1,4 +1,4 @@
-//! The shard's `Sql` port, with an eye on the job rows: what was committed goes into the history.
+//! The shard's `Sql` port, which records committed job rows in the history.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

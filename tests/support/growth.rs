@@ -1,4 +1,4 @@
-//! Whether work grows with its input, or with the square of it.
+//! Tells whether work grows linearly or quadratically with its input.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Records and plans to start from. Tests change what they are about.
+//! Default records and plans. Each test changes what it is about.
 
 use raincheck::job::{
     Backoff, BodyRef, IdKey, JobSpec, Lease, Millis, Plan, Priority, RECORD_VERSION, Record, State,

@@ -1,4 +1,4 @@
-//! What several native test crates share.
+//! Code shared by several native test crates.
 #![allow(
     dead_code,
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Layers only look down.
+//! Layers import only from lower layers.
 
 use super::source::{Source, below};
 

@@ -116,7 +116,7 @@ fn functions_are_measured() {
 /// Dependencies that only choose the version of what another one uses.
 const CHOICES: [&str; 1] = ["idna_adapter"];
 
-/// What nobody names makes the build longer, and is one more thing to keep up to date.
+/// An unused dependency makes the build slower and must be kept up to date.
 #[test]
 fn every_dependency_is_used() {
     let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();

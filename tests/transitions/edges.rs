@@ -1,4 +1,4 @@
-//! The edges of time: what holds one millisecond before, and what from then on.
+//! The limits in time: behaviour one millisecond before each, and at it.
 
 use raincheck::job::{
     Effect, Event, FailureCode, Lease, Millis, Outcome, Record, Refusal, State, Status, UnixMillis,

@@ -1,4 +1,4 @@
-//! What has to be done after a step.
+//! The effects of each step.
 
 use raincheck::job::{Effect, Event, FailureCode, HISTORY_MAX, Millis, Outcome, Record, Status};
 

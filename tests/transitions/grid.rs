@@ -1,4 +1,4 @@
-//! Every state with every event: where the record comes to stand, and what is refused.
+//! Every state with every event: the next state, or the refusal.
 
 use raincheck::job::{Event, Outcome, Record, Refusal, State, Status, UnixMillis};
 

@@ -24,7 +24,7 @@ fn step(record: &Record, event: &Event, now: UnixMillis) -> Step {
     apply(record.clone(), event, now, 0)
 }
 
-/// A claim by somebody new.
+/// A claim with a new token.
 fn claim() -> Event {
     Event::Claim {
         token: TOKEN + 1,

@@ -1,4 +1,4 @@
-//! What an outcome means: the whole table, and that nothing ambiguous is repeated by accident.
+//! What each outcome means, and that no attempt of unknown outcome is retried by accident.
 
 use raincheck::job::{
     Event, FailureCode, MAY_HAVE_ACTED, Millis, NOT_ACTED_ON, Outcome, Plan, Record, Status,

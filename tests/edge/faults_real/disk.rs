@@ -1,5 +1,5 @@
-//! A disk that is full: a small file system in memory, in a mount namespace of its own, so that it
-//! goes away with the gateway's processes.
+//! A full disk: a small file system in memory, in its own mount namespace, so that it disappears with
+//! the gateway's processes.
 
 use std::fs::File;
 use std::io::Write;

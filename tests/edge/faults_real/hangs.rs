@@ -1,4 +1,4 @@
-//! Shards and a bucket that do not answer: nobody waits for them without end.
+//! Shards and a bucket that do not respond: no request waits for them for ever.
 
 use crate::client::{Reply, Request};
 use crate::gateway::{Gateway, Setup, with_faulty_platform};

@@ -1,4 +1,4 @@
-//! What stands on disk was written by another build, or has lost its alarm.
+//! State on disk that another build wrote, or that has lost its alarm.
 
 use std::time::Duration;
 

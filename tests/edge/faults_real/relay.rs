@@ -1,4 +1,4 @@
-//! A way to the origin that is closed at first: connections to it are refused.
+//! A relay to the origin that is closed at first: it refuses connections.
 
 use std::cell::Cell;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What clients may be told.
+//! Which responses clients may get.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
 //! The invariants, as predicates over a history and what is left at its end. The numbers are those
-//! of `docs/reliability.md`. I12 (webhooks) and I13 (watchers) have no code to hold them yet.
+//! of `docs/reliability.md`. I12 (webhooks, not implemented) and I13 (held requests) are not checked here.
 
 mod answers;
 mod records;
