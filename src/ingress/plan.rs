@@ -151,8 +151,8 @@ fn raw_json(request: &RequestHead) -> Result<Box<RawValue>, Problem> {
 
 /// What the head says about the body. Fails if the rule does not accept such a body.
 fn announced_body(rule: &Rule, head: &Head) -> Result<Announced, Problem> {
-    // A runtime may report a GET with a chunked body as one without a body. Local workerd removes the field,
-    // too; such a body is lost.
+    // A runtime may report a GET with a chunked body as one without a body. The proxy of `wrangler dev` removes
+    // body and field, so nothing shows there that a body was sent; workerd itself hands over both.
     let is_chunked = head.headers.contains("transfer-encoding");
     let has_body = head.has_body || (is_read(&head.method) && is_chunked);
     if !has_body {
