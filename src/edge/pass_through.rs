@@ -83,10 +83,6 @@ const REMOVED_BY_RUNTIME: [&str; 6] = [
 ];
 
 /// Edits a response of the origin for the client.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a closure that JavaScript calls takes a value"
-)]
 fn finish(came: Response, varies: bool) -> Response {
     let (_, headers) = read_head(&came);
     let Edits { removed, set } = response_to_pass(&headers, varies);
