@@ -6,8 +6,8 @@ use crate::policy::limits::DEFAULT_OWNER_HEADERS;
 use crate::protocol::cors::Cors;
 use crate::protocol::forwarding::is_dropped;
 
-/// Fields that carry a browser's own credentials. Browsers let no script set them; whoever asks for them is
-/// no browser.
+/// Fields that carry a browser's own credentials. No browser lets a script set them, so no browser asks for
+/// them in a preflight.
 const AMBIENT_CREDENTIALS: [&str; 3] = ["cookie", "cookie2", "set-cookie"];
 
 /// What the configuration says about pages of other origins.
@@ -20,14 +20,14 @@ pub fn cors(policy: &Policy) -> Cors<'_> {
     }
 }
 
-/// The fields that answer a preflight; `None` where Raincheck does not answer it.
+/// The fields of the response to a preflight; `None` if Raincheck does not respond to it.
 pub(super) fn preflight(policy: &Policy, headers: &Headers) -> Option<Headers> {
     cors(policy).preflight(headers, |name| mirrors(policy, name))
 }
 
-/// Whether a page may send a field because it asks for it; `name` in lower case. Not what the gateway drops
-/// on the way to the origin. And no usual credential that `owner_headers` leaves out: two callers whom only
-/// that field tells apart would share their idempotency keys.
+/// Whether a page may send a field because it asks for it; `name` in lower case. Not allowed are fields that the
+/// gateway drops on the way to the origin, and the usual credentials that `owner_headers` leaves out: two callers
+/// that only such a field tells apart would share their idempotency keys.
 fn mirrors(policy: &Policy, name: &str) -> bool {
     let is_owner = || policy.owner_headers.iter().any(|own| own == name);
     let is_credential = DEFAULT_OWNER_HEADERS.contains(&name);

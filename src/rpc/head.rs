@@ -45,7 +45,7 @@ pub struct ResponseHead {
 pub const HEAD_VERSION: u8 = 1;
 
 impl RequestHead {
-    /// Reads a stored head. `None` when it is none, or of a later build.
+    /// Parses a stored head. `None` if it is not valid, or of a later build.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let head: Self = serde_json::from_str(text).ok()?;
@@ -54,7 +54,7 @@ impl RequestHead {
 }
 
 impl ResponseHead {
-    /// Reads a stored head. `None` when it is none, or of a later build.
+    /// Parses a stored head. `None` if it is not valid, or of a later build.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let head: Self = serde_json::from_str(text).ok()?;

@@ -15,7 +15,7 @@ use crate::job::{Millis, Priority, RowKey, UnixMillis};
 /// A job's place in its queue: when it was due, then its key.
 pub(super) type Place = (UnixMillis, RowKey);
 
-/// After this many messages in vain the wait stops growing, at patience × 2⁷: about an hour with the default
+/// After this many unclaimed messages the wait stops growing, at patience × 2⁷: about an hour with the default
 /// patience. It bounds the wake-ups that one stuck job can cause.
 const DOUBLINGS_MAX: u8 = 7;
 

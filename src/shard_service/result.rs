@@ -1,4 +1,4 @@
-//! The response at a result URL: pending, the origin's response again, or the problem that stands for it.
+//! The response at a result URL: pending, the replayed response of the origin, or a problem in its place.
 
 use crate::http::Headers;
 use crate::http::conditional::{if_match, if_none_match, is_modified_since};
