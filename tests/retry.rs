@@ -146,6 +146,21 @@ proptest! {
     }
 }
 
+#[test]
+fn beyond_the_limit_of_attempts_no_wait_is_shorter_than_a_second() {
+    let quick = Backoff {
+        initial: Millis(100),
+        factor_permille: 1_000,
+        max: Millis(100),
+        jitter_permille: 0,
+    };
+    let wait_after = |attempt| next_wait(&plan(quick, 3), attempt, 0, Millis(0), Millis(3_600_000));
+    assert_eq!(
+        [1, 2, 3, 4].map(wait_after),
+        [100, 100, 1_000, 1_000].map(|millis| Some(Millis(millis)))
+    );
+}
+
 fn plan(backoff: Backoff, attempts: u32) -> Plan {
     Plan {
         attempts,

@@ -226,7 +226,8 @@ fn an_unreachable_origin_is_retried_until_the_deadline_and_then_reported() {
         (502, "origin_unreachable")
     );
     let document = world.document(&id);
-    assert!(document["attempt"].as_u64() > Some(6), "{document}");
+    // Seven fit without cutting a wait.
+    assert!(document["attempt"].as_u64() > Some(7), "{document}");
     assert_eq!(document["attempt"], document["not_acted"]);
 }
 
@@ -379,11 +380,12 @@ fn a_cancel_after_the_end_changes_nothing() {
 
 #[test]
 fn a_response_that_comes_after_the_cancel_is_dropped() {
+    // A request that runs for longer than two seconds would be aborted instead.
     let world = World::new()
         .rule("")
-        .origin([after(5_000, respond(200).body("late"))]);
+        .origin([after(1_500, respond(200).body("late"))]);
     let id = world.post("x").job();
-    world.after(4_000, move |world| {
+    world.after(1_000, move |world| {
         world.request("DELETE", &format!("/jobs/{id}")).send();
     });
     world.run();
