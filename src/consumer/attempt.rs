@@ -1,7 +1,9 @@
 //! One attempt: the request to the origin, and its response.
 
+use std::cell::Cell;
+
 use crate::http::date;
-use crate::job::{BodyRef, Outcome, RowKey};
+use crate::job::{BodyLoss, BodyRef, Outcome, RowKey};
 use crate::policy::Policy;
 use crate::protocol::forwarding::{JobFields, add_job, response_to_store};
 use crate::protocol::idempotency::IdempotencyKey;
@@ -20,25 +22,29 @@ use crate::rpc::ports::{
 /// Statuses that a stored response can have; the platform cannot create a response with any other.
 const FINAL_STATUS: std::ops::RangeInclusive<u16> = 200..=599;
 
-/// Sends the request, and reads and stores the response.
+/// Sends the request, and reads and stores the response. `so_far` is the outcome if the attempt is ended from
+/// outside: it is set when the head of the response has come.
 pub(super) async fn attempt<P: ConsumerPorts>(
     ports: &P,
     policy: &Policy,
     shard: u16,
     work: Work,
     body: Vec<u8>,
+    so_far: &Cell<Outcome>,
 ) -> (Outcome, Option<Response>) {
-    let key = work.key;
+    let store = Store {
+        ports,
+        policy,
+        shard,
+        key: work.key,
+    };
     let request = match request(ports, work, body).await {
         Ok(request) => request,
         Err(outcome) => return (outcome, None),
     };
     let is_head = request.method == "HEAD";
     let outcome = match ports.send(request).await {
-        Ok(response) => match receive(ports, policy, shard, key, is_head, response).await {
-            Ok(responded) => return responded,
-            Err(outcome) => outcome,
-        },
+        Ok(response) => return receive(&store, is_head, response, so_far).await,
         Err(OriginError::Unreachable) => Outcome::Unreachable,
         Err(OriginError::Lost) => Outcome::Unknown,
     };
@@ -95,37 +101,67 @@ async fn request<P: ConsumerPorts>(
     })
 }
 
-/// Reads and stores the response.
-async fn receive<P: ConsumerPorts>(
-    ports: &P,
-    policy: &Policy,
+/// Where the response of an attempt is stored.
+struct Store<'a, P> {
+    ports: &'a P,
+    policy: &'a Policy,
     shard: u16,
     key: RowKey,
+}
+
+/// Reads and stores the response. Once its head is here, its status counts whatever happens to the rest.
+async fn receive<P: ConsumerPorts>(
+    store: &Store<'_, P>,
     is_head: bool,
     response: OriginResponse<P::Body>,
-) -> Result<(Outcome, Option<Response>), Outcome> {
+    so_far: &Cell<Outcome>,
+) -> (Outcome, Option<Response>) {
+    let status = response.status;
+    if !FINAL_STATUS.contains(&status) {
+        return (Outcome::Malformed, None);
+    }
+    let retry_after = response
+        .headers
+        .joined("retry-after")
+        .and_then(|text| date::retry_after(&text, store.ports.now()));
+    let head_only = |why| Outcome::HeadOnly {
+        status,
+        retry_after,
+        why,
+    };
+    so_far.set(head_only(BodyLoss::Broken));
+    match keep(store, is_head, response).await {
+        Ok(kept) => {
+            let responded = Outcome::Responded {
+                status,
+                retry_after,
+            };
+            (responded, Some(kept))
+        }
+        Err(why) => (head_only(why), None),
+    }
+}
+
+/// Reads and stores the body, and makes the head to store.
+async fn keep<P: ConsumerPorts>(
+    store: &Store<'_, P>,
+    is_head: bool,
+    response: OriginResponse<P::Body>,
+) -> Result<Response, BodyLoss> {
     let OriginResponse {
         status,
         headers,
         body,
     } = response;
-    if !FINAL_STATUS.contains(&status) {
-        return Err(Outcome::Malformed);
-    }
     let announced = headers
         .get("content-length")
         .and_then(|text| text.trim().parse::<u64>().ok());
     let chunked = headers.contains("transfer-encoding");
-    let retry_after = headers
-        .joined("retry-after")
-        .and_then(|text| date::retry_after(&text, ports.now()));
-    if announced.is_some_and(|len| len > policy.result_limit && !is_head) {
-        return Err(Outcome::TooLarge);
+    if announced.is_some_and(|len| len > store.policy.result_limit && !is_head) {
+        return Err(BodyLoss::TooLarge);
     }
     let stored = match body {
-        Some(body) if !is_head => {
-            store_response(ports, policy, shard, key, body, announced).await?
-        }
+        Some(body) if !is_head => store.body(body, announced).await?,
         _ => Received::Inline(Vec::new()),
     };
     let length = headers.get("content-length").map(str::to_owned);
@@ -135,7 +171,7 @@ async fn receive<P: ConsumerPorts>(
         headers.push("content-length", length);
     }
     if headers.len_bytes() > HEADERS_MAX {
-        return Err(Outcome::TooLarge);
+        return Err(BodyLoss::TooLarge);
     }
     // These end with their head. Any other response without a length ends when the connection closes
     // (RFC 9112 section 6.3), and that looks like a lost connection.
@@ -148,43 +184,36 @@ async fn receive<P: ConsumerPorts>(
         length_unverified,
         to_head: is_head,
     };
-    let outcome = Outcome::Responded {
-        status,
-        retry_after,
-    };
-    Ok((outcome, Some((head, stored))))
+    Ok((head, stored))
 }
 
-async fn store_response<P: ConsumerPorts>(
-    ports: &P,
-    policy: &Policy,
-    shard: u16,
-    key: RowKey,
-    body: P::Body,
-    announced: Option<u64>,
-) -> Result<Received, Outcome> {
-    let limit = policy.result_limit;
-    let body = if announced.is_some_and(|len| len > INLINE_MAX) {
-        body
-    } else {
-        match ports.collect(body, INLINE_MAX.min(limit)).await {
-            Collected::All(bytes) => {
-                let have = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                return match announced {
-                    Some(len) if len != have => Err(Outcome::Unknown),
-                    _ => Ok(Received::Inline(bytes)),
-                };
+impl<P: ConsumerPorts> Store<'_, P> {
+    /// Reads and stores the body: a small one into memory, a large one into the bucket.
+    async fn body(&self, body: P::Body, announced: Option<u64>) -> Result<Received, BodyLoss> {
+        let (ports, limit) = (self.ports, self.policy.result_limit);
+        let body = if announced.is_some_and(|len| len > INLINE_MAX) {
+            body
+        } else {
+            match ports.collect(body, INLINE_MAX.min(limit)).await {
+                Collected::All(bytes) => {
+                    let have = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    return match announced {
+                        Some(len) if len != have => Err(BodyLoss::Broken),
+                        _ => Ok(Received::Inline(bytes)),
+                    };
+                }
+                Collected::More(_) if limit <= INLINE_MAX => return Err(BodyLoss::TooLarge),
+                Collected::More(body) => body,
+                Collected::Failed(_) => return Err(BodyLoss::Broken),
             }
-            Collected::More(_) if limit <= INLINE_MAX => return Err(Outcome::TooLarge),
-            Collected::More(body) => body,
-            Collected::Failed(_) => return Err(Outcome::Unknown),
+        };
+        let object = object_key(ports, "results", self.shard);
+        let key = Some(self.key);
+        match store(ports, self.shard, &object, key, body, announced, limit).await {
+            Ok(reference) => Ok(Received::Object(reference)),
+            Err(PutError::TooLarge) => Err(BodyLoss::TooLarge),
+            Err(PutError::Body(_)) => Err(BodyLoss::Broken),
+            Err(PutError::Storage) => Err(BodyLoss::NotStored),
         }
-    };
-    let object = object_key(ports, "results", shard);
-    match store(ports, shard, &object, Some(key), body, announced, limit).await {
-        Ok(reference) => Ok(Received::Object(reference)),
-        Err(PutError::TooLarge) => Err(Outcome::TooLarge),
-        Err(PutError::Body(_)) => Err(Outcome::Unknown),
-        Err(PutError::Storage) => Err(Outcome::NotStored),
     }
 }

@@ -60,11 +60,13 @@ pub(super) async fn run_attempt<P: ConsumerPorts>(
     };
     // Whichever side ends first drops the other. Dropping the attempt aborts its request, so this must
     // not wait for the report.
+    let so_far = Cell::new(Outcome::Unknown);
     let (outcome, response) = {
-        let attempt = pin!(attempt(run.ports, run.policy, shard, work, body));
+        let attempt = attempt(run.ports, run.policy, shard, work, body, &so_far);
+        let attempt = pin!(attempt);
         match select(attempt, pin!(lease.until_over(timeout))).await {
             Either::Left((done, _)) => done,
-            Either::Right((Over::TimedOut, _)) => (Outcome::Unknown, None),
+            Either::Right((Over::TimedOut, _)) => (so_far.get(), None),
             Either::Right((Over::LeaseLost, _)) => return None,
         }
     };
@@ -83,7 +85,7 @@ fn watch(shard: u16, id: &str) -> Option<String> {
     JobId::parse(id).and_then(|_| Envelope::header_of(shard, &watch).ok())
 }
 
-/// Why an attempt ends without a response from the origin.
+/// Why an attempt ends without a complete response from the origin.
 enum Over {
     TimedOut,
     LeaseLost,

@@ -15,7 +15,9 @@ mod transition;
 
 pub use body::{BodyRef, StoredBody};
 pub use id::{IdKey, JobId, PARTITION_MAX, ROW_KEY_MAX, RowKey, SEQUENCE_MAX, Secret, TEXT_LEN};
-pub use outcome::{FailureCode, MAY_HAVE_ACTED, NOT_ACTED_ON, Outcome, Verdict, classify};
+pub use outcome::{
+    BodyLoss, FailureCode, MAY_HAVE_ACTED, NOT_ACTED_ON, Outcome, Verdict, classify,
+};
 pub use plan::{Backoff, Plan, Priority};
 pub use record::{
     AttemptNote, Failure, HISTORY_MAX, KeyRef, Lease, RECORD_VERSION, Record, State, Status,

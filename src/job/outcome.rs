@@ -18,7 +18,7 @@ pub const MAY_HAVE_ACTED: [u16; 6] = [500, 502, 504, 520, 522, 524];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
-    /// The origin responded with a status of 400 or above; that response is the result.
+    /// The origin responded with a status of 400 or above; that response is the result, if its body was kept.
     OriginError,
     /// No connection to the origin could be made.
     OriginUnreachable,
@@ -65,6 +65,18 @@ impl FailureCode {
     }
 }
 
+/// Why a response has a head but no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyLoss {
+    /// The body broke off or took too long, so it is not complete.
+    Broken,
+    /// The response is larger than the limit.
+    TooLarge,
+    /// The body was complete, but storing it failed.
+    NotStored,
+}
+
 /// The outcome of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -76,6 +88,16 @@ pub enum Outcome {
         /// How long its `Retry-After` asks to wait.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<Millis>,
+    },
+    /// The head of a final response came, but no body could be kept.
+    HeadOnly {
+        /// Its status, 200 to 599.
+        status: u16,
+        /// How long its `Retry-After` asks to wait.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<Millis>,
+        /// What went wrong after the head.
+        why: BodyLoss,
     },
     /// The connection was never made; the origin has not seen the request.
     Unreachable,
@@ -97,9 +119,36 @@ impl Outcome {
     #[must_use]
     pub fn may_have_acted(&self) -> bool {
         match self {
-            Self::Responded { status, .. } => !NOT_ACTED_ON.contains(status),
+            Self::Responded { status, .. } | Self::HeadOnly { status, .. } => {
+                !NOT_ACTED_ON.contains(status)
+            }
             Self::Unreachable | Self::PayloadUnavailable => false,
             Self::Unknown | Self::Malformed | Self::TooLarge | Self::NotStored => true,
+        }
+    }
+
+    /// Resolves [`Outcome::HeadOnly`]. A status which says that the origin did not act, or after which the plan
+    /// retries, counts as that response: the rest of it does not change what the status says. Any other counts
+    /// as what went wrong. All other outcomes stay as they are.
+    #[must_use]
+    pub fn resolved(self, plan: &Plan) -> Self {
+        let Self::HeadOnly {
+            status,
+            retry_after,
+            why,
+        } = self
+        else {
+            return self;
+        };
+        let decides = NOT_ACTED_ON.contains(&status) || retries_status(plan, status);
+        match why {
+            _ if decides => Self::Responded {
+                status,
+                retry_after,
+            },
+            BodyLoss::Broken => Self::Unknown,
+            BodyLoss::TooLarge => Self::TooLarge,
+            BodyLoss::NotStored => Self::NotStored,
         }
     }
 }
@@ -126,7 +175,7 @@ pub enum Verdict {
 /// that this is safe, or if the rule lists the status.
 #[must_use]
 pub fn classify(plan: &Plan, outcome: &Outcome) -> Verdict {
-    match *outcome {
+    match outcome.resolved(plan) {
         Outcome::Responded { status, .. } if status < 400 => Verdict::Succeed,
         Outcome::Responded {
             status,
@@ -143,7 +192,10 @@ pub fn classify(plan: &Plan, outcome: &Outcome) -> Verdict {
         }
         Outcome::Unreachable => retry_or(FailureCode::OriginUnreachable),
         Outcome::PayloadUnavailable => retry_or(FailureCode::PayloadUnavailable),
-        Outcome::Unknown => if_repeatable(plan, FailureCode::OutcomeUnknown),
+        // `resolved` has replaced each `HeadOnly`.
+        Outcome::Unknown | Outcome::HeadOnly { .. } => {
+            if_repeatable(plan, FailureCode::OutcomeUnknown)
+        }
         Outcome::Malformed => if_repeatable(plan, FailureCode::OriginProtocolError),
         Outcome::NotStored => if_repeatable(plan, FailureCode::ResultNotStored),
         Outcome::TooLarge => Verdict::Fail(FailureCode::ResultTooLarge),

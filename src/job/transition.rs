@@ -18,7 +18,7 @@
 //! 4. No attempt begins after the deadline, before `due`, or once as many may have acted as the plan allows.
 
 use super::body::BodyRef;
-use super::outcome::{FailureCode, Outcome, Verdict, classify};
+use super::outcome::{BodyLoss, FailureCode, Outcome, Verdict, classify};
 use super::record::{AttemptNote, Failure, HISTORY_MAX, Lease, Record, State};
 use super::retry;
 use super::time::{Millis, UnixMillis};
@@ -160,7 +160,7 @@ fn settle(step: &mut Step, now: UnixMillis, random_permille: u16) {
     let lapsed = step.record.lease().is_some_and(|lease| now >= lease.ends);
     if lapsed {
         // The consumer is gone or stopped. It is not known whether the origin got the request.
-        conclude(step, now, random_permille, &Outcome::Unknown, None);
+        conclude(step, now, random_permille, Outcome::Unknown, None);
     }
 }
 
@@ -237,15 +237,26 @@ fn finish(
         step.effects.push(Effect::DropResult);
         return;
     }
-    match (outcome, result) {
-        // A response counts only with its body.
-        (Outcome::Responded { .. }, None) => {
-            conclude(step, now, random_permille, &Outcome::NotStored, None);
+    match (*outcome, result) {
+        // A response is complete only with its body.
+        (
+            Outcome::Responded {
+                status,
+                retry_after,
+            },
+            None,
+        ) => {
+            let head_only = Outcome::HeadOnly {
+                status,
+                retry_after,
+                why: BodyLoss::NotStored,
+            };
+            conclude(step, now, random_permille, head_only, None);
         }
         (Outcome::Responded { .. }, Some(_)) => {
-            conclude(step, now, random_permille, outcome, result);
+            conclude(step, now, random_permille, *outcome, result);
         }
-        _ => conclude(step, now, random_permille, outcome, None),
+        _ => conclude(step, now, random_permille, *outcome, None),
     }
     step.effects.push(if step.record.result().is_some() {
         Effect::KeepResult
@@ -293,17 +304,18 @@ fn conclude(
     step: &mut Step,
     now: UnixMillis,
     random_permille: u16,
-    outcome: &Outcome,
+    outcome: Outcome,
     response: Option<&BodyRef>,
 ) {
+    let outcome = outcome.resolved(&step.record.spec.plan);
     let status = match outcome {
-        Outcome::Responded { status, .. } => Some(*status),
+        Outcome::Responded { status, .. } => Some(status),
         _ => None,
     };
     if !outcome.may_have_acted() {
         step.record.not_acted = step.record.not_acted.saturating_add(1);
     }
-    match (classify(&step.record.spec.plan, outcome), response) {
+    match (classify(&step.record.spec.plan, &outcome), response) {
         (Verdict::Succeed, Some(result)) => {
             note_attempt(step, now, status, None);
             let result = result.clone();

@@ -183,7 +183,7 @@ impl<S: Sql> Shard<S> {
             && !self.may_name(object)?
         {
             // The object was announced so long ago that it is being deleted.
-            let lost = event(Outcome::NotStored, None);
+            let lost = event(finish.outcome, None);
             step = apply(read_record(&state)?, &lost, now, random_permille);
         }
         let done = self.commit(finish.key, step, finish.response.as_ref())?;

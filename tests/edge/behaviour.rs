@@ -303,6 +303,14 @@ async fn sequence(to: &mut Conversation, call: &Call) -> io::Result<End> {
     if matches!(step, "reset" | "close" | "hang") {
         return broken(to, call, "after", step).await;
     }
+    if let Some((status, how)) = step.split_once('-') {
+        to.read_body(Duration::ZERO).await?;
+        let fields = "Content-Length: 100\r\n";
+        to.send(call.head(&format!("{status} Answer"), fields))
+            .await?;
+        to.send("abc").await?;
+        return Ok(if how == "hang" { End::Hang } else { End::Close });
+    }
     to.read_body(Duration::ZERO).await?;
     tokio::time::sleep(call.pause("ms")).await;
     let (status, after) = step.split_once(':').unwrap_or((step, ""));

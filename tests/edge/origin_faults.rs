@@ -154,6 +154,24 @@ async fn a_post_is_retried_beyond_its_attempts_if_the_origin_did_not_act() {
 }
 
 #[tokio::test]
+async fn a_post_is_retried_if_a_response_that_says_not_acted_on_breaks_off() {
+    let targets = [
+        "/always/sequence?steps=503-close,429-close,408-close,503-close,200",
+        "/impatient/sequence?steps=503-hang,429-hang,503-hang,200",
+    ];
+    let jobs = targets.map(|target| async move {
+        let case = Case::new();
+        let job = Job::accepted(case.post(target)).await;
+        assert_eq!(job.succeeded().await.status, 200, "{target}");
+        let document = job.document().await;
+        let repeated = case.seen().len() - 1;
+        assert!(repeated >= 3, "{target}");
+        assert_eq!(document["not_acted"], repeated, "{document:#}");
+    });
+    futures_util::future::join_all(jobs).await;
+}
+
+#[tokio::test]
 async fn a_put_is_retried_after_an_unknown_outcome() {
     let wrong = fates("PUT", &ON_PUT).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

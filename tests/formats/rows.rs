@@ -1,8 +1,8 @@
 //! Rows of the shard's database.
 
 use raincheck::job::{
-    AttemptNote, Failure, FailureCode, JobSpec, KeyRef, Lease, Outcome, Priority, Record, State,
-    Status, StoredBody,
+    AttemptNote, BodyLoss, Failure, FailureCode, JobSpec, KeyRef, Lease, Outcome, Priority, Record,
+    State, Status, StoredBody,
 };
 use raincheck::shard::{KeyClaim, NewJob, Settings, Shard, Sql as _, Value};
 
@@ -172,11 +172,28 @@ fn outcomes_are_written_like_this() {
         status: 503,
         retry_after,
     };
+    let head_only = |why, retry_after| Outcome::HeadOnly {
+        status: 503,
+        retry_after,
+        why,
+    };
     let table = [
         (responded(None), r#"{"kind":"responded","status":503}"#),
         (
             responded(Some(Millis(7))),
             r#"{"kind":"responded","status":503,"retry_after":7}"#,
+        ),
+        (
+            head_only(BodyLoss::Broken, None),
+            r#"{"kind":"head_only","status":503,"why":"broken"}"#,
+        ),
+        (
+            head_only(BodyLoss::TooLarge, Some(Millis(7))),
+            r#"{"kind":"head_only","status":503,"retry_after":7,"why":"too_large"}"#,
+        ),
+        (
+            head_only(BodyLoss::NotStored, None),
+            r#"{"kind":"head_only","status":503,"why":"not_stored"}"#,
         ),
         (Outcome::Unreachable, r#"{"kind":"unreachable"}"#),
         (Outcome::Unknown, r#"{"kind":"unknown"}"#),

@@ -1,6 +1,6 @@
 //! The life of a job: success, retry, honest failure, leases, cancel.
 
-use raincheck::job::Millis;
+use raincheck::job::{Millis, NOT_ACTED_ON};
 use raincheck::rpc::hash::name_at_origin;
 
 use super::script::{Reaction, after, respond};
@@ -198,6 +198,116 @@ fn an_origin_that_is_busy_until_the_deadline_is_the_result() {
         took > Millis(110_000) && took < Millis(120_000),
         "tried until no attempt fitted any more: {took:?}"
     );
+}
+
+/// Responses that say "not acted on" and then break off, hang, or are too large to keep.
+fn responses_broken_after_their_head(status: u16) -> [(&'static str, Reaction); 6] {
+    let large = "x".repeat(40_000);
+    let cut = |field: &str, value: &str| respond(status).field(field, value).cut("abc");
+    [
+        ("cut short", cut("content-length", "100").into()),
+        (
+            "chunked and cut",
+            cut("transfer-encoding", "chunked").into(),
+        ),
+        (
+            "hangs",
+            respond(status)
+                .field("content-length", "9")
+                .hang("abc")
+                .into(),
+        ),
+        (
+            "too many fields",
+            respond(status).field("x-large", &large).into(),
+        ),
+        (
+            "over the limit",
+            respond(status).body(vec![b'x'; 200_001]).into(),
+        ),
+        (
+            "over the limit, unannounced",
+            respond(status).chunked(vec![b'x'; 200_001]).into(),
+        ),
+    ]
+}
+
+#[test]
+fn a_response_that_says_not_acted_on_is_retried_whatever_happens_after_its_head() {
+    for status in NOT_ACTED_ON {
+        for (name, reaction) in responses_broken_after_their_head(status) {
+            let world = World::new()
+                .config("result_limit = \"100KiB\"")
+                .rule("attempt_timeout = \"20s\"")
+                .origin(std::iter::repeat_n(reaction, 4));
+            let id = world.post("x").job();
+            world.run();
+            let found = (world.status_of(&id), world.times_sent());
+            assert_eq!(found, ("succeeded".to_owned(), 5), "{status} {name}");
+            assert_eq!(world.document(&id)["not_acted"], 4, "{status} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_busy_response_that_cannot_be_stored_is_retried() {
+    let busy = respond(503).body(vec![b'x'; 100_000]);
+    let world = World::new()
+        .rule("")
+        .failing("put", Fault::Before)
+        .origin([busy]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(world.status_of(&id), "succeeded");
+    assert_eq!(world.times_sent(), 2);
+}
+
+#[test]
+fn a_status_that_the_rule_retries_is_retried_without_the_rest_of_its_response() {
+    for (_, reaction) in responses_broken_after_their_head(409) {
+        let world = World::new()
+            .config("result_limit = \"100KiB\"")
+            .rule("retry_statuses = [409]\nattempt_timeout = \"20s\"")
+            .origin([reaction]);
+        let id = world.post("x").job();
+        world.run();
+        let found = (world.status_of(&id), world.times_sent());
+        assert_eq!(found, ("succeeded".to_owned(), 2));
+    }
+}
+
+#[test]
+fn a_response_that_breaks_off_is_no_result_even_if_the_job_fails_by_its_status() {
+    for (name, reaction) in responses_broken_after_their_head(503) {
+        let world = World::new()
+            .config("result_limit = \"100KiB\"")
+            .rule("deadline = \"2m\"\nattempt_timeout = \"20s\"")
+            .origin(std::iter::repeat_n(reaction, 50));
+        let id = world.post("x").job();
+        world.run();
+        let error = &world.document(&id)["error"];
+        // A response that hangs may take the last attempt to the deadline itself.
+        if name != "hangs" {
+            assert_eq!(
+                (&error["code"], &error["status"]),
+                (&"origin_error".into(), &503.into()),
+                "{name}"
+            );
+        }
+        let result = world.result(&id);
+        assert_eq!(result.field("raincheck-result"), "gateway", "{name}");
+        assert_eq!(result.problem(), error["code"].as_str().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_server_error_that_breaks_off_is_still_an_unknown_outcome() {
+    let cut = respond(500).field("content-length", "100").cut("abc");
+    let world = World::new().rule("").origin([cut]);
+    let id = world.post("x").job();
+    world.run();
+    assert_eq!(world.error_of(&id), "outcome_unknown");
+    assert_eq!(world.times_sent(), 1);
 }
 
 #[test]

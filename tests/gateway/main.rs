@@ -138,7 +138,11 @@ impl Request<'_> {
     }
 
     fn streamed(mut self, bytes: Vec<u8>, broken: Option<BodyFault>) -> Self {
-        self.body = Some(Body { bytes, broken });
+        self.body = Some(Body {
+            bytes,
+            broken,
+            ..Body::default()
+        });
         self.head.has_body = true;
         self
     }

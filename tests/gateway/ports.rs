@@ -24,6 +24,8 @@ use super::world::{Fault, NEVER, World};
 pub struct Body {
     pub bytes: Vec<u8>,
     pub broken: Option<BodyFault>,
+    /// It never ends.
+    pub hangs: bool,
 }
 
 /// A response on its way to a client.
@@ -56,6 +58,7 @@ impl Answer {
         let body = Body {
             bytes,
             broken: None,
+            hangs: false,
         };
         Self {
             status: reply.status,
@@ -96,6 +99,9 @@ impl Streams for World {
     type Body = Body;
 
     async fn collect(&self, body: Body, limit: u64) -> Collected<Body> {
+        if body.hangs {
+            std::future::pending::<()>().await;
+        }
         if body.bytes.len() as u64 > limit {
             Collected::More(body)
         } else if let Some(fault) = body.broken {
@@ -109,6 +115,7 @@ impl Streams for World {
         Body {
             bytes,
             broken: None,
+            hangs: false,
         }
     }
 }
@@ -157,6 +164,7 @@ impl Shards for World {
             CallBody::Bytes(bytes) => Body {
                 bytes,
                 broken: None,
+                hangs: false,
             },
             CallBody::Stream(body) => body,
         };
@@ -307,6 +315,7 @@ impl Bucket for World {
         Ok(Some(Body {
             bytes,
             broken: None,
+            hangs: false,
         }))
     }
 
@@ -371,6 +380,7 @@ impl OriginPort for World {
                 body: Some(Body {
                     bytes: response.body,
                     broken: response.broken.then_some(BodyFault::Incomplete),
+                    hangs: response.hangs,
                 }),
             }),
             Reaction::Refuse => Err(OriginError::Unreachable),

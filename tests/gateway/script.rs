@@ -25,6 +25,8 @@ pub struct Response {
     pub headers: Headers,
     pub body: Vec<u8>,
     pub broken: bool,
+    /// Its body stops after these bytes, and never ends.
+    pub hangs: bool,
 }
 
 pub fn respond(status: u16) -> Response {
@@ -33,6 +35,7 @@ pub fn respond(status: u16) -> Response {
         headers: Headers::new(),
         body: Vec::new(),
         broken: false,
+        hangs: false,
     }
 }
 
@@ -59,6 +62,13 @@ impl Response {
     pub fn cut(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.broken = true;
+        self
+    }
+
+    /// The body stops after these bytes, and never ends.
+    pub fn hang(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.hangs = true;
         self
     }
 }

@@ -64,6 +64,7 @@ classes! {
     OriginLost "origin-lost" 100;
     OriginMalformed "origin-malformed" 60;
     OriginTorn "origin-torn" 80;
+    OriginStalls "origin-stalls" 60;
     OriginHuge "origin-huge" 50;
 }
 

@@ -1,5 +1,6 @@
 //! The events of a run in order. The checker reads only this and the final database.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -125,6 +126,8 @@ pub struct Call {
     /// Hash of the response's content, and whether all of it goes out.
     pub answer: String,
     pub complete: bool,
+    /// Its consumer got the head of the response.
+    pub head_came: Cell<bool>,
 }
 
 /// An event with its times: of the world, and on its clock.

@@ -1,5 +1,6 @@
 //! The origin: every outcome that HTTP allows, and some that it does not.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use raincheck::http::Headers;
@@ -28,6 +29,8 @@ struct Answer {
     /// What comes instead of a response, after the wait.
     error: Option<OriginError>,
     hangs: bool,
+    /// The head comes, the body does not.
+    stalls: bool,
 }
 
 /// One request to the origin.
@@ -38,7 +41,7 @@ pub async fn send(
 ) -> Result<OriginResponse<Body>, OriginError> {
     use Fault::{
         OriginBusy, OriginDenies, OriginFails, OriginHangs, OriginHuge, OriginLost,
-        OriginMalformed, OriginRefuses, OriginSlow, OriginTorn,
+        OriginMalformed, OriginRefuses, OriginSlow, OriginStalls, OriginTorn,
     };
     world.gate(pid).await;
     let fault = world.strike(&[
@@ -51,6 +54,7 @@ pub async fn send(
         OriginLost,
         OriginMalformed,
         OriginTorn,
+        OriginStalls,
         OriginHuge,
     ]);
     world.tell(pid, &(fault.map(Fault::name), world.responses.get()));
@@ -62,7 +66,7 @@ pub async fn send(
         return Err(OriginError::Unreachable);
     }
     let answer = answer(world, fault);
-    note(world, &request, &answer);
+    let call = note(world, &request, &answer);
     world.latency().await;
     world.sleep(answer.wait).await;
     if request.body.as_ref().is_some_and(|(body, _)| body.broken) {
@@ -74,11 +78,15 @@ pub async fn send(
     if answer.hangs {
         world.sleep(1 << 40).await;
     }
+    if let Some(call) = call {
+        call.head_came.set(true);
+    }
     Ok(OriginResponse {
         status: answer.status,
         headers: answer.headers,
         body: Some(Body {
             broken: answer.broken,
+            slow: if answer.stalls { 1 << 40 } else { 0 },
             ..Body::whole(answer.blob)
         }),
     })
@@ -104,6 +112,7 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
         wait: dice.below(2_000),
         error: None,
         hangs: false,
+        stalls: false,
     };
     answer.headers.push("content-type", "application/json");
     match fault {
@@ -124,8 +133,18 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
             1 => answer.status = 103,
             _ => answer.status = 999,
         },
-        Some(Fault::OriginTorn) => answer.broken = true,
-        Some(Fault::OriginHuge) => answer.blob = Blob::large(super::plan::RESULT_LIMIT + 1, 0),
+        Some(Fault::OriginTorn) => {
+            answer.broken = true;
+            perhaps_busy(world, &mut answer);
+        }
+        Some(Fault::OriginStalls) => {
+            answer.stalls = true;
+            perhaps_busy(world, &mut answer);
+        }
+        Some(Fault::OriginHuge) => {
+            answer.blob = Blob::large(super::plan::RESULT_LIMIT + 1, 0);
+            perhaps_busy(world, &mut answer);
+        }
         _ => {}
     }
     if answer.status == 204 {
@@ -134,6 +153,14 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
     }
     frame(world, &mut answer);
     answer
+}
+
+/// Makes the response one that says "not acted on", half of the time.
+fn perhaps_busy(world: &World, answer: &mut Answer) {
+    if world.dice.below(2) == 0 {
+        answer.status = *world.dice.pick(&NOT_ACTED);
+        answer.idle = true;
+    }
 }
 
 /// How the response says where it ends: a length, chunks, or not at all.
@@ -150,14 +177,12 @@ fn frame(world: &World, answer: &mut Answer) {
     }
 }
 
-fn note(world: &World, request: &OriginRequest<Body>, answer: &Answer) {
+fn note(world: &World, request: &OriginRequest<Body>, answer: &Answer) -> Option<Rc<Call>> {
     let field = |name: &str| request.headers.get(name).unwrap_or_default().to_owned();
-    let Some(id) = world.named.borrow().get(&field(JOB)).copied() else {
-        return;
-    };
+    let id = world.named.borrow().get(&field(JOB)).copied()?;
     let body = request.body.as_ref().map(|(body, _)| body);
     let broken = body.is_some_and(|body| body.broken);
-    world.log(Event::Origin(Rc::new(Call {
+    let call = Rc::new(Call {
         job: job_of(&id),
         attempt: field(ATTEMPT).parse().unwrap_or(0),
         method: request.method.clone(),
@@ -174,6 +199,13 @@ fn note(world: &World, request: &OriginRequest<Body>, answer: &Answer) {
         },
         acted: !answer.idle,
         answer: answer.blob.sha256().to_owned(),
-        complete: answer.error.is_none() && !answer.broken && !answer.hangs && !broken,
-    })));
+        complete: answer.error.is_none()
+            && !answer.broken
+            && !answer.hangs
+            && !answer.stalls
+            && !broken,
+        head_came: Cell::new(false),
+    });
+    world.log(Event::Origin(Rc::clone(&call)));
+    Some(call)
 }

@@ -16,7 +16,7 @@ mod effects;
 mod grid;
 mod outcomes;
 
-use raincheck::job::{Event, Outcome, Record, Status, Step, UnixMillis, apply};
+use raincheck::job::{BodyLoss, Event, Outcome, Record, Status, Step, UnixMillis, apply};
 use support::jobs::{LEASE, TOKEN, inline_body};
 
 /// Applies an event with the least jitter.
@@ -56,6 +56,14 @@ fn responded(status: u16) -> Outcome {
     Outcome::Responded {
         status,
         retry_after: None,
+    }
+}
+
+fn head_only(status: u16, why: BodyLoss) -> Outcome {
+    Outcome::HeadOnly {
+        status,
+        retry_after: None,
+        why,
     }
 }
 

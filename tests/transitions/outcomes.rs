@@ -1,12 +1,12 @@
 //! What each outcome means, and that no attempt of unknown outcome is retried by accident.
 
 use raincheck::job::{
-    Event, FailureCode, MAY_HAVE_ACTED, Millis, NOT_ACTED_ON, Outcome, Plan, Record, Status,
-    UnixMillis, Verdict, WAIT_MIN, classify,
+    BodyLoss, Event, FailureCode, MAY_HAVE_ACTED, Millis, NOT_ACTED_ON, Outcome, Plan, Record,
+    Status, UnixMillis, Verdict, WAIT_MIN, classify,
 };
 
 use super::support::jobs::{TOKEN, at, inline_body, plan, queued, running};
-use super::{claim, finish, responded, step};
+use super::{claim, finish, head_only, responded, step};
 
 fn repeatable() -> Plan {
     Plan {
@@ -26,7 +26,7 @@ fn each_outcome_has_its_verdict() {
         otherwise,
         at_least: Millis(0),
     };
-    let table: [(Outcome, Verdict, Verdict); 10] = [
+    let table: [(Outcome, Verdict, Verdict); 16] = [
         (responded(200), Verdict::Succeed, Verdict::Succeed),
         (responded(399), Verdict::Succeed, Verdict::Succeed),
         (
@@ -68,6 +68,36 @@ fn each_outcome_has_its_verdict() {
             Outcome::TooLarge,
             Verdict::Fail(Code::ResultTooLarge),
             Verdict::Fail(Code::ResultTooLarge),
+        ),
+        (
+            head_only(200, BodyLoss::Broken),
+            Verdict::Fail(Code::OutcomeUnknown),
+            retry(Code::OutcomeUnknown),
+        ),
+        (
+            head_only(200, BodyLoss::TooLarge),
+            Verdict::Fail(Code::ResultTooLarge),
+            Verdict::Fail(Code::ResultTooLarge),
+        ),
+        (
+            head_only(404, BodyLoss::NotStored),
+            Verdict::Fail(Code::ResultNotStored),
+            retry(Code::ResultNotStored),
+        ),
+        (
+            head_only(500, BodyLoss::Broken),
+            Verdict::Fail(Code::OutcomeUnknown),
+            retry(Code::OriginError),
+        ),
+        (
+            head_only(503, BodyLoss::Broken),
+            retry(Code::OriginError),
+            retry(Code::OriginError),
+        ),
+        (
+            head_only(503, BodyLoss::TooLarge),
+            retry(Code::OriginError),
+            retry(Code::OriginError),
         ),
     ];
     for (outcome, once, again) in table {
@@ -166,6 +196,8 @@ fn an_outcome_counts_unless_the_origin_certainly_did_not_act() {
         (Outcome::Malformed, true),
         (Outcome::TooLarge, true),
         (Outcome::NotStored, true),
+        (head_only(200, BodyLoss::Broken), true),
+        (head_only(503, BodyLoss::Broken), false),
     ];
     for (outcome, counts) in table {
         assert_eq!(outcome.may_have_acted(), counts, "{outcome:?}");
@@ -232,6 +264,37 @@ fn a_status_that_a_rule_lists_counts_only_if_the_origin_may_have_acted() {
     assert!(uncounted.attempt > record.spec.plan.attempts);
     let (unlisted, _) = run_to_its_end(record, responded(503));
     assert_eq!(unlisted.attempt, 1, "the list replaces the usual one");
+}
+
+#[test]
+fn the_list_of_a_rule_decides_about_a_response_that_breaks_off() {
+    let mut record = running();
+    record.spec.plan.retry_statuses = Some(vec![409]);
+    let report = |status| Event::Finish {
+        token: TOKEN,
+        outcome: head_only(status, BodyLoss::Broken),
+        result: None,
+    };
+    let left_out = step(&record, &report(503), at(1)).record;
+    let failure = left_out.failure().unwrap();
+    assert_eq!(
+        (failure.code, failure.status, left_out.result()),
+        (FailureCode::OriginError, Some(503), None)
+    );
+    let listed = step(&record, &report(409), at(1)).record;
+    assert_eq!(listed.status(), Status::Queued);
+    assert_eq!(listed.history[0].status, Some(409));
+}
+
+#[test]
+fn a_busy_response_without_its_body_is_retried() {
+    let report = Event::Finish {
+        token: TOKEN,
+        outcome: responded(503),
+        result: None,
+    };
+    let record = step(&running(), &report, at(1)).record;
+    assert_eq!((record.status(), record.acted()), (Status::Queued, 0));
 }
 
 #[test]

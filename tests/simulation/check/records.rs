@@ -173,6 +173,19 @@ impl Check {
                 format!("{job:?}: the attempt ended although its lease stands"),
             );
         }
+        let failure = after.failure().map(|failure| failure.code);
+        let known = self.jobs.entry(job).or_default();
+        let mut calls = known.calls.iter();
+        let said_idle =
+            calls.any(|call| call.attempt == before.attempt && !call.acted && call.head_came.get());
+        let early = failure.is_some_and(|code| code != FailureCode::DeadlineExceeded)
+            && fits_another(after, clock);
+        if in_time && said_idle && early {
+            self.fail(
+                "I17",
+                format!("{job:?} failed early though the origin said that it did not act"),
+            );
+        }
         let object = after.result().and_then(|body| body.object.clone());
         if object.is_some() && object != reported_object {
             self.fail("I8", format!("{job:?}: the result is another attempt's"));
