@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::http::date;
+use crate::http::twin::is_twin;
 use crate::job::{BodyLoss, BodyRef, Outcome, RowKey};
 use crate::policy::Policy;
 use crate::protocol::forwarding::{JobFields, add_job, response_to_store};
@@ -38,7 +39,7 @@ pub(super) async fn attempt<P: ConsumerPorts>(
         shard,
         key: work.key,
     };
-    let request = match request(ports, work, body).await {
+    let request = match request(ports, policy, work, body).await {
         Ok(request) => request,
         Err(outcome) => return (outcome, None),
     };
@@ -54,6 +55,7 @@ pub(super) async fn attempt<P: ConsumerPorts>(
 /// Builds the request of the attempt: the client's, with the fields of the job.
 async fn request<P: ConsumerPorts>(
     ports: &P,
+    policy: &Policy,
     work: Work,
     bytes: Vec<u8>,
 ) -> Result<OriginRequest<P::Body>, Outcome> {
@@ -72,6 +74,10 @@ async fn request<P: ConsumerPorts>(
     };
     let mut headers = head.headers;
     add_job(&mut headers, &fields);
+    if let Some(origin) = policy.origin(&work.origin) {
+        // The platform sets these fields with their secrets.
+        headers.retain(|name, _| !origin.header_names().any(|own| is_twin(name, own)));
+    }
     let body = match work.payload {
         None => None,
         Some(BodyRef {

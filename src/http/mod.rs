@@ -12,5 +12,6 @@ pub mod media;
 pub mod range;
 pub(crate) mod segments;
 pub mod target;
+pub mod twin;
 
 pub use headers::Headers;

@@ -1,8 +1,7 @@
 //! What pages of other origins may do (CORS).
 
 use crate::http::Headers;
-use crate::policy::Policy;
-use crate::policy::limits::DEFAULT_OWNER_HEADERS;
+use crate::policy::{Policy, is_credential};
 use crate::protocol::cors::Cors;
 use crate::protocol::forwarding::is_dropped;
 
@@ -26,12 +25,10 @@ pub(super) fn preflight(policy: &Policy, headers: &Headers) -> Option<Headers> {
 }
 
 /// Whether a page may send a field because it asks for it; `name` in lower case. Not allowed are fields that the
-/// gateway drops on the way to the origin, and the usual credentials that `owner_headers` leaves out: two callers
+/// gateway drops on the way to the origin, and credentials that the configured `owner_headers` leave out: two callers
 /// that only such a field tells apart would share their idempotency keys.
 fn mirrors(policy: &Policy, name: &str) -> bool {
-    let is_owner = || policy.owner_headers.iter().any(|own| own == name);
-    let is_credential = DEFAULT_OWNER_HEADERS.contains(&name);
     !is_dropped(name, policy.trusted_forwarded_host)
         && !AMBIENT_CREDENTIALS.contains(&name)
-        && (!is_credential || is_owner())
+        && (!is_credential(name) || policy.is_owner_header(name))
 }

@@ -1,6 +1,7 @@
 //! Runs the deciding stages in order. They are pure: no I/O, no waiting.
 
 use crate::http::target::Target;
+use crate::http::twin::twins;
 use crate::job::UnixMillis;
 use crate::policy::Policy;
 use crate::protocol::forwarding::edits_to_origin;
@@ -13,6 +14,9 @@ use super::jobs::job_resource;
 use super::placement::Isolate;
 use super::route::{Route, checked, route};
 use super::{Action, Head, PassThrough, plan};
+
+/// The methods that are passed on everywhere; an origin may know more.
+const USUAL_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Decides what to do with a request that `isolate` received.
 #[must_use]
@@ -33,6 +37,9 @@ fn try_decide(
     // Authentication and quotas would go between routing and planning: the route is known, and nothing is
     // planned yet.
     match route(policy, &head, &target) {
+        Route::Preflight(_) | Route::Origin { .. } | Route::Defer(..) if echoes(&head.method) => {
+            Err(Problem::method_not_allowed(USUAL_METHODS))
+        }
         Route::Own(path) => {
             let path = route::parse(&policy.mount, &path).unwrap_or(JobPath::Unknown);
             job_resource(policy, &head, path, target.query())
@@ -44,6 +51,12 @@ fn try_decide(
             Ok(Action::Accept(Box::new(plan.map_err(Problem::on_route)?)))
         }
     }
+}
+
+/// Whether the method asks for the request's own fields in the response (RFC 9110 section 9.3.8; TRACK is
+/// Microsoft's). The client would see the secrets that the gateway adds for the origin.
+fn echoes(method: &str) -> bool {
+    method.eq_ignore_ascii_case("TRACE") || method.eq_ignore_ascii_case("TRACK")
 }
 
 fn pass_through(
@@ -59,6 +72,10 @@ fn pass_through(
     edits.keep("host");
     if edits.left(&head.headers, "accept-encoding").is_none() {
         edits.set("accept-encoding", NO_CODING);
+    }
+    if let Some(origin) = policy.origin(origin) {
+        let names: Vec<&str> = origin.header_names().collect();
+        edits.remove(twins(&head.headers, &names));
     }
     Action::PassThrough(PassThrough {
         origin: origin.to_owned(),

@@ -9,6 +9,7 @@ pub mod execute;
 mod head;
 pub mod hold;
 mod jobs;
+mod owner;
 mod pages;
 mod placement;
 mod plan;

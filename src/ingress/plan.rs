@@ -14,6 +14,7 @@ use crate::protocol::priority::{to_priority, urgency};
 use crate::protocol::problem::{Problem, ProblemCode};
 
 use super::head::{NO_CODING, base, forwarding, hold_span};
+use super::owner::owner;
 use super::placement::{self, Isolate};
 use super::{AcceptPlan, Announced, Head};
 use crate::rpc::call::{AcceptCall, KeyCall, PayloadCall};
@@ -213,26 +214,6 @@ fn idempotency_key(
             .detail(format!("The Idempotency-Key cannot be used: {error}."))
             .field(FIELD)),
     }
-}
-
-/// A hash of all fields that tell callers apart, so that no record holds a credential outside the stored
-/// request. Empty if the request has none of them.
-///
-/// All fields count together: clients that send an API key in a custom field may share one `Authorization`.
-/// [`of_parts`] prefixes each name and value with its length.
-fn owner(policy: &Policy, headers: &Headers) -> String {
-    let always = ["authorization", "cookie"].into_iter();
-    let names = always.chain(policy.owner_headers.iter().map(String::as_str));
-    let shown = names.filter_map(|name| Some((name, headers.joined(name)?)));
-    let shown: Vec<_> = shown.collect();
-    if shown.is_empty() {
-        return String::new();
-    }
-    let mut parts: Vec<&[u8]> = vec![b"owner"];
-    for (name, value) in &shown {
-        parts.extend([name.as_bytes(), value.as_bytes()]);
-    }
-    hex::encode(&of_parts(&parts))
 }
 
 fn priority(rule: &Rule, headers: &Headers) -> Priority {

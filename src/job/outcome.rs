@@ -127,6 +127,21 @@ impl Outcome {
         }
     }
 
+    /// The outcome if no body came with the report: a response is complete only with its body.
+    pub(super) const fn without_body(self) -> Self {
+        match self {
+            Self::Responded {
+                status,
+                retry_after,
+            } => Self::HeadOnly {
+                status,
+                retry_after,
+                why: BodyLoss::NotStored,
+            },
+            other => other,
+        }
+    }
+
     /// Resolves [`Outcome::HeadOnly`]. A status which says that the origin did not act, or after which the plan
     /// retries, counts as that response: the rest of it does not change what the status says. Any other counts
     /// as what went wrong. All other outcomes stay as they are.

@@ -18,7 +18,7 @@
 //! 4. No attempt begins after the deadline, before `due`, or once as many may have acted as the plan allows.
 
 use super::body::BodyRef;
-use super::outcome::{BodyLoss, FailureCode, Outcome, Verdict, classify};
+use super::outcome::{FailureCode, Outcome, Verdict, classify};
 use super::record::{AttemptNote, Failure, HISTORY_MAX, Lease, Record, State};
 use super::retry;
 use super::time::{Millis, UnixMillis};
@@ -237,27 +237,12 @@ fn finish(
         step.effects.push(Effect::DropResult);
         return;
     }
-    match (*outcome, result) {
-        // A response is complete only with its body.
-        (
-            Outcome::Responded {
-                status,
-                retry_after,
-            },
-            None,
-        ) => {
-            let head_only = Outcome::HeadOnly {
-                status,
-                retry_after,
-                why: BodyLoss::NotStored,
-            };
-            conclude(step, now, random_permille, head_only, None);
-        }
-        (Outcome::Responded { .. }, Some(_)) => {
-            conclude(step, now, random_permille, *outcome, result);
-        }
-        _ => conclude(step, now, random_permille, *outcome, None),
-    }
+    let (outcome, result) = match result {
+        None => (outcome.without_body(), None),
+        Some(_) if matches!(outcome, Outcome::Responded { .. }) => (*outcome, result),
+        Some(_) => (*outcome, None),
+    };
+    conclude(step, now, random_permille, outcome, result);
     step.effects.push(if step.record.result().is_some() {
         Effect::KeepResult
     } else {

@@ -16,6 +16,8 @@ pub const MAX_VARIABLE_BYTES: usize = 5 * 1024;
 pub const MAX_RULES: usize = 256;
 /// Longest rule name, which is copied into every record and status document.
 pub const MAX_NAME_BYTES: usize = 64;
+/// Most parameters in a rule's `path`: the router names them by a letter each, and fails beyond.
+pub const MAX_PATH_PARAMETERS: usize = 25;
 /// Most origins beside the default one.
 pub const MAX_ORIGINS: usize = 64;
 /// Most headers that an origin adds to each of its requests.
@@ -23,33 +25,6 @@ pub const MAX_ORIGIN_HEADERS: usize = 32;
 /// Longest mount. It keeps a job's URL far below every client's limit.
 pub const MAX_MOUNT_BYTES: usize = 128;
 
-/// Header fields that tell callers apart beside `Authorization` and `Cookie`, by default: the usual names for
-/// API keys and tokens. A field that is never sent costs nothing; a missing one would let two callers share
-/// idempotency keys.
-pub const DEFAULT_OWNER_HEADERS: [&str; 16] = [
-    // Usual names for an API key.
-    "api-key",
-    "apikey",
-    "x-api-key",
-    "x-api-token",
-    // Tokens beside or instead of `Authorization`.
-    "x-access-token",
-    "x-auth-token",
-    "x-authorization",
-    // Amazon's temporary credentials. Their signature, in `Authorization`, changes with each request.
-    "x-amz-security-token",
-    // Azure Functions and Azure API Management.
-    "x-functions-key",
-    "ocp-apim-subscription-key",
-    // Google, `RapidAPI`, GitLab, Vault.
-    "x-goog-api-key",
-    "x-rapidapi-key",
-    "private-token",
-    "x-vault-token",
-    // Cloudflare Access: the authenticated caller, and service tokens.
-    "cf-access-jwt-assertion",
-    "cf-access-client-id",
-];
 /// Most `owner_headers`. Each is looked up in every deferred request.
 pub const MAX_OWNER_HEADERS: usize = 32;
 /// Most `cors_headers`, and most `cors_expose`: the lists go into responses to pages.

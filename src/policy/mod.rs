@@ -21,6 +21,7 @@ pub mod limits;
 mod loops;
 mod names;
 mod origin;
+pub mod owner;
 mod parse;
 mod path;
 mod place;
@@ -32,6 +33,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use loops::{is_loopback, is_same_place};
 pub use names::FIELDS;
 pub use origin::{Origin, OriginAt, OriginHeader, Template};
+pub use owner::is_credential;
 pub use path::{PathPattern, canonical_path};
 pub use place::{Key, Place};
 pub use rule::{Defer, HeaderCondition, Idempotency, Rule};
@@ -68,8 +70,8 @@ pub struct Policy {
     /// How many there were before the last change, as long as keys of that time may be valid.
     pub previous_shards: Option<u16>,
     /// The request headers that tell callers apart beside `authorization` and `cookie`; lower case, in
-    /// order, each once.
-    pub owner_headers: Vec<String>,
+    /// order, each once. `None`: those whose name says so, see [`is_credential`].
+    pub owner_headers: Option<Vec<String>>,
     /// `X-Forwarded-Proto` and `X-Forwarded-Host` may name the public origin.
     pub trusted_forwarded_host: bool,
     /// Which forwarding headers the origin gets.

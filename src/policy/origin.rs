@@ -97,6 +97,11 @@ impl Template {
 }
 
 impl Origin {
+    /// The names of its header fields, in lower case.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|header| header.name.as_str())
+    }
+
     /// Its header fields with all names filled in. Fails like [`Template::fill`].
     pub fn filled_headers(
         &self,

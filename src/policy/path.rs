@@ -19,6 +19,7 @@ use std::fmt;
 
 use matchit::Router;
 
+use super::limits::MAX_PATH_PARAMETERS;
 use crate::http::{hex, segments};
 
 /// The canonical form of a request's path, borrowed if it is canonical already. `None` if it does not
@@ -126,6 +127,11 @@ impl PathPattern {
     /// Parses a pattern. The error completes "allowed: …".
     pub fn parse(text: &str) -> Result<Self, String> {
         let skeleton = skeleton(text).ok_or_else(|| SYNTAX.to_owned())?;
+        if text.matches('{').count() > MAX_PATH_PARAMETERS {
+            return Err(format!(
+                "a path with at most {MAX_PATH_PARAMETERS} parameters"
+            ));
+        }
         match canonical_path(&skeleton) {
             Some(canonical) if canonical == skeleton => {}
             Some(canonical) if !text.contains('{') => {

@@ -171,6 +171,15 @@ impl Edits {
         self.set.set(name, value);
     }
 
+    /// Removes these fields, too.
+    pub fn remove(&mut self, names: Vec<String>) {
+        self.set
+            .retain(|name, _| !names.iter().any(|gone| gone == name));
+        self.removed.extend(names);
+        self.removed.sort_unstable();
+        self.removed.dedup();
+    }
+
     /// Keeps a field after all.
     pub fn keep(&mut self, name: &str) {
         if let Ok(at) = self.position(name) {

@@ -103,7 +103,10 @@ fn a_key_never_finds_the_job_of_a_caller_with_another_credential() {
         "X-Api-Key",
         "api-key",
         "PRIVATE-TOKEN",
-        "x-goog-api-key",
+        "xi-api-key",
+        "X_Api_Key",
+        "X-Session-Id",
+        "X-Tenant-Id",
     ];
     for name in names {
         let one = job_for(&world, &[(name, "one")]);
@@ -116,7 +119,17 @@ fn a_key_never_finds_the_job_of_a_caller_with_another_credential() {
             assert!(both != one && both != nobody, "{name} {other}");
         }
     }
-    assert_eq!(job_for(&world, &[("X-Unknown", "one")]), nobody);
+    for name in ["X-Unknown", "User-Agent", "Sec-Fetch-User", "X-Request-Id"] {
+        assert_eq!(job_for(&world, &[(name, "one")]), nobody, "{name}");
+    }
+}
+
+#[test]
+fn lines_of_one_credential_are_one_list() {
+    let world = World::new().rule("");
+    let one = job_for(&world, &[("x-api-key", "a, b"), ("cookie", "c")]);
+    let split = [("x-api-key", "a"), ("cookie", "c"), ("x-api-key", "b")];
+    assert_eq!(job_for(&world, &split), one);
 }
 
 #[test]

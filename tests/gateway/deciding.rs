@@ -448,18 +448,18 @@ fn a_preflight_allows_no_field_that_never_reaches_an_origin() {
 /// Two pages that only such a field tells apart would otherwise share their keys.
 #[test]
 fn a_preflight_allows_an_api_key_only_where_it_tells_callers_apart() {
-    let asked = "private-token,x-api-key,x-tenant";
+    let asked = "private-token,x-api-key,x-mode";
     assert_eq!(
         mirrored("", "/slow", asked),
-        "private-token, x-api-key, x-tenant"
+        "private-token, x-api-key, x-mode"
     );
     let own = "owner_headers = [\"X-Api-Key\"]";
-    assert_eq!(mirrored(own, "/slow", asked), "x-api-key, x-tenant");
-    assert_eq!(mirrored("owner_headers = []", "/slow", asked), "x-tenant");
+    assert_eq!(mirrored(own, "/slow", asked), "x-api-key, x-mode");
+    assert_eq!(mirrored("owner_headers = []", "/slow", asked), "x-mode");
     let named = format!("{own}\ncors_headers = [\"private-token\"]");
     assert_eq!(
         mirrored(&named, "/slow", asked),
-        "private-token, x-api-key, x-tenant"
+        "private-token, x-api-key, x-mode"
     );
 }
 

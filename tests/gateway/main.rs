@@ -24,6 +24,7 @@ mod consuming;
 mod deciding;
 mod faults;
 mod heads;
+mod onward;
 mod operator;
 mod placing;
 mod ports;

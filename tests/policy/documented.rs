@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use raincheck::policy::FIELDS;
-use raincheck::policy::limits::DEFAULT_OWNER_HEADERS;
+use raincheck::policy::owner::{ENDINGS, NEVER, NEVER_PREFIXES, WITH_ID, WORDS};
 
 use super::configuration;
 use crate::read;
@@ -243,9 +243,13 @@ fn documented_defaults_are_the_defaults() {
 }
 
 #[test]
-fn every_header_that_tells_callers_apart_by_default_is_documented() {
-    for name in DEFAULT_OWNER_HEADERS {
-        assert!(DOCUMENT.contains(&format!("`{name}`")), "{name}");
+fn every_word_that_tells_callers_apart_is_documented() {
+    let lists = [&WORDS[..], &ENDINGS, &WITH_ID, &NEVER];
+    for word in lists.concat() {
+        assert!(DOCUMENT.contains(&format!("`{word}`")), "{word}");
+    }
+    for prefix in NEVER_PREFIXES {
+        assert!(DOCUMENT.contains(&format!("`{prefix}`")), "{prefix}");
     }
 }
 

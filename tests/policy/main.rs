@@ -12,6 +12,7 @@
 mod configuration;
 mod deciding;
 mod documented;
+mod owners;
 mod properties;
 mod reading;
 mod refusing;

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use raincheck::job::{Backoff, Millis, Priority};
+use raincheck::policy::limits::MAX_PATH_PARAMETERS;
 use raincheck::policy::{
     Defer, FIELDS, Forwarding, HeaderCondition, Idempotency, Origin, OriginAt, PathPattern, Policy,
     Rule, Variable, canonical_path, duration_text, parse_duration, parse_size, size_text,
@@ -192,7 +193,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         "/jobs(/[a-z]{1,3}){0,2}",
         option::of(site()),
         (1..=1024_u16, option::of(1..=1024_u16)),
-        fields(),
+        option::of(fields()),
         any::<bool>(),
         forwarding(),
         (
@@ -233,7 +234,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             public_origin,
             shards: shards.0,
             previous_shards: shards.1.filter(|previous| *previous != shards.0),
-            owner_headers: owner_headers.into_iter().collect(),
+            owner_headers: owner_headers.map(|names| names.into_iter().collect()),
             trusted_forwarded_host: trusted,
             forwarding,
             cors_origins,
@@ -334,6 +335,19 @@ proptest! {
             let path = canonical_path(&path).unwrap();
             prop_assert!(!pattern.matches(&path) || path.starts_with(pattern.prefix()));
         }
+    }
+
+    #[test]
+    fn any_number_of_parameters_is_read_or_refused(
+        parts in vec("[a-z.-]{0,2}\\{\\*?[a-zA-Z_0-9]{1,3}\\}[a-z.-]{0,2}", 0..40),
+        path in "(/[a-z.]{0,4}){0,40}",
+    ) {
+        if let Ok(pattern) = PathPattern::parse(&format!("/{}", parts.join("/"))) {
+            prop_assert!(!pattern.matches(&path) || path.starts_with(pattern.prefix()));
+        }
+        let plain: Vec<String> = (0..parts.len()).map(|number| format!("{{p{number}}}")).collect();
+        let plain = format!("/{}", plain.join("/"));
+        prop_assert_eq!(PathPattern::parse(&plain).is_ok(), parts.len() <= MAX_PATH_PARAMETERS);
     }
 
     #[test]

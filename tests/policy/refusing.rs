@@ -287,6 +287,7 @@ name = "r" & path = "/{a-b}" => rules[r].path: found "/{a-b}"; allowed: <PATH>
 name = "r" & path = "/{{a}}" => rules[r].path: found "/{{a}}"; allowed: <PATH>
 name = "r" & path = "/{a}-{b}" => rules[r].path: found "/{a}-{b}"; allowed: <PATH>
 name = "r" & path = "/{*a}/b" => rules[r].path: found "/{*a}/b"; allowed: <PATH>
+name = "r" & path = "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}/{r}/{s}/{t}/{u}/{v}/{w}/{x}/{y}/{z}" => rules[r].path: found "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}"…; allowed: a path with at most 25 parameters
 name = "r" & path = "/r?x" => rules[r].path: found "/r?x"; allowed: the canonical form of the path, "/r"
 name = "r" & path = "/jobs" => rules[r].path: found "/jobs"; allowed: <OUTSIDE>
 name = "r" & path = "/jobs/{id}" => rules[r].path: found "/jobs/{id}"; allowed: <OUTSIDE>

@@ -21,7 +21,9 @@ pub fn render(policy: &Policy) -> String {
     if let Some(previous) = policy.previous_shards {
         set("previous_shards", i64::from(previous).into());
     }
-    set("owner_headers", policy.owner_headers.clone().into());
+    if let Some(names) = &policy.owner_headers {
+        set("owner_headers", names.clone().into());
+    }
     set(
         "trusted_forwarded_host",
         policy.trusted_forwarded_host.into(),

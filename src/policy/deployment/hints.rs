@@ -54,7 +54,8 @@ impl Report {
         let vars = environment.place.table("vars");
         let takes_keys =
             |rule: &Rule| rule.defer != Defer::Never && rule.idempotency != Idempotency::Off;
-        if policy.owner_headers.is_empty() && policy.rules.iter().any(takes_keys) {
+        let empty = policy.owner_headers.as_ref().is_some_and(Vec::is_empty);
+        if empty && policy.rules.iter().any(takes_keys) {
             let allowed = "the headers by which your API knows its callers beside Authorization and Cookie; \
                            callers that none of them tells apart share their idempotency keys";
             self.warning(

@@ -16,9 +16,9 @@ use super::error::{ConfigError, ConfigErrors};
 use super::fields::{Fields, Table, shown, shown_text};
 use super::limits::{
     CLAIM_PATIENCE, DEFAULT_BODY_LIMIT, DEFAULT_CLAIM_PATIENCE, DEFAULT_LEASE, DEFAULT_MOUNT,
-    DEFAULT_OWNER_HEADERS, DEFAULT_RETENTION, DEFAULT_SHARDS, DEFAULT_TOMBSTONE,
-    DEFAULT_WAIT_LIMIT, LEASE, MAX_BODY_LIMIT, MAX_CORS_FIELDS, MAX_MOUNT_BYTES, MAX_OWNER_HEADERS,
-    MAX_RESULT_LIMIT, MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_WAIT_LIMIT, MIN_SPAN, TOMBSTONE,
+    DEFAULT_RETENTION, DEFAULT_SHARDS, DEFAULT_TOMBSTONE, DEFAULT_WAIT_LIMIT, LEASE,
+    MAX_BODY_LIMIT, MAX_CORS_FIELDS, MAX_MOUNT_BYTES, MAX_OWNER_HEADERS, MAX_RESULT_LIMIT,
+    MAX_RETENTION, MAX_RULES, MAX_SHARDS, MAX_WAIT_LIMIT, MIN_SPAN, TOMBSTONE,
 };
 use super::names::TOP_FIELDS;
 use super::place::Place;
@@ -218,17 +218,16 @@ fn previous_shards(fields: &mut Fields, shards: u16) -> Option<u16> {
 }
 
 /// In lower case and sorted, so that the spelling of the list does not change who owns a key.
-fn owner_headers(fields: &mut Fields) -> Vec<String> {
+fn owner_headers(fields: &mut Fields) -> Option<Vec<String>> {
     let allowed = format!("an array of at most {MAX_OWNER_HEADERS} names of request headers");
-    let written = fields.texts("owner_headers", &allowed);
-    let names = written.unwrap_or_else(|| DEFAULT_OWNER_HEADERS.map(str::to_owned).to_vec());
+    let names = fields.texts("owner_headers", &allowed)?;
     if names.len() > MAX_OWNER_HEADERS {
         fields.refuse("owner_headers", format!("{} names", names.len()), &allowed);
     }
     if let Some(name) = names.iter().find(|name| !is_token(name)) {
         fields.refuse("owner_headers", shown_text(name), allowed);
     }
-    in_one_form(&names)
+    Some(in_one_form(&names))
 }
 
 /// Field names for CORS, in lower case. `*` is rejected: it would mean every field.
