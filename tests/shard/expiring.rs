@@ -357,6 +357,31 @@ fn a_restart_finds_when_the_next_partition_expires() {
 }
 
 #[test]
+fn a_restart_with_nothing_but_tombstones_finds_when_they_end() {
+    let mut bench = Bench::new();
+    let id = bench.accept(request());
+    bench.succeed(id);
+    bench.now = at(LIFE.0);
+    bench.ring();
+    let next = bench.shard.wake_at();
+    assert!(next.is_some());
+    bench.reopen();
+    assert_eq!(bench.shard.wake_at(), next);
+}
+
+#[test]
+fn a_job_is_expired_for_its_readers_before_the_alarm_drops_its_table() {
+    let mut bench = Bench::new();
+    let id = bench.accept(request());
+    bench.succeed(id);
+    bench.now = bench.record(id).expires;
+    assert_eq!(kind(&bench.shard.read(&id, bench.now).unwrap()), "expired");
+    assert_eq!(kind(&bench.shard.purge(&id, bench.now).unwrap()), "expired");
+    bench.now = UnixMillis(bench.now.0 - 1);
+    assert_eq!(kind(&bench.shard.read(&id, bench.now).unwrap()), "job");
+}
+
+#[test]
 fn a_job_accepted_after_many_have_expired_is_kept_for_the_full_retention() {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..1_100).map(|_| request()).collect();
@@ -409,6 +434,19 @@ fn only_jobs_that_can_no_longer_be_read_are_dropped() {
         ids.retain(|(expires, _)| *expires > latest);
     }
     assert!(dropped > 100, "{dropped}");
+}
+
+#[test]
+fn a_partition_is_kept_until_its_last_millisecond_is_over() {
+    let mut bench = Bench::new();
+    let id = bench.job();
+    let expires = bench.record(id).expires;
+    bench.now = UnixMillis(expires.0 - 1);
+    bench.ring();
+    assert_eq!((kind(&bench.found(id)), tables(&bench)), ("job", 1));
+    bench.now = expires;
+    bench.ring();
+    assert_eq!((kind(&bench.found(id)), tables(&bench)), ("expired", 0));
 }
 
 #[test]

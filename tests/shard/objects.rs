@@ -199,16 +199,19 @@ fn no_table_is_dropped_before_its_objects_despite_faults_and_restarts() {
 /// Otherwise a job could be read whose objects are gone.
 #[test]
 fn once_the_objects_of_a_partition_are_being_deleted_no_clock_brings_its_jobs_back() {
-    let (mut bench, _) = many_objects();
+    let mut bench = Bench::new();
+    bench.accept(with_object(REQUEST));
     let id = bench.accept(with_key("k", "f"));
-    bench.now = bench.record(id).expires;
-    bench.ring();
+    bench.now = at(LIFE.0);
+    bench.shard.expire(bench.now).unwrap();
+    assert_eq!(bench.sql.tables("jobs_").len(), 1, "only the objects are deleted yet");
     bench.now = at(0);
     for _ in 0..2 {
         assert!(matches!(bench.found(id), Found::Expired));
         assert!(matches!(bench.try_claim(id), Claimed::Refused(None)));
         let find = bench.shard.find_key(&super::key("k", "f"), bench.now);
         assert!(find.unwrap().is_none());
+        assert!(bench.shard.request(id.key).unwrap().is_none());
         bench.reopen();
     }
 }
