@@ -204,7 +204,11 @@ fn once_the_objects_of_a_partition_are_being_deleted_no_clock_brings_its_jobs_ba
     let id = bench.accept(with_key("k", "f"));
     bench.now = at(LIFE.0);
     bench.shard.expire(bench.now).unwrap();
-    assert_eq!(bench.sql.tables("jobs_").len(), 1, "only the objects are deleted yet");
+    assert_eq!(
+        bench.sql.tables("jobs_").len(),
+        1,
+        "only the objects are deleted yet"
+    );
     bench.now = at(0);
     for _ in 0..2 {
         assert!(matches!(bench.found(id), Found::Expired));

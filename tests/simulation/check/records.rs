@@ -220,6 +220,14 @@ impl Check {
         if after.status() == Status::Succeeded && after.result().is_none() {
             self.fail("I10", format!("{job:?} succeeded without a result"));
         }
+        let failed_by_response = after
+            .failure()
+            .is_some_and(|failure| failure.code == FailureCode::OriginError);
+        let response_is_complete = call.as_ref().is_some_and(|call| call.complete);
+        if failed_by_response && response_is_complete && after.result().is_none() {
+            let text = format!("{job:?} failed by a response that is not its result");
+            self.fail("I10", text);
+        }
         if let Some(result) = after.result() {
             let honest = call.as_ref().is_some_and(|call| {
                 let succeeded = call.status < 400;
