@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use raincheck::http::Headers;
 use raincheck::http::forwarded::Forwarding;
 use raincheck::http::hop::HOP_BY_HOP;
+use raincheck::protocol::dropped::PLATFORM_REQUEST_FIELDS;
 use raincheck::protocol::forwarding::{
-    ForwardingInfo, JobFields, PLATFORM_REQUEST_FIELDS, VIA, add_job, edits_to_origin, is_loop,
-    request_to_store, response_to_pass, response_to_store,
+    ForwardingInfo, JobFields, VIA, add_job, edits_to_origin, is_loop, request_to_store,
+    response_to_pass, response_to_store,
 };
 
 #[path = "support/growth.rs"]

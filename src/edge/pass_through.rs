@@ -8,7 +8,8 @@ use worker::web_sys::{Request, Response};
 
 use crate::http::hop::HOP_BY_HOP;
 use crate::ingress::PassThrough;
-use crate::protocol::forwarding::{Edits, OWN_PREFIX, response_to_pass};
+use crate::protocol::dropped::OWN_PREFIX;
+use crate::protocol::forwarding::{Edits, response_to_pass};
 use crate::protocol::problem::{Problem, ProblemCode};
 
 use super::glue;

@@ -3,7 +3,7 @@
 use crate::http::Headers;
 use crate::policy::{Policy, is_credential};
 use crate::protocol::cors::Cors;
-use crate::protocol::forwarding::is_dropped;
+use crate::protocol::dropped::is_dropped;
 
 /// Fields that carry a browser's own credentials. No browser lets a script set them, so no browser asks for
 /// them in a preflight.

@@ -6,6 +6,7 @@
 
 pub mod cors;
 pub mod document;
+pub mod dropped;
 pub mod forwarding;
 pub mod idempotency;
 pub mod output;

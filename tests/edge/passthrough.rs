@@ -98,6 +98,17 @@ async fn unusual_methods_pass_through() {
     assert_eq!(case.seen_once().method, "HEAD");
 }
 
+#[tokio::test]
+async fn no_request_to_send_its_own_fields_back_passes_through() {
+    for target in ["/pass/echo", "/always/echo", "/"] {
+        let case = Case::new();
+        let reply = send(case.request("TRACE", target)).await;
+        assert_problem(&reply, 405, "method_not_allowed");
+        assert!(reply.must("allow").contains("GET"), "{reply}");
+        assert!(case.seen().is_empty(), "{target}");
+    }
+}
+
 /// The runtime makes no request of GET with a body out of its parts.
 #[tokio::test]
 async fn a_body_passes_with_every_method() {
