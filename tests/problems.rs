@@ -35,6 +35,7 @@ fn the_bytes_of_a_problem_are_pinned() {
             ("content-type", "application/problem+json"),
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
             ("retry-after", "3"),
         ]
     );

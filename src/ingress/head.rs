@@ -1,8 +1,10 @@
 //! What a request's head says about the client and about the path the request took.
 
+use crate::http::Headers;
 use crate::job::Millis;
-use crate::policy::Policy;
+use crate::policy::{Policy, canonical_path};
 use crate::protocol::forwarding::ForwardingInfo;
+use crate::protocol::route;
 
 use super::Head;
 
@@ -42,7 +44,39 @@ pub(super) fn forwarding<'a>(
         scheme: &head.scheme,
         host: &head.host,
         websocket,
+        hides_referer: names_a_job(policy, &head.headers),
     }
+}
+
+/// Whether `Referer` is a URL below the mount, of whatever host: a proxy may have changed it.
+fn names_a_job(policy: &Policy, headers: &Headers) -> bool {
+    headers.get_all("referer").any(|url| {
+        canonical_path(path_of(url))
+            .is_some_and(|path| route::parse(&policy.mount, &path).is_some())
+    })
+}
+
+/// The part of a URL after its host, or all of a path.
+fn path_of(url: &str) -> &str {
+    const SLASHES: [char; 2] = ['/', '\\'];
+    let after_scheme = url
+        .split_once(':')
+        .filter(|(scheme, _)| !scheme.contains(SLASHES));
+    let rest = after_scheme.map_or(url, |(_, rest)| rest);
+    let mut rest_of_slashes = rest.chars();
+    let has_host = rest_of_slashes
+        .next()
+        .is_some_and(|first| SLASHES.contains(&first))
+        && rest_of_slashes
+            .next()
+            .is_some_and(|second| SLASHES.contains(&second));
+    if !has_host {
+        return rest;
+    }
+    let host = rest_of_slashes.as_str();
+    host.find(SLASHES)
+        .and_then(|at| host.get(at..))
+        .unwrap_or_default()
 }
 
 /// Scheme, host and mount as clients see them. Forwarded headers count only if the configuration

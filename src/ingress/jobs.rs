@@ -53,6 +53,9 @@ fn decide(
     if is_service_worker(&head.headers) {
         return Err(Problem::new(ProblemCode::ServiceWorkerRefused));
     }
+    if is_subresource(&head.headers) {
+        return Err(Problem::new(ProblemCode::SubresourceRefused));
+    }
     let not_found = || Problem::new(ProblemCode::NotFound).detail("There is no such job.");
     let (text, endpoint) = match path {
         JobPath::Job { id, endpoint } => (id, endpoint),
@@ -142,12 +145,31 @@ fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
 /// Whether a browser would run the response as a service worker (Service Workers section 4.4, Fetch
 /// Metadata section 2.1). A stored script could then control every page of the gateway's web origin.
 fn is_service_worker(headers: &Headers) -> bool {
-    let says = |name: &str, value: &str| {
-        headers
-            .get_all(name)
-            .any(|found| found.trim().eq_ignore_ascii_case(value))
-    };
-    says("service-worker", "script") || says("sec-fetch-dest", "serviceworker")
+    says(headers, "service-worker", "script") || says(headers, DESTINATION, "serviceworker")
+}
+
+/// Whether a page would run the response, or be styled by it. In a page of the gateway's own web origin, a stored
+/// script would have its rights; in another one's, a result could be read through its effects.
+fn is_subresource(headers: &Headers) -> bool {
+    const REFUSED: [&str; 7] = [
+        "audioworklet",
+        "paintworklet",
+        "script",
+        "sharedworker",
+        "style",
+        "worker",
+        "xslt",
+    ];
+    REFUSED.iter().any(|kind| says(headers, DESTINATION, kind))
+}
+
+/// What a browser wants the response for (Fetch Metadata section 2.1).
+const DESTINATION: &str = "sec-fetch-dest";
+
+fn says(headers: &Headers, name: &str, value: &str) -> bool {
+    headers
+        .get_all(name)
+        .any(|found| found.trim().eq_ignore_ascii_case(value))
 }
 
 /// Redriving repeats a client's request at the origin, so it needs the operator's token, not only the id.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::http::Headers;
 use crate::policy::Policy;
 use crate::protocol::problem::{Problem, ProblemCode};
+use crate::protocol::result::{NO_REFERRER, REFERRER_POLICY};
 use crate::rpc::Reply;
 
 use super::{Action, Head};
@@ -40,6 +41,7 @@ pub(super) fn problem_page(
         ("cache-control", CACHE_CONTROL),
         ("content-security-policy", POLICY),
         ("x-content-type-options", "nosniff"),
+        (REFERRER_POLICY, NO_REFERRER),
     ]);
     let page = Reply::new(200).headers(headers).text(text);
     Ok(Action::Reply(if head.method == "HEAD" {

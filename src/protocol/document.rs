@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::job::{FailureCode, JobId, Millis, Record, Status, UnixMillis};
 
 use super::problem::ProblemCode;
+use super::result::{NO_REFERRER, REFERRER_POLICY};
 use crate::http::Headers;
 use crate::http::conditional::etag;
 use crate::http::date::rfc3339;
@@ -157,6 +158,7 @@ impl Document<'_> {
         headers.push("content-type", "application/json");
         headers.push("cache-control", "no-store");
         headers.push("x-content-type-options", "nosniff");
+        headers.push(REFERRER_POLICY, NO_REFERRER);
         headers.push("etag", self.etag());
         if let Some(secs) = retry_after(self.record, now) {
             headers.push("retry-after", secs.to_string());

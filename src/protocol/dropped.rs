@@ -58,6 +58,16 @@ pub const PROXY_FIELDS: [&str; 17] = [
 /// The prefix of more fields like [`PROXY_FIELDS`].
 pub const FORWARDED_PREFIX: &str = "x-forwarded-";
 
+/// Whether a name has [`OWN_PREFIX`], also with another character than `-` at its end: some clients read fields
+/// from variables, in which the two look alike.
+pub(super) fn is_own(name: &str) -> bool {
+    OWN_PREFIX
+        .split_once('-')
+        .and_then(|(own, _)| name.strip_prefix(own))
+        .and_then(|rest| rest.bytes().next())
+        .is_some_and(|byte| !byte.is_ascii_alphanumeric())
+}
+
 /// Whether a client's field with this name is never forwarded; `name` in lower case. `trust_incoming` as
 /// in [`ForwardingInfo`].
 #[must_use]

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::dropped::{OWN_PREFIX, is_of_the_connection, is_proxy_field, passes_for_another};
+use super::dropped::{
+    OWN_PREFIX, is_of_the_connection, is_own, is_proxy_field, passes_for_another,
+};
 use super::trace::{self, TraceParent};
 use crate::http::Headers;
 use crate::http::forwarded::Forwarding;
@@ -63,6 +65,8 @@ pub struct ForwardingInfo<'a> {
     pub host: &'a str,
     /// The request is a WebSocket handshake: `Upgrade` is sent to the next hop.
     pub websocket: bool,
+    /// `Referer` has the URL of a job, which the origin must not learn.
+    pub hides_referer: bool,
 }
 
 /// Whether the request has already passed this gateway: a member of its `Via` names [`PSEUDONYM`],
@@ -167,6 +171,7 @@ fn edits(headers: &Headers, info: &ForwardingInfo<'_>, is_replay: bool) -> Edits
     let ends_here = |name: &str| {
         ends_at_hop.contains(name)
             || name == "host"
+            || (info.hides_referer && name == "referer")
             || name.starts_with(OWN_PREFIX)
             || (is_replay && is_of_the_connection(name))
             || (!info.trust_incoming && is_proxy_field(name))
@@ -203,7 +208,7 @@ pub fn response_to_store(headers: Headers) -> Headers {
     headers.retain(|name, _| {
         !ends_at_hop.contains(name)
             && !PLATFORM_RESPONSE_FIELDS.contains(&name)
-            && !name.starts_with(OWN_PREFIX)
+            && !is_own(name)
             && !name.starts_with("access-control-")
     });
     headers

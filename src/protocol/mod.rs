@@ -9,6 +9,7 @@ pub mod document;
 pub mod dropped;
 pub mod forwarding;
 pub mod idempotency;
+mod link;
 pub mod output;
 pub mod prefer;
 pub mod priority;

@@ -10,6 +10,8 @@ use serde::Serialize;
 use crate::http::Headers;
 use crate::http::target::TargetError;
 
+use super::result::{NO_REFERRER, REFERRER_POLICY};
+
 /// The path segment of the problems' pages: `mount/problems/CODE`.
 pub const PAGES: &str = "problems";
 
@@ -84,6 +86,8 @@ problem_codes! {
     Forbidden = "forbidden", 403, false, "Access is denied";
     /// A browser asked for a service worker script below the mount.
     ServiceWorkerRefused = "service_worker_refused", 403, false, "Service workers are not allowed here";
+    /// A page asked for a script, worker or style sheet below the mount.
+    SubresourceRefused = "subresource_refused", 403, false, "Pages cannot load this as a script, worker or style sheet";
     /// No such job, or the caller may not see it.
     NotFound = "not_found", 404, false, "Not found";
     /// The resource does not support the method.
@@ -292,6 +296,7 @@ impl Problem {
             ("content-type", CONTENT_TYPE),
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
+            (REFERRER_POLICY, NO_REFERRER),
         ]);
         if let Some(seconds) = self.retry_after {
             headers.push("retry-after", seconds.to_string());

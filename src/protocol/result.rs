@@ -12,6 +12,8 @@ use crate::http::list::{self, Quoting};
 use crate::http::media::{essence, is_json};
 use crate::job::{JobId, Status};
 
+use super::link::drop_loading;
+
 /// The state of the job: `pending`, `succeeded`, `failed` or `canceled`.
 pub const JOB_STATUS: &str = "raincheck-job-status";
 
@@ -75,17 +77,23 @@ pub fn mark(headers: &mut Headers, base: &str, id: &JobId, status: Status, sourc
 
 /// Fields that change what a browser stores or does for the whole web origin. Replayed, they would affect
 /// the gateway's, and that for every reader.
-const ABOUT_THE_WEB_ORIGIN: [&str; 23] = [
+const ABOUT_THE_WEB_ORIGIN: [&str; 33] = [
     "accept-ch",
     "activate-storage-access",
     "alt-svc",
+    "attribution-reporting-register-source",
+    "attribution-reporting-register-trigger",
     "clear-site-data",
     // Replaced by ours if a script could run; reports would contain the URL of the result.
     "content-security-policy",
     "content-security-policy-report-only",
     "critical-ch",
+    "delegate-ch",
     "expect-ct",
+    "integrity-policy",
+    "integrity-policy-report-only",
     "nel",
+    "observe-browsing-topics",
     "origin-agent-cluster",
     "public-key-pins",
     "public-key-pins-report-only",
@@ -97,10 +105,19 @@ const ABOUT_THE_WEB_ORIGIN: [&str; 23] = [
     "set-cookie",
     "set-cookie2",
     "set-login",
+    "shared-storage-write",
+    // A debugger would load it, and so tell another site that somebody reads the result.
+    "sourcemap",
     "speculation-rules",
     "strict-transport-security",
+    // It shows pages of other origins how long a read took.
+    "timing-allow-origin",
     "use-as-dictionary",
+    "x-sourcemap",
 ];
+
+/// The prefix of more fields like [`ABOUT_THE_WEB_ORIGIN`], for auctions of advertisements.
+const AD_AUCTION: &str = "ad-auction-";
 
 /// Fields that tell caches about the API's URL.
 const ABOUT_CACHING: [&str; 7] = [
@@ -134,11 +151,21 @@ const FOR_ONE_PERSON: [&str; 6] = [
 /// Blocks scripts. Styles and embedded images are allowed, so that a stored page is readable.
 const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
+/// The field that says what a browser tells other sites about the URL of a page.
+pub const REFERRER_POLICY: &str = "referrer-policy";
+
+/// Nothing: the URL of a job opens it.
+pub const NO_REFERRER: &str = "no-referrer";
+
 /// Edits the origin's fields for a response at a result URL.
 pub fn replayed(headers: &mut Headers) {
     let keeps_bytes = directives(headers).any(|it| it.eq_ignore_ascii_case("no-transform"));
-    headers
-        .retain(|name, _| !ABOUT_THE_WEB_ORIGIN.contains(&name) && !ABOUT_CACHING.contains(&name));
+    headers.retain(|name, _| {
+        !ABOUT_THE_WEB_ORIGIN.contains(&name)
+            && !ABOUT_CACHING.contains(&name)
+            && !name.starts_with(AD_AUCTION)
+    });
+    drop_loading(headers);
     // With `no-cache`, a browser would show the response again on "Back" without a request, even after a purge.
     headers.push(
         "cache-control",
@@ -149,6 +176,7 @@ pub fn replayed(headers: &mut Headers) {
         },
     );
     headers.set("x-content-type-options", "nosniff");
+    headers.set(REFERRER_POLICY, NO_REFERRER);
     if !is_inert(headers) {
         headers.push("content-security-policy", SANDBOX);
     }

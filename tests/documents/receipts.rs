@@ -15,6 +15,7 @@ fn a_receipt_is_complete() {
 content-type: application/json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 etag: "v1"
 retry-after: 1
 location: https://h/jobs/ID/result
@@ -108,6 +109,7 @@ fn another_request_with_the_same_key_gets_a_problem() {
 content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 vary: Prefer
 
 {"type":"/jobs/problems/idempotency_key_reused","title":"The Idempotency-Key belongs to another request","status":422,"detail":"The Idempotency-Key was used for a request with another method, target or body.","error":{"code":"idempotency_key_reused","message":"The Idempotency-Key was used for a request with another method, target or body."},"field":"Idempotency-Key","retryable":false}"#,

@@ -1,6 +1,8 @@
 //! What a result URL adds to the origin's response, and what it removes.
 
+use raincheck::http::Headers;
 use raincheck::job::Outcome;
+use raincheck::protocol::forwarding::response_to_store;
 use raincheck::rpc::call::{Call, Held, View, ViewCall};
 use raincheck::rpc::{Content, Reply};
 
@@ -135,6 +137,18 @@ fn fields_that_affect_the_web_origin_in_a_browser_are_not_replayed() {
         "origin-agent-cluster",
         "speculation-rules",
         "use-as-dictionary",
+        "attribution-reporting-register-source",
+        "attribution-reporting-register-trigger",
+        "observe-browsing-topics",
+        "shared-storage-write",
+        "ad-auction-signals",
+        "ad-auction-allowed",
+        "delegate-ch",
+        "integrity-policy",
+        "integrity-policy-report-only",
+        "timing-allow-origin",
+        "sourcemap",
+        "x-sourcemap",
     ];
     let mut fields: Vec<(&str, &str)> = names.iter().map(|name| (*name, "x")).collect();
     fields.push(("x-frame-options", "DENY"));
@@ -143,6 +157,84 @@ fn fields_that_affect_the_web_origin_in_a_browser_are_not_replayed() {
         assert_eq!(field(&reply, name), None, "{name}");
     }
     assert_eq!(field(&reply, "x-frame-options"), Some("DENY"));
+}
+
+/// The URL of a result opens its job.
+#[test]
+fn a_result_tells_its_url_to_no_other_site() {
+    let policies = [
+        ("referrer-policy", "unsafe-url"),
+        ("referrer-policy", "origin"),
+    ];
+    let reply = replayed(&policies);
+    let found: Vec<&str> = reply.headers.get_all("referrer-policy").collect();
+    assert_eq!(found, ["no-referrer"]);
+    assert_eq!(
+        field(&held(&policies), "referrer-policy"),
+        Some("unsafe-url")
+    );
+}
+
+#[test]
+fn links_that_make_a_browser_load_something_are_not_replayed() {
+    let links = |given: &[&str]| {
+        let fields: Vec<(&str, &str)> = given.iter().map(|link| ("link", *link)).collect();
+        let reply = replayed(&fields);
+        let all = reply.headers.joined("link").unwrap().into_owned();
+        all.split_once("; rel=\"status\"").unwrap().1.to_owned()
+    };
+    for dropped in [
+        "<https://evil.example/a>; rel=preload; as=image",
+        "<https://evil.example/a>; rel=\"preload\"; as=image",
+        "<https://evil.example/a>; as=image ; REL = PRELOAD",
+        "<a>;rel='preload'",
+        "<a>; rel=\"next prefetch\"",
+        "<a>; rel=\"next\tprefetch\"",
+        "<a>; rel=\"pre\\load\"",
+        "<a>; title=\"a, b; c\"; rel=modulepreload",
+        "<a>; rel=next; rel=preconnect",
+        "<a>; rel=dns-prefetch",
+        "<a>; rel=\"alternate stylesheet\"",
+        "<a>; rel=icon",
+        "<a>; rel=manifest",
+        "<a>; rel=prerender",
+        "<a>; rel=compression-dictionary",
+        // Not one of these is well formed, and browsers differ in what they make of them.
+        "<a; rel=preload",
+        "<a>; title=\"x; rel=preload",
+    ] {
+        assert_eq!(links(&[dropped]), "", "{dropped}");
+    }
+    for kept in [
+        "</next>; rel=next",
+        "</a,b;c>; rel=last",
+        "<preload>; rel=\"next\"; title=\"all, of it\"",
+        "</x>; rel=\"https://example.com/preload\"",
+        "<odd",
+    ] {
+        assert_eq!(links(&[kept]), format!(", {kept}"), "{kept}");
+    }
+    assert_eq!(
+        links(&[
+            "</1>; rel=next, <a>; rel=preload",
+            "<b>; rel=prefetch, </9>; rel=last"
+        ]),
+        ", </1>; rel=next, </9>; rel=last"
+    );
+}
+
+#[test]
+fn an_origin_cannot_imitate_the_gateways_fields_in_another_spelling() {
+    for name in [
+        "raincheck-result",
+        "raincheck_result",
+        "raincheck.job-status",
+    ] {
+        let headers = Headers::from_iter([(name, "origin"), ("raincheckish", "kept")]);
+        let stored = response_to_store(headers);
+        assert_eq!(stored.get(name), None, "{name}");
+        assert_eq!(stored.get("raincheckish"), Some("kept"));
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn a_pending_result_is_the_status_document_and_points_to_itself() {
 content-type: application/json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 retry-after: 1
 location: https://h/jobs/ID/result
 raincheck-job-status: pending
@@ -59,6 +60,7 @@ x-own: a=1
 x-own: b=2
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 accept-ranges: bytes
 content-length: 4
 raincheck-job-status: succeeded
@@ -81,6 +83,7 @@ fn a_failed_response_is_a_result_too() {
 content-type: text/plain
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 content-length: 2
 raincheck-job-status: failed
 raincheck-result: origin
@@ -109,6 +112,7 @@ fn a_final_202_of_the_origin_does_not_look_pending() {
 content-type: text/plain
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 raincheck-origin-status: 202
 accept-ranges: bytes
 content-length: 5
@@ -219,6 +223,7 @@ fn a_result_that_the_client_has_is_not_sent_again() {
 etag: "e"
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 raincheck-job-status: succeeded
 raincheck-result: origin
 link: <https://h/jobs/ID>; rel="status"

@@ -23,6 +23,7 @@ fn a_running_job() {
 content-type: application/json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 etag: "v2"
 retry-after: 1
 
@@ -41,6 +42,7 @@ fn a_job_that_waits_for_its_next_attempt_says_when() {
 content-type: application/json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 etag: "v3"
 retry-after: 1
 
@@ -63,6 +65,7 @@ fn a_job_that_succeeded_with_small_json_shows_it() {
 content-type: application/json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 etag: "v3"
 
 {"id":"ID","status":"succeeded","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"resourceLocation":"https://h/jobs/ID/result","output":{"rows": [1, 2]}}"#,
@@ -80,6 +83,7 @@ fn a_job_that_failed_says_why() {
 content-type: application/json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 etag: "v3"
 
 {"id":"ID","status":"failed","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","started":"2027-01-15T08:00:01.000Z","updated":"2027-01-15T08:00:03.000Z","finished":"2027-01-15T08:00:03.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":1,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"},"error":{"code":"origin_error","message":"The origin responded with an error (status 404).","type":"https://h/jobs/problems/origin_error","title":"The origin responded with an error","status":404}}"#,
@@ -97,6 +101,7 @@ fn a_cancel_and_later_reads_show_the_canceled_job() {
 content-type: application/json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 etag: "v2"
 
 {"id":"ID","status":"canceled","rule":"reports","priority":"normal","created":"2027-01-15T08:00:00.000Z","updated":"2027-01-15T08:00:00.000Z","finished":"2027-01-15T08:00:00.000Z","expires":"2027-01-15T08:17:42.500Z","deadline":"2027-01-15T08:01:40.000Z","attempt":0,"attempts":3,"urls":{"get":"https://h/jobs/ID","result":"https://h/jobs/ID/result"}}"#,
@@ -202,7 +207,7 @@ fn an_unchanged_document_is_not_sent_again() {
         let reply = desk.call(with(tag), b"");
         assert_transcript(
             &reply,
-            "304\ncache-control: no-store\nx-content-type-options: nosniff\netag: \"v1\"\nretry-after: 1\n\n",
+            "304\ncache-control: no-store\nx-content-type-options: nosniff\nreferrer-policy: no-referrer\netag: \"v1\"\nretry-after: 1\n\n",
         );
     }
     assert_eq!(desk.call(with("\"v2\""), b"").status, 200);
@@ -312,6 +317,7 @@ fn an_expired_job_is_gone_and_then_unknown() {
 content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 
 {"type":"/jobs/problems/job_expired","title":"The job has expired","status":410,"detail":"The job has expired","error":{"code":"job_expired","message":"The job has expired"},"retryable":false}"#,
     );
@@ -323,6 +329,7 @@ x-content-type-options: nosniff
 content-type: application/problem+json
 cache-control: no-store
 x-content-type-options: nosniff
+referrer-policy: no-referrer
 
 {"type":"/jobs/problems/not_found","title":"Not found","status":404,"detail":"There is no such job.","error":{"code":"not_found","message":"There is no such job."},"retryable":false}"#,
     );

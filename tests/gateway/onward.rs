@@ -70,6 +70,40 @@ fn a_request_that_passes_through_has_no_twin_of_a_configured_field() {
     }
 }
 
+#[test]
+fn no_origin_is_told_the_url_of_a_job() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    world.run();
+    world.sent.borrow_mut().clear();
+    for (referer, hidden) in [
+        (format!("https://h.example/jobs/{id}/result"), true),
+        (format!("https://h.example/jobs/{id}?x=1#y"), true),
+        (
+            format!("http://other.example:8080//x/..//%6Aobs/{id}"),
+            true,
+        ),
+        (format!("https:\\\\h.example\\jobs\\{id}"), true),
+        (format!("//h.example/jobs/{id}"), true),
+        (format!("/jobs/{id}"), true),
+        ("https://h.example/".to_owned(), false),
+        ("https://h.example".to_owned(), false),
+        ("https://h.example/jobsite".to_owned(), false),
+        ("https://h.example/a?b=/jobs/x".to_owned(), false),
+        ("about:blank".to_owned(), false),
+    ] {
+        let passed = passed(&world, &[("referer", &referer)]);
+        let request = world.request("POST", "/slow").field("referer", &referer);
+        request.send().job();
+        world.run();
+        let sent = world.sent.borrow_mut().pop().unwrap();
+        for headers in [&passed, &sent.headers] {
+            let found = headers.get("referer");
+            assert_eq!(found, (!hidden).then_some(referer.as_str()), "{referer}");
+        }
+    }
+}
+
 /// The fields with which a request passes through.
 fn passed(world: &World, fields: &[(&str, &str)]) -> Headers {
     let request = world.request("POST", "/other");

@@ -68,6 +68,64 @@ fn every_error_at_a_result_url_says_that_it_is_not_the_origins() {
 }
 
 #[test]
+fn no_page_can_load_a_result_as_a_script_a_worker_or_a_style_sheet() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    world.run();
+    let destinations = [
+        "script",
+        "worker",
+        "sharedworker",
+        "style",
+        "xslt",
+        "audioworklet",
+        "paintworklet",
+        "Script",
+    ];
+    for path in ["", "/result", "/events"] {
+        for destination in destinations {
+            let request = world.request("GET", &format!("/jobs/{id}{path}"));
+            let refused = request.field("sec-fetch-dest", destination).send();
+            assert_eq!(
+                (refused.status, refused.problem().as_str()),
+                (403, "subresource_refused"),
+                "{path} {destination}"
+            );
+        }
+    }
+    for destination in ["document", "empty", "image", "iframe", "font", "video"] {
+        let request = world.request("GET", &format!("/jobs/{id}/result"));
+        let read = request.field("sec-fetch-dest", destination).send();
+        assert_eq!(read.status, 200, "{destination}");
+    }
+}
+
+#[test]
+fn nothing_below_the_mount_tells_its_url_to_another_site() {
+    let world = World::new().rule("");
+    let id = world.post("x").job();
+    let everywhere = |world: &World| {
+        for path in [
+            format!("/jobs/{id}"),
+            format!("/jobs/{id}/result"),
+            format!("/jobs/{id}/events"),
+            "/jobs/unknown".to_owned(),
+            "/jobs/problems".to_owned(),
+            "/jobs/problems/not_found".to_owned(),
+            "/jobs/problems/none".to_owned(),
+        ] {
+            let answer = world.get(&path);
+            assert_eq!(answer.field("referrer-policy"), "no-referrer", "{path}");
+        }
+    };
+    everywhere(&world);
+    world.run();
+    everywhere(&world);
+    let canceled = world.request("DELETE", &format!("/jobs/{id}")).send();
+    assert_eq!(canceled.field("referrer-policy"), "no-referrer");
+}
+
+#[test]
 fn nothing_below_the_mount_can_become_a_service_worker() {
     let script = respond(200)
         .field("content-type", "text/javascript")
