@@ -7,7 +7,7 @@ mod records;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use raincheck::job::{FailureCode, Record, RowKey, Status};
+use raincheck::job::{FailureCode, Outcome, Record, RowKey, Status};
 
 use super::fault::Fault;
 use super::history::{Call, Entry, Event, Job, Wish};
@@ -105,7 +105,10 @@ impl Check {
                 self.jobs.entry(*job).or_default().claim = Some(*token);
             }
             Event::Report {
-                job, token, object, ..
+                job,
+                token,
+                outcome,
+                object,
             } => {
                 if std::mem::take(&mut self.recorded) {
                     self.reports.clear();
@@ -114,6 +117,7 @@ impl Check {
                     job: *job,
                     token: *token,
                     object: object.clone(),
+                    head_only: matches!(outcome, Outcome::HeadOnly { .. }),
                 });
             }
             Event::Stored { job, record } => {

@@ -12,6 +12,8 @@ pub struct Report {
     pub job: Job,
     pub token: u64,
     pub object: Option<String>,
+    /// The body of the response was lost, so it cannot be the result.
+    pub head_only: bool,
 }
 
 /// The published state graph, with the steps that one commit may put together: a lapsed attempt goes
@@ -223,8 +225,11 @@ impl Check {
         let failed_by_response = after
             .failure()
             .is_some_and(|failure| failure.code == FailureCode::OriginError);
-        let response_is_complete = call.as_ref().is_some_and(|call| call.complete);
-        if failed_by_response && response_is_complete && after.result().is_none() {
+        let body_lost = self
+            .reports
+            .iter()
+            .any(|report| report.job == job && report.head_only);
+        if failed_by_response && !body_lost && after.result().is_none() {
             let text = format!("{job:?} failed by a response that is not its result");
             self.fail("I10", text);
         }
