@@ -21,6 +21,7 @@ const { RAINCHECK_BUILD } = process.env;
 await main(async () => {
   const { values } = readArguments(HELP, { quick: { type: "boolean" }, verbose: { type: "boolean" } });
   const quick = values.quick || RAINCHECK_BUILD === "quick";
-  await setUp({ quick });
+  // A save during `npm start` concerns the Worker only.
+  await setUp({ quick, parts: RAINCHECK_BUILD === "quick" ? ["worker"] : undefined });
   if (!quick) checkBundleSize();
 });

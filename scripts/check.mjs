@@ -14,6 +14,6 @@ deployed with such a configuration would respond to every request with 503.
 
 await main(async () => {
   const { positionals } = readArguments(HELP, {}, { allowPositionals: true });
-  await setUp({ quick: true });
+  await setUp({ quick: true, parts: ["commands"] });
   await checkConfiguration({ file: positionals[0] });
 });

@@ -124,30 +124,35 @@ async function assemble(bindings, directory, quick) {
 }
 
 /**
- * Builds `BUNDLE`; `dependencies` installs the npm packages. The bundle of an earlier build stays usable until this
- * one is complete.
+ * Builds the `parts` of `BUNDLE`, "worker" and "commands"; `dependencies` installs the npm packages. The files of an
+ * earlier build stay usable until this one is complete.
  */
-export async function buildBundle({ quick, dependencies }) {
+export async function buildBundle({ quick, parts, dependencies }) {
   const staging = inRoot("build", `.staging-${process.pid}`);
   mkdirSync(staging, { recursive: true });
   const [worker, commands] = ["worker", "commands"].map((name) => join(staging, name));
-  const compileBoth = async () => {
-    await compile({ quick, copy: `${commands}.wasm`, features: ["--features", "commands"] });
-    await compile({ quick, copy: `${worker}.wasm` });
+  const compileParts = async () => {
+    // The dependencies are compiled once for both.
+    if (parts.includes("commands")) await compile({ quick, copy: `${commands}.wasm`, features: ["--features", "commands"] });
+    if (parts.includes("worker")) await compile({ quick, copy: `${worker}.wasm` });
   };
   try {
-    const [, bindgen] = await together(compileBoth, ensureBindgen, dependencies);
-    await bind(bindgen, `${commands}.wasm`, commands);
-    const bindings = await bind(bindgen, `${worker}.wasm`, worker);
-    if (!quick) {
-      await optimise(worker);
-      shortenNames(worker);
+    const [, bindgen] = await together(compileParts, ensureBindgen, dependencies);
+    if (parts.includes("commands")) {
+      await bind(bindgen, `${commands}.wasm`, commands);
+      renameSync(join(commands, "index_bg.wasm"), BUNDLE.commands);
     }
-    await assemble(bindings, worker, quick);
-    renameSync(join(worker, "index_bg.wasm"), BUNDLE.wasm);
-    renameSync(join(worker, "bundle.js"), BUNDLE.worker);
-    renameSync(join(commands, "index_bg.wasm"), BUNDLE.commands);
-    copyFileSync(inRoot("src", "edge", "local.js"), BUNDLE.local);
+    if (parts.includes("worker")) {
+      const bindings = await bind(bindgen, `${worker}.wasm`, worker);
+      if (!quick) {
+        await optimise(worker);
+        shortenNames(worker);
+      }
+      await assemble(bindings, worker, quick);
+      renameSync(join(worker, "index_bg.wasm"), BUNDLE.wasm);
+      renameSync(join(worker, "bundle.js"), BUNDLE.worker);
+      copyFileSync(inRoot("src", "edge", "local.js"), BUNDLE.local);
+    }
   } finally {
     rmSync(staging, { recursive: true, force: true });
   }

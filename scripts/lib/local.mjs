@@ -5,6 +5,7 @@ import { basename, dirname, join } from "node:path";
 
 import { localConfiguration } from "./configuration.mjs";
 import { BUNDLE, inRoot, isClone, root } from "./paths.mjs";
+import { setUp } from "./setup.mjs";
 import { readSource } from "./source.mjs";
 import { Problem, step } from "./ui.mjs";
 
@@ -127,6 +128,8 @@ export class LocalRun {
       if (contents === last) return;
       last = contents;
       try {
+        // The source may have changed since the start.
+        await setUp({ quick: true, parts: ["commands"] });
         await this.write();
         step(`${basename(file)} was saved; the new configuration is used from now on`);
       } catch (error) {

@@ -7,9 +7,10 @@ import { ensureWasm } from "./wasm.mjs";
 
 /**
  * Checks the prerequisites, then installs or builds what is missing: npm packages, tools and the Worker's bundle. The
- * package has all of these. With `quick`, a bundle that builds faster and runs slower is enough.
+ * package has all of these. With `quick`, a bundle that builds faster and runs slower is enough. `parts` limits what is
+ * built, as in `ensureWasm`.
  */
-export async function setUp({ quick = false } = {}) {
+export async function setUp({ quick = false, parts } = {}) {
   await checkPrerequisites();
-  if (isClone) await ensureWasm({ quick, dependencies: ensureDependencies });
+  if (isClone) await ensureWasm({ quick, parts, dependencies: ensureDependencies });
 }

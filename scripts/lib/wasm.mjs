@@ -1,4 +1,4 @@
-// Builds build/index.js from Rust, unless its inputs are unchanged.
+// Builds the Worker and the policy code from Rust, unless their inputs are unchanged.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
@@ -10,7 +10,11 @@ import { BUNDLE, inRoot, root } from "./paths.mjs";
 import { capture } from "./run.mjs";
 import { Problem, elapsed, step } from "./ui.mjs";
 
-const STAMP = inRoot("build", ".inputs");
+/** The two parts of a build: their files, and a file that says from which inputs they were built. */
+const PARTS = {
+  worker: { files: [BUNDLE.worker, BUNDLE.wasm, BUNDLE.local], stamp: inRoot("build", ".inputs") },
+  commands: { files: [BUNDLE.commands], stamp: inRoot("build", ".commands-inputs") },
+};
 const INPUTS = [
   "src",
   "Cargo.toml",
@@ -47,22 +51,29 @@ function fingerprint() {
 /** Which bundles are good enough for each kind. */
 const KINDS = { quick: ["quick", "full"], full: ["full"] };
 
-function isCurrent(kind, inputs) {
-  if (!existsSync(STAMP) || !Object.values(BUNDLE).every(existsSync)) return false;
-  const stamp = readFileSync(STAMP, "utf8");
-  return KINDS[kind].some((enough) => stamp === `${enough} ${inputs}`);
+function isCurrent(part, kind, inputs) {
+  const { files, stamp } = PARTS[part];
+  if (![stamp, ...files].every(existsSync)) return false;
+  const built = readFileSync(stamp, "utf8");
+  return KINDS[kind].some((enough) => built === `${enough} ${inputs}`);
 }
 
-/** Builds the bundle if it is out of date; `dependencies` installs the npm packages. */
-export async function ensureWasm({ quick, dependencies }) {
+/**
+ * Builds those of the `parts` that are out of date: the "worker", or the policy code for the "commands". `dependencies`
+ * installs the npm packages.
+ */
+export async function ensureWasm({ quick, parts = Object.keys(PARTS), dependencies }) {
   const [kind, inputs] = [quick ? "quick" : "full", fingerprint()];
-  if (isCurrent(kind, inputs)) return dependencies();
+  const stale = parts.filter((part) => !isCurrent(part, kind, inputs));
+  if (stale.length === 0) return dependencies();
 
-  step(`Building the Worker (Rust to WebAssembly; about ${quick ? 1 : 2} min the first time)`);
+  const what = stale.includes("worker") ? "the Worker" : "the policy code";
+  step(`Building ${what} (Rust to WebAssembly; about ${quick ? 1 : 2} min the first time)`);
   const start = performance.now();
-  await buildBundle({ quick, dependencies });
-  writeFileSync(STAMP, `${kind} ${inputs}`);
-  step(`Built the Worker in ${elapsed(start)}${quick ? "" : `: ${kibibytes(bundleBytes())} gzipped`}`);
+  await buildBundle({ quick, parts: stale, dependencies });
+  for (const part of stale) writeFileSync(PARTS[part].stamp, `${kind} ${inputs}`);
+  const size = quick || !stale.includes("worker") ? "" : `: ${kibibytes(bundleBytes())} gzipped`;
+  step(`Built ${what} in ${elapsed(start)}${size}`);
 }
 
 /** The size of the bundle, gzipped. */
