@@ -91,7 +91,9 @@ impl Call {
     /// The fields that the request asks for.
     fn extra(&self) -> String {
         let fields = self.query.iter().filter(|(name, _)| name == "h");
-        fields.map(|(_, field)| format!("{field}\r\n")).collect()
+        fields
+            .flat_map(|(_, field)| [field.as_str(), "\r\n"])
+            .collect()
     }
 }
 

@@ -29,8 +29,8 @@ struct Answer {
     /// What comes instead of a response, after the wait.
     error: Option<OriginError>,
     hangs: bool,
-    /// The head comes, the body does not.
-    stalls: bool,
+    /// How long the body takes after the head.
+    slow: u64,
 }
 
 /// One request to the origin.
@@ -86,7 +86,7 @@ pub async fn send(
         headers: answer.headers,
         body: Some(Body {
             broken: answer.broken,
-            slow: if answer.stalls { 1 << 40 } else { 0 },
+            slow: answer.slow,
             ..Body::whole(answer.blob)
         }),
     })
@@ -112,7 +112,7 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
         wait: dice.below(2_000),
         error: None,
         hangs: false,
-        stalls: false,
+        slow: 0,
     };
     answer.headers.push("content-type", "application/json");
     match fault {
@@ -138,7 +138,7 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
             perhaps_busy(world, &mut answer);
         }
         Some(Fault::OriginStalls) => {
-            answer.stalls = true;
+            answer.slow = 1 << 40;
             perhaps_busy(world, &mut answer);
         }
         Some(Fault::OriginHuge) => {
@@ -202,7 +202,7 @@ fn note(world: &World, request: &OriginRequest<Body>, answer: &Answer) -> Option
         complete: answer.error.is_none()
             && !answer.broken
             && !answer.hangs
-            && !answer.stalls
+            && answer.slow == 0
             && !broken,
         head_came: Cell::new(false),
     });

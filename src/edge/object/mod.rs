@@ -269,7 +269,7 @@ impl Inner {
     }
 }
 
-/// The tag of the WebSockets that watch a job.
+/// The tag of the web sockets that watch a job.
 fn tag(key: RowKey) -> String {
     format!("job-{}", key.0)
 }
