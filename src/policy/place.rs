@@ -30,7 +30,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The outermost table of a variable. Fields of [`CONFIGURATION`](super::bindings::CONFIGURATION) are shown
+    /// The outermost table of a variable. Fields of [`CONFIGURATION`] are shown
     /// without the variable's name.
     #[must_use]
     pub fn variable(name: &str) -> Self {

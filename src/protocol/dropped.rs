@@ -69,7 +69,7 @@ pub(super) fn is_own(name: &str) -> bool {
 }
 
 /// Whether a client's field with this name is never forwarded; `name` in lower case. `trust_incoming` as
-/// in [`ForwardingInfo`].
+/// in [`ForwardingInfo`](super::forwarding::ForwardingInfo).
 #[must_use]
 pub fn is_dropped(name: &str, trust_incoming: bool) -> bool {
     HOP_BY_HOP.contains(&name)
