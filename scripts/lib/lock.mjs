@@ -1,6 +1,6 @@
 // Allows one `start` at a time on a state directory: each runtime assumes that it is alone on its databases.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { capture } from "./run.mjs";
@@ -65,15 +65,34 @@ function endChildren({ children = [] }) {
   for (let looks = 0; looks < LOOKS && left.some(groupIsThere); looks += 1) Atomics.wait(NEVER, 0, 0, LOOK_MS);
 }
 
+/** The directory inside the state in which wrangler keeps its databases. */
+const DATABASES = "v3";
+
+/**
+ * Creates what is missing of the state, and lets only this user read its databases: the stored requests hold credentials.
+ * The mode of an existing `directory` stays, because it may hold other files of the user.
+ */
+function makePrivate(directory) {
+  const databases = join(directory, DATABASES);
+  mkdirSync(databases, { recursive: true, mode: 0o700 });
+  try {
+    chmodSync(databases, 0o700);
+  } catch (error) {
+    // The directory belongs to another user, who decides about its mode.
+    if (error.code !== "EPERM") throw error;
+  }
+}
+
 const identity = (id) => ({ process: id, began: beginning(id) });
 
 /**
  * Locks the state in `directory` for this process until it ends; `url` is the address that it will have. Throws a
  * `Problem` with `remedy` if another process has the lock. The lock of a killed process is ignored. Returns a function
- * that notes our children, each the leader of its process group, so that a later start can end them if we are killed.
+ * that notes our children, each the leader of its process group. If they outlive us, the lock file stays, so that a later
+ * start can end them.
  */
 export function lockState(directory, url, remedy) {
-  mkdirSync(directory, { recursive: true });
+  makePrivate(directory);
   const file = join(directory, NAME);
   const content = { ...identity(process.pid), url };
   for (;;) {
@@ -98,7 +117,8 @@ export function lockState(directory, url, remedy) {
     }
   }
   process.on("exit", () => {
-    if (holder(file).process === process.pid) rmSync(file, { force: true });
+    const last = holder(file);
+    if (last.process === process.pid && !(last.children ?? []).some(isAlive)) rmSync(file, { force: true });
   });
   return (children) => writeFileSync(file, JSON.stringify({ ...content, children: children.map(({ pid }) => identity(pid)) }));
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -17,22 +17,23 @@ const PROGRAM = `
 import { lockState } from ${JSON.stringify(inRoot("scripts", "lib", "lock.mjs"))};
 import { main } from ${JSON.stringify(inRoot("scripts", "lib", "ui.mjs"))};
 await main(async () => {
-  lockState(process.argv[1], ${JSON.stringify(URL_OF_IT)}, "Take another.");
+  const noteChildren = lockState(process.argv[1], ${JSON.stringify(URL_OF_IT)}, "Take another.");
+  if (process.argv[2]) noteChildren([{ pid: Number(process.argv[2]) }]);
   console.log("has it");
   process.stdin.resume().on("end", () => process.exit(0));
 });
 `;
 
 /** A process that takes the state and keeps it until its input ends. */
-function taker(state) {
-  const child = spawn(process.execPath, ["--input-type=module", "--eval", PROGRAM, state], { stdio: ["pipe", "pipe", "pipe"] });
+function taker(state, ...children) {
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", PROGRAM, state, ...children], { stdio: ["pipe", "pipe", "pipe"] });
   child.errors = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (child.errors += text));
   return child;
 }
 
-async function takes(state) {
-  const child = taker(state);
+async function takes(state, ...children) {
+  const child = taker(state, ...children);
   const [said] = await once(child.stdout.setEncoding("utf8"), "data");
   assert.equal(said, "has it\n");
   return child;
@@ -56,7 +57,7 @@ test("a second one is refused, with the process that has it, until that ends", a
   const refusal = await isRefused(state);
   assert.equal(refusal, `\n\u2717 Another Raincheck (process ${first.pid}, at ${URL_OF_IT}) uses the state in ${state}.\n  Take another.\n`);
   await ends(first);
-  assert.deepEqual(readdirSync(state), []);
+  assert.deepEqual(readdirSync(state), ["v3"]);
   await ends(await takes(state));
 });
 
@@ -102,4 +103,27 @@ test("a lock that was cut off while it was written is none", async () => {
   await ends(await takes(state));
   writeFileSync(join(state, "start.lock"), '{"process":');
   await ends(await takes(state));
+});
+
+test("the lock file stays while a child runs, so that the next start ends the child", async () => {
+  const state = join(directory, "h");
+  const runtime = spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)"], { detached: true });
+  await ends(await takes(state, String(runtime.pid)));
+  assert.ok(existsSync(join(state, "start.lock")));
+  const next = taker(state);
+  const [, signal] = await once(runtime, "exit");
+  assert.equal(signal, "SIGKILL");
+  await ends(next);
+});
+
+test("only the user can read the databases, even if their directory existed with another mode", async () => {
+  const state = join(directory, "i");
+  const databases = join(state, "v3");
+  mkdirSync(databases, { recursive: true });
+  chmodSync(databases, 0o755);
+  await ends(await takes(state));
+  assert.equal(statSync(databases).mode & 0o777, 0o700);
+  const created = join(directory, "j", "state");
+  await ends(await takes(created));
+  assert.equal(statSync(created).mode & 0o777, 0o700);
 });
