@@ -48,6 +48,16 @@ async function leave(status) {
   process.exit(status);
 }
 
+/** Stops everything after an error that nothing caught, so that no child outlives this process. */
+async function crash(error) {
+  console.error(error);
+  try {
+    await stopAll();
+  } finally {
+    process.exit(1);
+  }
+}
+
 /** npm forwards each Ctrl-C that the terminal has already sent. A second SIGINT within this time is such a duplicate. */
 const SAME_WITHIN_MS = 400;
 
@@ -67,7 +77,7 @@ function gently(beforeLeaving) {
 }
 
 /**
- * Stops everything on a signal, or when the parent process has ended. Ctrl-C first waits for `beforeLeaving(hurry)`;
+ * Stops everything on a signal, after an uncaught error, or when the parent process has ended. Ctrl-C first waits for `beforeLeaving(hurry)`;
  * `hurry` is a promise that resolves on a second Ctrl-C.
  */
 export function stopOnSignals(beforeLeaving) {
@@ -75,6 +85,8 @@ export function stopOnSignals(beforeLeaving) {
   process.on("SIGINT", gently(beforeLeaving));
   process.on("SIGTERM", () => leave(143));
   process.on("SIGHUP", () => leave(129));
+  process.on("uncaughtException", crash);
+  process.on("unhandledRejection", crash);
   const parent = process.ppid;
   // After Ctrl-C the parent may end at once, while this process still waits.
   setInterval(() => process.ppid !== parent && !hurryUp && leave(1), PARENT_CHECK_MS).unref();

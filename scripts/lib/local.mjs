@@ -117,8 +117,8 @@ export class LocalRun {
   }
 
   /**
-   * Rewrites the configuration whenever the file or a secret is saved. Mistakes are printed at once, and the last valid
-   * configuration stays in use.
+   * Rewrites the configuration whenever the file or a secret is saved. Mistakes, and crashes of the check, are printed at
+   * once, and the last valid configuration stays in use.
    */
   watch() {
     const { file } = this.#options;
@@ -133,8 +133,8 @@ export class LocalRun {
         await this.write();
         step(`${basename(file)} was saved; the new configuration is used from now on`);
       } catch (error) {
-        if (!(error instanceof Problem)) throw error;
-        console.error(`\n\u2717 ${error.message}\n  The last valid configuration stays in use.\n`);
+        const what = error instanceof Problem ? error.message : `The check itself failed: ${error.message}\n  Please report this, with ${file}.`;
+        console.error(`\n\u2717 ${what}\n  The last valid configuration stays in use.\n`);
       }
     };
     let turn = Promise.resolve();

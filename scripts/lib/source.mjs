@@ -9,6 +9,10 @@ import { Problem } from "./ui.mjs";
 /** The key of a path in the map of places. */
 const keyOf = (path) => JSON.stringify(path);
 
+/** How deep a value may be nested. wrangler's fields need fewer than ten levels; the recursion below stays shallow. */
+const DEPTH_MAX = 64;
+const TOO_DEEP = `nested too deep: at most ${DEPTH_MAX} levels are read`;
+
 /** The text of a file. Throws a `Problem` if it cannot be read. */
 export function readFile(file) {
   try {
@@ -25,7 +29,10 @@ export function readFile(file) {
  */
 export async function readSource(file) {
   const text = readFile(file);
-  const { value, places } = await (/\.jsonc?$/.test(file) ? readJson(file, text) : readToml(file, text));
+  const { value, places } = await (/\.jsonc?$/.test(file) ? readJson : readToml)(file, text).catch((error) => {
+    // The stack of a parser overflows before the depth can be checked.
+    throw error instanceof RangeError ? syntaxError(file, ...deepest(text), TOO_DEEP) : error;
+  });
   const place = (path) => {
     for (let length = path.length; length > 0; length -= 1) {
       const found = places.get(keyOf(path.slice(0, length)));
@@ -46,6 +53,19 @@ function syntaxError(file, line, column, message) {
   return new Problem(`${shownPath(file)}:${line}:${column}: ${message}`);
 }
 
+/** Line and column of the bracket that is nested deepest, for a text that no parser can read. */
+function deepest(text) {
+  let [line, start, depth, most, at] = [1, 0, 0, 0, [1, 1]];
+  for (let index = 0; index < text.length; index += 1) {
+    const char = text[index];
+    if (char === "\n") [line, start] = [line + 1, index + 1];
+    if (char === "[" || char === "{") depth += 1;
+    if (char === "]" || char === "}") depth -= 1;
+    if (depth > most) [most, at] = [depth, [line, index - start + 1]];
+  }
+  return at;
+}
+
 async function readToml(file, text) {
   const { ParseError, getStaticTOMLValue, parseTOML } = await import("toml-eslint-parser");
   let document;
@@ -57,32 +77,37 @@ async function readToml(file, text) {
   }
   const places = new Map();
   const [top] = document.body;
-  note(places, [], top.body);
+  note({ file, places }, [], top.body);
   return { value: getStaticTOMLValue(document), places };
 }
 
 /** Records the places of the entries of the TOML table at `path`. */
-function note(places, path, entries) {
+function note(source, path, entries) {
+  const { file, places } = source;
   for (const entry of entries) {
     const at = `${entry.loc.start.line}:${entry.loc.start.column + 1}`;
     if (entry.type === "TOMLTable") {
       places.set(keyOf(entry.resolvedKey), at);
-      note(places, entry.resolvedKey, entry.body);
+      note(source, entry.resolvedKey, entry.body);
       continue;
     }
     const below = [...path, ...entry.key.keys.map((key) => key.name ?? key.value)];
+    const { line, column } = entry.loc.start;
+    if (below.length > DEPTH_MAX) throw syntaxError(file, line, column + 1, TOO_DEEP);
     places.set(keyOf(below), at);
-    noteValue(places, below, entry.value);
+    noteValue(source, below, entry.value);
   }
 }
 
-function noteValue(places, path, value) {
-  if (value.type === "TOMLInlineTable") note(places, path, value.body);
+function noteValue(source, path, value) {
+  const { file, places } = source;
+  if (value.type === "TOMLInlineTable") note(source, path, value.body);
   if (value.type !== "TOMLArray") return;
   value.elements.forEach((element, index) => {
     const { line, column } = element.loc.start;
+    if (path.length >= DEPTH_MAX) throw syntaxError(file, line, column + 1, TOO_DEEP);
     places.set(keyOf([...path, index]), `${line}:${column + 1}`);
-    noteValue(places, [...path, index], element);
+    noteValue(source, [...path, index], element);
   });
 }
 
@@ -101,6 +126,7 @@ async function readJson(file, text) {
   }
   const places = new Map();
   const walk = (node, path) => {
+    if (path.length > DEPTH_MAX) throw syntaxError(file, ...positions(node.offset), TOO_DEEP);
     if (path.length > 0) {
       const named = node.parent?.type === "property" ? node.parent : node;
       places.set(keyOf(path), positions(named.offset).join(":"));

@@ -113,3 +113,27 @@ test("a save that breaks the configuration is told, and the last good one stays;
   await said(/wrangler\.toml was saved/);
   assert.equal(written(local).vars.RAINCHECK.origin, "https://two.example");
 });
+
+test("a crash of the check is reported, and the last valid configuration stays", { timeout: 120_000 }, async (t) => {
+  const log = [];
+  t.mock.method(console, "error", (text) => log.push(text));
+  const text = wranglerToml("https://one.example");
+  const local = run({ text });
+  await local.write();
+  t.after(local.watch());
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.mock.method(local, "write", async () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  });
+  writeFileSync(file, `${text}\n# changed\n`);
+  while (log.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.match(log[0], /The check itself failed: unreachable[^]*report this, with .*wrangler\.toml[^]*last valid configuration stays/);
+  assert.equal(written(local).vars.RAINCHECK.origin, "https://one.example");
+});
+
+test("a value that is nested too deep is a problem with its line", async () => {
+  const deep = `${wranglerToml("https://one.example")}\n[deep]\nvalue = ${"[".repeat(1_000)}${"]".repeat(1_000)}\n`;
+  await assert.rejects(run({ text: deep }).write(), (error) => error instanceof Problem && /wrangler\.toml:\d+:\d+: .*nested/.test(error.message));
+  const deepest = deep.replace(/\[{9,}\]+/, `${"[".repeat(50_000)}${"]".repeat(50_000)}`);
+  await assert.rejects(run({ text: deepest }).write(), (error) => error instanceof Problem && /nested/.test(error.message));
+});
