@@ -98,6 +98,8 @@ function startRuntime({ port, state, environment }, configuration) {
       ...env,
       // Only --env chooses the environment.
       CLOUDFLARE_ENV: undefined,
+      // Otherwise wrangler stores a trace of each request, with its full URL, and the store only grows.
+      X_LOCAL_OBSERVABILITY: "false",
       // For the build command of the configuration; see scripts/build.mjs.
       RAINCHECK_BUILD: "quick",
       ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}),
