@@ -1,4 +1,5 @@
 // Drives one URL with wrk, or with oha where wrk is missing, and returns the same figures from both.
+import { Problem } from "../scripts/lib/ui.mjs";
 import { execFile, execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +25,7 @@ export function findTool() {
       if (expected.test(error.stdout ?? "")) return name;
     }
   }
-  throw new Error("Neither wrk nor oha is installed: `apt install wrk`, or `cargo install --locked oha`.");
+  throw new Problem("Neither wrk nor oha is installed: `apt install wrk`, or `cargo install --locked oha`.");
 }
 
 /**

@@ -1,9 +1,9 @@
 // The command line of the benchmark.
-import { parseArgs } from "node:util";
+import { Problem, readArguments } from "../scripts/lib/ui.mjs";
 
 export const PARTS = ["hello", "insert", "group", "read", "proxy", "pass", "accept", "status", "jobs", "records", "cost", "size"];
 
-export const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) on the PATH.
+const HELP = `Benchmark on workerd itself. Needs Linux, and wrk (or oha) on the PATH.
 
   npm run bench -- [options]
 
@@ -25,21 +25,17 @@ const QUICK = {
   recordTargets: [1_000, 5_000], fillSecondsMax: 8,
 };
 
-export function readOptions(args) {
-  const { values } = parseArgs({
-    args,
-    options: {
-      quick: { type: "boolean", default: false },
-      only: { type: "string", multiple: true, default: [] },
-      bundle: { type: "string" },
-      workerd: { type: "string" },
-      json: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
+export function readOptions() {
+  const { values } = readArguments(HELP, {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] },
+    bundle: { type: "string" },
+    workerd: { type: "string" },
+    json: { type: "string" },
   });
   const only = values.only.flatMap((names) => names.split(","));
   const unknown = only.find((name) => !PARTS.includes(name));
-  if (unknown !== undefined) throw new Error(`--only ${unknown}: not one of ${PARTS.join(", ")}`);
+  if (unknown !== undefined) throw new Problem(`--only ${unknown}: not one of ${PARTS.join(", ")}`);
   const wants = (name) => only.length === 0 || only.includes(name);
   return { ...values, wants, ...(values.quick ? QUICK : FULL) };
 }

@@ -1,4 +1,5 @@
 // Starts and stops the processes of a run, and reads what they cost.
+import { Problem } from "../scripts/lib/ui.mjs";
 import { spawn, execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -28,7 +29,7 @@ export function findWorkerd(project, given) {
   } catch {
     // Falls through to the one message for every way of not having it.
   }
-  throw new Error("workerd is not installed: run `npm install`, or name it with --workerd FILE.");
+  throw new Problem("workerd is not installed: run `npm install`, or name it with --workerd FILE.");
 }
 
 function start(command, args, options) {

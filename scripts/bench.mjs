@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 import { findTool } from "../bench/load.mjs";
-import { HELP, readOptions } from "../bench/options.mjs";
+import { readOptions } from "../bench/options.mjs";
 import { runAll } from "../bench/run.mjs";
 import { findWorkerd } from "../bench/runtime.mjs";
 import { inRoot, root } from "./lib/paths.mjs";
@@ -13,12 +13,8 @@ import { setUp } from "./lib/setup.mjs";
 import { Problem, main } from "./lib/ui.mjs";
 
 async function bench() {
-  const options = readOptions(process.argv.slice(2));
-  if (options.help) {
-    console.log(HELP);
-    return;
-  }
-  if (!existsSync("/proc/self/stat")) throw new Error("The benchmark reads CPU time from /proc, which only Linux has.");
+  const options = readOptions();
+  if (!existsSync("/proc/self/stat")) throw new Problem("The benchmark reads CPU time from /proc, which only Linux has.");
   const tool = findTool();
   if (!options.bundle) await setUp();
   const scratch = mkdtempSync(join(tmpdir(), "raincheck-load-"));
@@ -30,13 +26,5 @@ async function bench() {
   }
 }
 
-await main(async () => {
-  try {
-    await bench();
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    const isUsage = error.code?.startsWith("ERR_PARSE_ARGS");
-    throw new Problem(error.message, isUsage ? "Run it with --help for its options." : undefined);
-  }
-});
+await main(bench);
 process.exit(0); // Otherwise idle connections of fetch would keep the process alive for seconds.
