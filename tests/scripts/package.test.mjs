@@ -130,7 +130,7 @@ test("init overwrites nothing and takes no origin that is none", () => {
     [[], /--origin is missing/],
     [["--origin", "api.example.com"], /--origin is "api\.example\.com", not a URL/],
     [["--origin", "https://user:secret@api.example.com"], /an origin has no credentials/],
-    [["--demo", "--origin", "https://api.example.com"], /exclude each other/],
+    [["--demo", "--origin", "https://api.example.com"], /cannot be combined/],
   ]) {
     const { status, stderr } = raincheck("init", ...args);
     assert.equal(status, 1);
