@@ -290,7 +290,7 @@ fn the_consumer_for_local_runs_is_refused_in_a_deployment() {
     file["vars"]["LOCAL_CONSUMER"] = json!("detached");
     assert_eq!(
         mistakes(&file, ALL),
-        "vars.LOCAL_CONSUMER: found \"detached\"; allowed: nothing; it is for local runs and belongs in .dev.vars",
+        "vars.LOCAL_CONSUMER: found \"detached\"; allowed: nothing; it is for local runs, and `start` sets it there",
     );
 }
 

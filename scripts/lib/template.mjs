@@ -43,7 +43,7 @@ export const GITIGNORE = `/node_modules/
 /dist/
 `;
 
-/** The variables of local runs. */
+/** `.dev.vars`: the secrets of local runs. */
 export function devVars() {
   return `# Read by local runs only, and kept out of git: the secrets that the configuration names, one NAME = "value" per line.
 `;

@@ -1,5 +1,6 @@
 // The configuration that `start` gives to the local runtime.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,7 @@ import { after, beforeEach, test } from "node:test";
 
 import { LocalRun } from "../../scripts/lib/local.mjs";
 import { BUNDLE, inRoot, root } from "../../scripts/lib/paths.mjs";
-import { wranglerToml } from "../../scripts/lib/template.mjs";
+import { GITIGNORE, wranglerToml } from "../../scripts/lib/template.mjs";
 import { Problem } from "../../scripts/lib/ui.mjs";
 
 const directory = mkdtempSync(join(tmpdir(), "raincheck-local-"));
@@ -88,6 +89,22 @@ test("secrets of local runs are found beside the configuration, without a copy o
   rmSync(secrets);
   await run({ text: wranglerToml() }).write();
   assert.ok(!existsSync(link));
+});
+
+test("git keeps the secrets of local runs out of a commit, in a clone and in a new gateway", () => {
+  const lines = (text) => text.split("\n").filter(Boolean);
+  const own = lines(readFileSync(inRoot(".gitignore"), "utf8"));
+  assert.deepEqual(lines(GITIGNORE).filter((line) => !own.includes(line)), []);
+  assert.ok(lines(GITIGNORE).includes("/.dev.vars*"));
+  const { stdout } = spawnSync("git", ["ls-files", "--", ".dev.vars*"], { cwd: root, encoding: "utf8" });
+  assert.equal(stdout, "", "an ignored file is committed all the same once git tracks it");
+});
+
+test("a local run needs no .dev.vars", async () => {
+  rmSync(join(directory, ".dev.vars"), { force: true });
+  const local = run({ text: wranglerToml() });
+  await local.write();
+  assert.equal(written(local).vars.LOCAL_CONSUMER, "detached");
 });
 
 test("a save that breaks the configuration is told, and the last good one stays; the next good one is used", { timeout: 120_000 }, async (t) => {

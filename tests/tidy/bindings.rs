@@ -7,7 +7,7 @@ use super::source::{below, read};
 /// Names that a deployment may do without, and where they are explained.
 const OPTIONAL: [(&str, &str); 2] = [
     ("RAINCHECK_", "docs/configuration.md"),
-    ("LOCAL_CONSUMER", ".dev.vars"),
+    ("LOCAL_CONSUMER", "docs/operations.md"),
 ];
 
 fn wrangler() -> toml::Table {

@@ -131,7 +131,7 @@ impl Report {
                 &environment.place.table("vars"),
                 CONSUMER,
                 shown(value),
-                "nothing; it is for local runs and belongs in .dev.vars",
+                "nothing; it is for local runs, and `start` sets it there",
             );
         }
     }
