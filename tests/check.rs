@@ -393,6 +393,28 @@ fn our_rules_under_wranglers_own_rules_are_rejected() {
 }
 
 #[test]
+fn our_tables_outside_vars_are_rejected() {
+    let mut file = with_rules("");
+    file["RAINCHECK"] = json!({ "rules": [{ "name": "reports", "path": "/reports" }] });
+    assert_eq!(
+        mistakes(&file, ALL),
+        "RAINCHECK: found it outside vars; allowed: [vars.RAINCHECK] and [[vars.RAINCHECK.rules]]: \
+         a Worker sees only what is below vars"
+    );
+    assert_eq!(
+        report(&file, ALL).mistakes[0].path,
+        [Key::from("RAINCHECK")]
+    );
+    let mut file = with_production("origin = 'https://h'");
+    file["env"]["production"]["RAINCHECK_MORE"] = json!({ "shards": 2 });
+    assert_eq!(
+        mistakes(&file, ALL),
+        "env.production.RAINCHECK_MORE: found it outside vars; allowed: [env.production.vars.RAINCHECK_MORE] and \
+         [[env.production.vars.RAINCHECK_MORE.rules]]: a Worker sees only what is below vars"
+    );
+}
+
+#[test]
 fn empty_owner_headers_get_a_warning_where_keys_are_accepted() {
     let of = |idempotency: &str| {
         let lines = format!(
@@ -425,12 +447,27 @@ fn cors_fields_without_cors_origins_get_a_warning() {
 #[test]
 fn a_secret_that_nothing_declares_gets_a_warning() {
     let mut file = with_configuration(
-        "origin = { url = 'https://h', headers = { a = '${ONE} ${TWO}' } }\n\
+        "origin = { url = 'https://h', headers = { A = '${ONE} ${TWO} ${ONE}' } }\n\
          [origins.b]\nurl = 'https://b'\nheaders = { a = '${ONE}' }",
     );
-    let found = warnings(&file, ALL);
-    assert_eq!(found.lines().count(), 2, "{found}");
-    assert!(found.starts_with("secrets.required: found no \"ONE\", which an origin needs"));
+    let line = |place: &str, name: &str| {
+        format!(
+            "vars.RAINCHECK.{place}: found {name:?}, a secret that nothing declares; for local runs, put \
+             {name} = \"…\" into .dev.vars; before a deploy, run `npx wrangler secret put {name}` and list it: \
+             secrets = {{ required = [{name:?}] }}"
+        )
+    };
+    let expected = [
+        line("origin.headers.A", "ONE"),
+        line("origin.headers.A", "TWO"),
+        line("origins.b.headers.a", "ONE"),
+    ];
+    assert_eq!(warnings(&file, ALL), expected.join("\n"));
+    let path = &report(&file, ALL).warnings[0].path;
+    assert_eq!(
+        *path,
+        ["vars", "RAINCHECK", "origin", "headers", "A"].map(Key::from)
+    );
     file["secrets"] = json!({ "required": ["ONE"] });
     let declared = ["TWO".to_owned()];
     let scope = Scope {

@@ -49,9 +49,27 @@ export function shownPath(file) {
   return short.startsWith("..") ? file : short;
 }
 
-function syntaxError(file, line, column, message) {
-  return new Problem(`${shownPath(file)}:${line}:${column}: ${message}`);
+function syntaxError(file, line, column, message, hint) {
+  return new Problem(`${shownPath(file)}:${line}:${column}: ${message}${hint === undefined ? "" : `: ${hint}`}`);
 }
+
+const NO_VALUE = 'text needs quotes, as in name = "reports"; true, false and numbers have none';
+
+/** What to look for, by the parser's message; it has no code. */
+const TOML_HINTS = {
+  "Unterminated string constant": "a closing quote is missing on this line, or before it",
+  "Unterminated array": "a ] is missing",
+  "Unterminated inline table": "a } is missing",
+  "Unterminated table-key": "a ] is missing after the name of a table",
+  "The key, equals sign, and value must be on the same line": "the line before may lack a ] or a value",
+  "Must be a newline": "something follows the value; durations and other text need quotes, and a comment begins with #",
+  "Expected equal (=) token": "a line is NAME = VALUE, and a name with spaces needs quotes",
+  "Unspecified values are invalid": NO_VALUE,
+  "Expected comma (,) token": "a comma or a ] is missing before this place",
+  "Defining a key multiple times is invalid": "the same field or table is further up; remove one of them, or write [[...]] for each entry of a list",
+  "Unexpected character": `${NO_VALUE}; a list ends with ], and a comment begins with #`,
+  "Invalid character in escape sequence": "write \\\\ for a backslash, or put the text into single quotes",
+};
 
 /** Line and column of the bracket that is nested deepest, for a text that no parser can read. */
 function deepest(text) {
@@ -73,7 +91,7 @@ async function readToml(file, text) {
     document = parseTOML(text);
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
-    throw syntaxError(file, error.lineNumber, error.column + 1, error.message);
+    throw syntaxError(file, error.lineNumber, error.column + 1, error.message, TOML_HINTS[error.message]);
   }
   const places = new Map();
   const [top] = document.body;

@@ -207,8 +207,12 @@ impl Fields {
         if let Some(span) = span.filter(|span| range.contains(span)) {
             return Some(span);
         }
+        let form = match span {
+            Some(_) => "",
+            None => ": a whole number and ms, s, m, h or d, such as \"30s\"",
+        };
         let allowed = format!(
-            "a duration from {:?} to {:?}",
+            "a duration from {:?} to {:?}{form}",
             duration_text(*range.start()),
             duration_text(*range.end())
         );

@@ -90,6 +90,10 @@ const WORDS: &[(&str, &str)] = &[
         "an array of at most 32 names of request headers",
     ),
     ("<SPAN>", "a duration from \"1ms\" to \"365d\""),
+    (
+        "<FORM>",
+        ": a whole number and ms, s, m, h or d, such as \"30s\"",
+    ),
     ("<BOOL>", "true or false"),
     ("<SHARDS>", "a whole number from 1 to 1024"),
     ("<ATTEMPTS>", "a whole number from 1 to 100"),
@@ -140,12 +144,12 @@ cors_expose = [""] => cors_expose: found ""; allowed: <FIELDS>
 cors_exposed = ["x-a"] => cors_exposed: found an unknown field; did you mean "cors_expose"?
 operator_token_sha256 = "hunter2" => operator_token_sha256: found something else (not shown); allowed: <DIGEST>
 wait_limit = "61s" => wait_limit: found "61s"; allowed: a duration from "0s" to "1m"
-wait_limit = 30 => wait_limit: found 30; allowed: a duration from "0s" to "1m"
+wait_limit = 30 => wait_limit: found 30; allowed: a duration from "0s" to "1m"<FORM>
 claim_patience = "999ms" => claim_patience: found "999ms"; allowed: a duration from "1s" to "1h"
 lease = "15m" => lease: found "15m"; allowed: a duration from "1s" to "14m"
 tombstone = "8d" => tombstone: found "8d"; allowed: a duration from "0s" to "7d"
 retention = "366d" => retention: found "366d"; allowed: <SPAN>
-retention = "1 d" => retention: found "1 d"; allowed: <SPAN>
+retention = "1 d" => retention: found "1 d"; allowed: <SPAN><FORM>
 body_limit = "501MiB" => body_limit: found "501MiB"; allowed: a size from "1B" to "500MiB"
 body_limit = 0 => body_limit: found 0; allowed: a size from "1B" to "500MiB"
 body_limit = "1mb" => body_limit: found "1mb"; allowed: a size from "1B" to "500MiB"
@@ -251,7 +255,7 @@ attempt_timeout = "15m" => attempt_timeout: found "15m"; allowed: a duration fro
 attempt_timeout = "0s" => attempt_timeout: found "0s"; allowed: a duration from "1ms" to "14m"
 attempt_timeout = "2m" & deadline = "1m" => deadline: found "1m"; allowed: at least the attempt_timeout of "2m"
 deadline = "366d" => deadline: found "366d"; allowed: <SPAN>
-deadline = "soon" => deadline: found "soon"; allowed: <SPAN>
+deadline = "soon" => deadline: found "soon"; allowed: <SPAN><FORM>
 deadline = "25h" => retention: found "1d" by default; allowed: at least the deadline of "25h"
 retention = "59m" => retention: found "59m"; allowed: at least the deadline of "1h" by default
 retention = "366d" => retention: found "366d"; allowed: <SPAN>
@@ -415,7 +419,7 @@ fn all_mistakes_are_reported_at_once_without_their_consequences() {
               [[rules]]\nname = \"r\"\npath = \"/r\"\ndeadline = \"x\"\nretention = \"1m\"\ntypo = 1"),
         "mount: found \"\"; allowed: a path such as \"/jobs\": each segment a slash and letters, digits, \".\", \"_\", \"~\" or \"-\", no slash at the end, at most 128 characters\n\
          shards: found \"many\"; allowed: a whole number from 1 to 1024\n\
-         rules[r].deadline: found \"x\"; allowed: a duration from \"1ms\" to \"365d\"\n\
+         rules[r].deadline: found \"x\"; allowed: a duration from \"1ms\" to \"365d\": a whole number and ms, s, m, h or d, such as \"30s\"\n\
          rules[r].typo: found an unknown field; allowed: the fields in docs/configuration.md",
     );
 }

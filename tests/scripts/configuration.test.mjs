@@ -81,6 +81,22 @@ test("what is not the language of the file is shown with its place", async () =>
   assert.match(absent, /^absent\.toml: cannot be read: /);
 });
 
+test("an error of the syntax says what to look for", async () => {
+  for (const [text, place, hint] of [
+    ['name = "x\nb = 1', "1:10", /a closing quote is missing on this line/],
+    ["x = 1\ndefer = always", "2:9", /text needs quotes/],
+    ["lease = 5m", "1:10", /durations and other text need quotes/],
+    ["[[rules]\nname = 'r'", "2:1", /may lack a ]/],
+    ["a = [1 2]", "1:8", /a comma/],
+    ["[a]\n[a]", "2:2", /further up/],
+    ['a = "C:\\q"', "1:9", /write \\\\ for a backslash/],
+  ]) {
+    const [line] = await problem(readSource(file(text)));
+    assert.ok(line.startsWith(`wrangler.toml:${place}: `), line);
+    assert.match(line, hint);
+  }
+});
+
 test("the origin of the demo is fine on this machine and not for a deployment", async () => {
   await checkConfiguration({ environment: "" });
   const [line] = await problem(checkConfiguration({ environment: "", deploy: true }));

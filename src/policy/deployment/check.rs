@@ -82,6 +82,7 @@ impl Report {
             self.hints(environment, &policy, declared);
         }
         self.stray_rules(environment);
+        self.outside_vars(environment);
         self.consumer(environment);
         self.shards(environment);
         self.bucket(environment);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::check::Report;
 use super::file::{Environment, tables};
 use crate::policy::error::ConfigError;
+use crate::policy::fields::Table;
 use crate::policy::place::Place;
 use crate::policy::{Defer, Idempotency, Policy, Rule, Variable, bindings};
 
@@ -101,6 +102,18 @@ impl Report {
         }
     }
 
+    /// Finds tables of the configuration that are not below `vars`. The Worker would not see them.
+    pub(super) fn outside_vars(&mut self, environment: &Environment<'_>) {
+        let names = environment.table.keys();
+        for name in names.filter(|name| bindings::is_configuration(name)) {
+            let prefix = &environment.place.label;
+            let allowed = format!(
+                "[{prefix}vars.{name}] and [[{prefix}vars.{name}.rules]]: a Worker sees only what is below vars"
+            );
+            self.mistake(&environment.place, name, "it outside vars", allowed);
+        }
+    }
+
     fn secrets(&mut self, environment: &Environment<'_>, policy: &Policy, declared: &[String]) {
         let mut known: BTreeSet<&str> = declared.iter().map(String::as_str).collect();
         let vars = environment.table.get("vars").and_then(Value::as_object);
@@ -111,20 +124,48 @@ impl Report {
             .and_then(|it| it.get("required"));
         let required = required.and_then(Value::as_array).into_iter().flatten();
         known.extend(required.filter_map(Value::as_str));
-        for origin in std::iter::once(&policy.origin).chain(policy.origins.values()) {
-            let names = origin
-                .headers
-                .iter()
-                .flat_map(|header| header.value.names());
-            for name in names.filter(|name| !known.contains(name)) {
-                self.warning(
-                    &environment.place.table("secrets"),
-                    "required",
-                    format!("no {name:?}, which an origin needs"),
-                    format!("{name:?} among them: secrets = {{ required = [{name:?}] }}"),
-                );
+        let others = policy.origins.iter().map(|(name, it)| (Some(name), it));
+        for (of, origin) in std::iter::once((None, &policy.origin)).chain(others) {
+            let path = match of {
+                Some(name) => vec!["origins", name],
+                None => vec!["origin"],
+            };
+            for header in &origin.headers {
+                let unknown = header.value.names().filter(|name| !known.contains(name));
+                for secret in unknown {
+                    self.unknown_secret(environment, &path, &header.name, secret);
+                }
             }
         }
+    }
+
+    /// Warns about a secret in a header of the origin at `path`.
+    fn unknown_secret(
+        &mut self,
+        environment: &Environment<'_>,
+        path: &[&str],
+        header: &str,
+        secret: &str,
+    ) {
+        let (place, headers) = origin_headers(environment, path);
+        let spelled = headers.keys().find(|key| key.eq_ignore_ascii_case(header));
+        let to = match environment.name {
+            "" => String::new(),
+            name => format!(" --env {name}"),
+        };
+        let warning = ConfigError {
+            advice: format!(
+                "for local runs, put {secret} = \"…\" into .dev.vars; before a deploy, run \
+                 `npx wrangler secret put {secret}{to}` and list it: secrets = {{ required = [{secret:?}] }}"
+            ),
+            ..ConfigError::new(
+                &place,
+                spelled.map_or(header, String::as_str),
+                format!("{secret:?}, a secret that nothing declares"),
+                "",
+            )
+        };
+        self.warn(warning);
     }
 
     fn warning(
@@ -134,12 +175,32 @@ impl Report {
         found: impl Into<String>,
         allowed: impl Into<String>,
     ) {
-        let warning = ConfigError::new(place, key, found, allowed);
-        // Several origins may need one secret.
+        self.warn(ConfigError::new(place, key, found, allowed));
+    }
+
+    fn warn(&mut self, warning: ConfigError) {
+        // A header may name a secret twice.
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }
+}
+
+/// The place and the content of the `headers` of the origin at this path in one of the variables.
+fn origin_headers(environment: &Environment<'_>, path: &[&str]) -> (Place, Table) {
+    let vars = environment.place.table("vars");
+    let found = environment.variables().into_iter().find_map(|it| {
+        let origin = path
+            .iter()
+            .try_fold(&it.value, |value, key| value.get(key))?;
+        let headers = origin.get("headers").and_then(Value::as_object);
+        Some((it.name, headers.cloned().unwrap_or_default()))
+    });
+    let (variable, headers) =
+        found.unwrap_or_else(|| (bindings::CONFIGURATION.to_owned(), Table::new()));
+    let keys = path.iter().chain(&["headers"]);
+    let place = keys.fold(vars.table(&variable), |place, key| place.table(key));
+    (place, headers)
 }
 
 /// The place of each rule, in the order of matching.
