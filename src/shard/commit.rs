@@ -89,22 +89,18 @@ impl<S: Sql> Shard<S> {
         if dropped_object.is_none() && kept_object.is_none() {
             return Ok(self.write_row(key, &state, active, update, response)?);
         }
-        let sql = self.sql.clone();
-        let written = sql.atomically(&mut || {
+        self.transaction(|shard| {
             if let Some(object) = dropped_object {
-                self.write_sweep(object, DOOMED, None)?;
+                shard.write_sweep(object, DOOMED, None)?;
             }
             if let Some(object) = kept_object {
-                self.sql.run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
-                self.note_objects(key.partition())?;
+                shard
+                    .sql
+                    .run(schema::SWEEP_DELETE, &[Param::Text(object)])?;
+                shard.note_objects(key.partition())?;
             }
-            self.write_row(key, &state, active, update, response)
-        });
-        match written {
-            Ok(()) => self.catalogue.commit(),
-            Err(_) => self.catalogue.roll_back(),
-        }
-        Ok(written?)
+            Ok(shard.write_row(key, &state, active, update, response)?)
+        })
     }
 
     fn write_row(

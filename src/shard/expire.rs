@@ -64,26 +64,22 @@ impl<S: Sql> Shard<S> {
         let next = self.catalogue.next_number();
         // The catalogue then no longer shows the highest number that was used.
         let is_last = numbers.last() == next.checked_sub(1).as_ref();
-        let stored_before = self.meta.stored.clone();
-        let sql = self.sql.clone();
-        let forgotten = sql.atomically(&mut || {
+        let forgotten = self.transaction(|shard| {
             for number in &numbers {
                 let params = [Param::Int(u64::from(*number))];
-                self.sql.run(schema::PARTITION_FORGET, &params)?;
+                shard.sql.run(schema::PARTITION_FORGET, &params)?;
             }
             if is_last {
-                self.write_meta(next)
-            } else {
-                Ok(())
+                shard.write_meta(next)?;
             }
+            Ok(())
         });
         if let Err(error) = forgotten {
-            self.meta.stored = stored_before;
             for number in numbers {
                 self.catalogue
                     .change(number, |partition| partition.put_off = again);
             }
-            return Err(error.into());
+            return Err(error);
         }
         self.catalogue.forget(&numbers);
         Ok(numbers.len())

@@ -68,22 +68,12 @@ impl<S: Sql> Shard<S> {
         group: &[NewJob],
         now: UnixMillis,
     ) -> Result<Vec<Accepted>, ShardError> {
-        let stored_before = self.meta.stored.clone();
-        let outcome = match self.plain_partitions(group, now) {
-            Some(partitions) => self.accept_plain(group, &partitions, now),
-            None => self.accept_mixed(group, now),
-        };
-        let answers = match outcome {
-            Ok(answers) => answers,
-            Err(error) => {
-                self.meta.stored = stored_before;
-                self.catalogue.roll_back();
-                self.generations.roll_back();
-                return Err(error);
+        let answers = match self.plain_partitions(group, now) {
+            Some(partitions) => {
+                self.all_or_nothing(|shard| shard.accept_plain(group, &partitions, now))?
             }
+            None => self.transaction(|shard| shard.accept_mixed(group, now))?,
         };
-        self.catalogue.commit();
-        self.generations.commit();
         for answer in &answers {
             if let Accepted::Created(id, record, _) = answer {
                 self.schedule
@@ -136,24 +126,11 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
     ) -> Result<Vec<Accepted>, ShardError> {
         let mut answers = Vec::with_capacity(group.len());
-        let mut failure = None;
-        let sql = self.sql.clone();
-        let outcome = sql.atomically(&mut || {
-            for job in group {
-                match self.accept_one(job, now, answers.len()) {
-                    Ok(answer) => answers.push(answer),
-                    Err(error) => {
-                        failure = Some(error);
-                        return Err(SqlError("rolled back".to_owned()));
-                    }
-                }
-            }
-            Ok(())
-        });
-        match outcome {
-            Ok(()) => Ok(answers),
-            Err(error) => Err(failure.unwrap_or(ShardError::Sql(error))),
+        for job in group {
+            let answer = self.accept_one(job, now, answers.len())?;
+            answers.push(answer);
         }
+        Ok(answers)
     }
 
     /// Inserts a job; `others` jobs precede it in the same commit.
@@ -294,17 +271,11 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
     ) -> Result<(), ShardError> {
         let due = now.plus(self.settings.orphan_grace);
-        let stored_before = self.meta.stored.clone();
-        let sql = self.sql.clone();
-        let written = sql.atomically(&mut || {
+        self.transaction(|shard| {
             // An alarm does not know the shard's number and reads it from this row.
-            self.ensure_tables()?;
-            self.write_sweep(object, due, job)
-        });
-        if let Err(error) = written {
-            self.meta.stored = stored_before;
-            return Err(error.into());
-        }
+            shard.ensure_tables()?;
+            Ok(shard.write_sweep(object, due, job)?)
+        })?;
         self.sweep_noted(due);
         Ok(())
     }

@@ -23,6 +23,7 @@ mod schedule;
 mod schema;
 mod sql;
 mod start;
+mod transaction;
 mod upkeep;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use crate::job::{Event, JobId, Record, RowKey, Status, UnixMillis, apply};
 
 use super::partition::Phase;
-use super::sql::{Param, Sql, SqlError, Value};
+use super::sql::{Param, Sql, Value};
 use super::upkeep::objects_of;
 use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
 
@@ -130,13 +130,13 @@ impl<S: Sql> Shard<S> {
     }
 
     /// Empties a job's row, deletes its key, and notes its objects for deletion, in one commit.
-    fn erase(&mut self, key: RowKey, record: &Record) -> Result<(), SqlError> {
-        let sql = self.sql.clone();
-        sql.atomically(&mut || {
+    fn erase(&mut self, key: RowKey, record: &Record) -> Result<(), ShardError> {
+        self.transaction(|shard| {
             let statement = schema::job_purge(key.partition());
-            self.sql.run(&statement, &[Param::Int(key.0)])?;
-            self.forget_key(key, record)?;
-            objects_of(record).try_for_each(|object| self.write_sweep(object, DOOMED, None))
+            shard.sql.run(&statement, &[Param::Int(key.0)])?;
+            shard.forget_key(key, record)?;
+            let mut objects = objects_of(record);
+            Ok(objects.try_for_each(|object| shard.write_sweep(object, DOOMED, None))?)
         })?;
         if objects_of(record).next().is_some() {
             self.sweep_noted(DOOMED);
