@@ -55,13 +55,13 @@ export function compatibilityOf(wranglerToml) {
   return { date, flags: [...flags.matchAll(/"([^"]+)"/g)].map(([, flag]) => flag) };
 }
 
-/** The bundle as it is, or behind the module that counts what it does. */
-function bundleModules(directory, { bundle, workers, counted }) {
-  if (!counted) return embed(bundle, directory, "main", "index.js");
-  const both = join(directory, "counted");
+/** The bundle as it is, or behind the module that counts or times what it does. */
+function bundleModules(directory, { bundle, workers, behind }) {
+  if (!behind) return embed(bundle, directory, "main", "index.js");
+  const both = join(directory, "behind");
   for (const file of modulesFrom(bundle, "index.js")) cpSync(join(bundle, file), join(both, file));
-  cpSync(join(workers, "counted.js"), join(both, "counted.js"));
-  return embed(both, directory, "main", "counted.js");
+  cpSync(join(workers, behind), join(both, behind));
+  return embed(both, directory, "main", behind);
 }
 
 /** What `[vars.RAINCHECK]` holds for Raincheck in the benchmark. */
@@ -75,7 +75,7 @@ const configuration = ({ shards, retention, patience }) => ({
   rules: [{ name: "reports", methods: ["POST"], path: "/reports", defer: "always", deadline: retention, retention }],
 });
 
-function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retention = DEFAULT_RETENTION, patience = PATIENCE }) {
+function gateway(directory, parts, { drop, behind, shards = SHARD_COUNT, retention = DEFAULT_RETENTION, patience = PATIENCE }) {
   const settings = { shards, retention, patience: drop ? NO_REPAIR : patience };
   const queueService = (queue) =>
     drop ? text("sink") : `( name = "broker", props = ( json = ${text(JSON.stringify({ queue: `raincheck-${queue}` }))} ) )`;
@@ -85,7 +85,7 @@ function gateway(directory, parts, { drop, counted, shards = SHARD_COUNT, retent
     bound("BUCKET", `r2Bucket = "bucket"`),
     ...QUEUES.map((queue) => bound(`QUEUE_${queue.toUpperCase()}`, `queue = ${queueService(queue)}`)),
   ];
-  const main = { name: "main", modules: bundleModules(directory, { ...parts, counted }), objects: ["ShardObject"], outbound: "origin" };
+  const main = { name: "main", modules: bundleModules(directory, { ...parts, behind }), objects: ["ShardObject"], outbound: "origin" };
   const side = (name) => ({ name, modules: embed(parts.workers, directory, name, `${name}.js`), date: BASELINE_DATE });
   return [
     worker({ ...main, ...compatibilityOf(parts.wranglerToml), bindings }),

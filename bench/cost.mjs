@@ -32,10 +32,10 @@ const BILLED = [
   { name: "objectGbSeconds", label: "object GB-s (measured here)", dollars: 12.5 },
 ];
 
-const COST_SUBJECT = { name: "cost", ours: true, counted: true, retention: `${RETENTION_SECS}s` };
+const COST_SUBJECT = { name: "cost", ours: true, behind: "counted.js", retention: `${RETENTION_SECS}s` };
 
 const LONE_SUBJECT = {
-  name: "lone", ours: true, counted: true, shards: 1, retention: `${LONE_RETENTION_SECS}s`, patience: `${LONE_PATIENCE_SECS}s`,
+  name: "lone", ours: true, behind: "counted.js", shards: 1, retention: `${LONE_RETENTION_SECS}s`, patience: `${LONE_PATIENCE_SECS}s`,
 };
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

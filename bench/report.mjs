@@ -114,6 +114,26 @@ export function recordsTable({ near }) {
   return table(["records", "CPU µs/accept", "p50 ms"], rows);
 }
 
+export function startTable({ lines }) {
+  const rows = lines.map((line) => {
+    const empty = lines.find(({ shard, first }) => shard === "empty" && first === line.first);
+    return [
+      `${line.shard}, ${line.first} first`, number(line.firstMs, 1), number(line.firstMs / empty.firstMs, 2), number(line.longestTurnMs, 1),
+      number(line.slowestMs, 1), number(line.loadedMs), number(line.pages),
+    ];
+  });
+  const headings = ["shard", "first request ms", "of the empty shard's", "longest stretch ms", "slowest request after it ms", "all read after ms", "pages"];
+  return table(headings, rows);
+}
+
+export function dropsTable(lines) {
+  const rows = lines.map((line) => [
+    number(line.rows), line.result ? `${line.result / 1024} KiB` : "none", number(line.drop, 1), number(line.slowest, 1), number(line.other, 1),
+    number(line.empty, 1), number(line.rounds),
+  ]);
+  return table(["rows of 1.5 KB", "with a result of", "drop ms", "slowest ms", "request behind it ms", "empty request ms", "rounds"], rows);
+}
+
 export function costTable({ jobs, work, expiredJobs, expiry }, { lines, dollars }) {
   const rows = lines.map((line) => [
     line.label, number(line.work, 3), number(line.expiry, 3), `$${number(line.perMillion, 3)}`, `$${number(line.dollars, 2)}`,

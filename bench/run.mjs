@@ -6,10 +6,14 @@ import { join } from "node:path";
 
 import { socketsOf, writeConfig } from "./config.mjs";
 import { countCost, countLoneCost, priceOf } from "./cost.mjs";
+import { timeDrops } from "./drops.mjs";
 import { wholeJobs } from "./jobs.mjs";
 import { recordRuns } from "./records.mjs";
-import { bundleSize, costTable, jobsTable, ratioTable, ratios, recordsTable, sizeTable, summarize, timedTable } from "./report.mjs";
+import {
+  bundleSize, costTable, dropsTable, jobsTable, ratioTable, ratios, recordsTable, sizeTable, startTable, summarize, timedTable,
+} from "./report.mjs";
 import { shareCpus, startPeer, startWorkerd } from "./runtime.mjs";
+import { timeStarts } from "./start.mjs";
 import { RATIOS, SUBJECTS, accepting } from "./subjects.mjs";
 import { timedRuns } from "./timed.mjs";
 
@@ -58,7 +62,7 @@ async function timedPart(bench, built, results) {
   if (results.ratios.length > 0) print("Ratios", ratioTable(results.ratios));
 }
 
-/** The parts that have no bare Worker to stand beside. */
+/** The parts of Raincheck that have no bare Worker to stand beside. */
 async function ownParts(bench, results) {
   if (bench.wants("jobs")) {
     results.jobs = await wholeJobs(bench);
@@ -75,6 +79,10 @@ async function ownParts(bench, results) {
     results.loneCost = await countLoneCost(bench);
     results.lonePrice = priceOf(results.loneCost);
     print("Billed operations of a job that is alone", costTable(results.loneCost, results.lonePrice));
+  }
+  if (bench.wants("start")) {
+    results.start = await timeStarts(bench, await bench.filler());
+    print("Starting a shard that holds many jobs", startTable(results.start));
   }
   if (bench.wants("size")) {
     results.size = bundleSize(bench.bundle);
@@ -93,6 +101,10 @@ export async function runAll(options) {
   try {
     await timedPart(bench, built, results);
     if (built) await ownParts(bench, results);
+    if (bench.wants("drops")) {
+      results.drops = await timeDrops(bench);
+      print("Dropping a table", dropsTable(results.drops));
+    }
   } finally {
     await peer.stop();
     if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);

@@ -94,15 +94,25 @@ export async function startWorkerd(command, write, sockets) {
   const directory = mkdtempSync(join(tmpdir(), "raincheck-bench-"));
   const [program, ...before] = command;
   const args = [...before, "serve", write(directory), "config", "--experimental", `--control-fd=${CONTROL_FD}`];
-  const child = start(program, args, { stdio: ["ignore", "pipe", "pipe", "pipe"], cwd: directory });
-  const log = logOf(child);
-  const ports = {};
-  const listening = ({ event, socket, port }) => {
-    if (event === "listen") ports[socket] = port;
-    return sockets.every((name) => name in ports) ? ports : undefined;
+  let child, log, ports;
+  const run = async () => {
+    child = start(program, args, { stdio: ["ignore", "pipe", "pipe", "pipe"], cwd: directory });
+    log = logOf(child);
+    ports = {};
+    const listening = ({ event, socket, port }) => {
+      if (event === "listen") ports[socket] = port;
+      return sockets.every((name) => name in ports) ? ports : undefined;
+    };
+    await firstLines(child.stdio[CONTROL_FD], listening, "workerd", child, log);
   };
-  await firstLines(child.stdio[CONTROL_FD], listening, "workerd", child, log);
+  await run();
   return {
+    /** Ends the process and starts another on the same storage; `meanwhile` gets the directory of the run. */
+    restart: async (meanwhile) => {
+      await stop(child);
+      await meanwhile?.(directory);
+      await run();
+    },
     explain: async (part, error) => {
       await pause(NOTICE_MS);
       return new Error(`${part}: ${error.message}${endOf(child)}\n${log.join("\n")}`.trimEnd());

@@ -8,6 +8,7 @@ import { findTool } from "../bench/load.mjs";
 import { readOptions } from "../bench/options.mjs";
 import { runAll } from "../bench/run.mjs";
 import { findWorkerd } from "../bench/runtime.mjs";
+import { buildProgram } from "./lib/cargo.mjs";
 import { inRoot, root } from "./lib/paths.mjs";
 import { setUp } from "./lib/setup.mjs";
 import { Problem, main } from "./lib/ui.mjs";
@@ -20,7 +21,8 @@ async function bench() {
   const scratch = mkdtempSync(join(tmpdir(), "raincheck-load-"));
   try {
     const bundle = options.bundle ? resolve(options.bundle) : inRoot("build");
-    await runAll({ ...options, project: root, scratch, tool, binary: findWorkerd(root, options.workerd), bundle });
+    const filler = () => buildProgram("the program that fills a shard", ["--profile", "simulate", "--example", "fill"]);
+    await runAll({ ...options, filler, project: root, scratch, tool, binary: findWorkerd(root, options.workerd), bundle });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

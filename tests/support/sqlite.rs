@@ -29,7 +29,11 @@ pub struct Sqlite {
 impl Sqlite {
     /// An empty database in memory.
     pub fn in_memory() -> Self {
-        let connection = rusqlite::Connection::open_in_memory().expect("SQLite opens in memory");
+        Self::over(rusqlite::Connection::open_in_memory().expect("SQLite opens in memory"))
+    }
+
+    /// The database of a connection.
+    pub fn over(connection: rusqlite::Connection) -> Self {
         connection.set_prepared_statement_cache_capacity(64);
         Self {
             connection: Rc::new(connection),
@@ -99,7 +103,8 @@ impl Sqlite {
             .collect()
     }
 
-    fn execute(&self, statement: &str) -> Result<(), SqlError> {
+    /// Runs statements that return no rows.
+    pub fn execute(&self, statement: &str) -> Result<(), SqlError> {
         self.connection
             .execute_batch(statement)
             .map_err(|error| SqlError(error.to_string()))
