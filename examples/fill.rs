@@ -6,6 +6,10 @@
 //! after 31 days. Prints the number of rows and of tables.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a program for the benchmark, which stops at the first failure"
 )]
