@@ -22,17 +22,17 @@ const WINDOW_MIN: Millis = Millis::from_secs(10);
 /// The longest window: a long retention may be exceeded by a day.
 const WINDOW_MAX: Millis = Millis::from_secs(86_400);
 
-/// Most rows of a partition. Dropping them blocks the shard's requests for about 15 ms; see
+/// Most rows of a partition. Dropping them blocks the shard's requests for about 40 ms; see
 /// docs/benchmark.md.
 const ROWS_MAX: u32 = 16_384;
 
 /// A partition with this many bytes of heads and bodies takes no more rows; results of its jobs are still
-/// stored in it. Dropping 64 MiB takes about 40 ms.
+/// stored in it.
 const BYTES_MAX: u64 = 64 << 20;
 
 /// Counted for each active job until it ends, for its result. So about 4,096 jobs of a partition are
 /// active at a time at most. If each of them stored the largest result that a row takes (64 KiB), the partition
-/// would grow to 256 MiB, whose drop blocks the shard for about 100 ms. Most results are smaller, and
+/// would grow to 256 MiB, whose drop blocks the shard for about 140 ms. Most results are smaller, and
 /// reserving the most would open a partition for every thousand waiting jobs.
 pub(super) const RESULT_RESERVE: u64 = 16 << 10;
 
