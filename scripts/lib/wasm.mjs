@@ -68,7 +68,7 @@ export async function ensureWasm({ quick, parts = Object.keys(PARTS), dependenci
   if (stale.length === 0) return dependencies();
 
   const what = stale.includes("worker") ? "the Worker" : "the policy code";
-  step(`Building ${what} (Rust to WebAssembly; about ${quick ? 1 : 2} min the first time)`);
+  step(`Building ${what} (Rust to WebAssembly; up to three minutes the first time)`);
   const start = performance.now();
   await buildBundle({ quick, parts: stale, dependencies });
   for (const part of stale) writeFileSync(PARTS[part].stamp, `${kind} ${inputs}`);
