@@ -161,7 +161,7 @@ async fn respond_to(platform: &Platform, request: &Request, action: Action) -> R
         Action::PassThrough(pass) => match pass_through(platform, request, &pass) {
             Ok(answer) => match JsFuture::from(answer).await {
                 Ok(answer) => answer.unchecked_into(),
-                Err(_) => origin_unreachable(pass.varies),
+                Err(_) => origin_unreachable(&request.method(), pass.varies),
             },
             Err(why) => {
                 discard(request).await;

@@ -164,8 +164,9 @@ export function tellWatchers(state, tag) {
 class OriginUnreachable extends Error {
   name = "OriginUnreachable";
 
-  constructor(varies) {
+  constructor(method, varies) {
     super("the origin did not respond");
+    this.method = method;
     this.varies = varies;
   }
 }
@@ -190,7 +191,7 @@ export async function passThrough(fetcher, request, plan, varies, untouched, fin
     response = await send(fetcher, ...onward(request, url, headers));
   } catch (error) {
     console.warn("origin:", error);
-    throw new OriginUnreachable(varies);
+    throw new OriginUnreachable(request.method, varies);
   }
   return !varies && isUntouched(response.headers, untouched) ? response : finish(response, varies);
 }

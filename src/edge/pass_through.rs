@@ -101,12 +101,16 @@ fn finish(came: Response, varies: bool) -> Response {
     came
 }
 
+/// Methods that a client may repeat although the origin may have seen the request (RFC 9110 section 9.2.1).
+/// TRACE is never passed through.
+const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+
 /// Called by the Worker's entry when a request could not be passed through; `varies` if a rule looked at
-/// it. The origin may have acted, and the method may be unsafe, so the client is not told to try again.
+/// it. The origin may have acted, so the client is told to try again only if the method is safe.
 #[wasm_bindgen(js_name = originUnreachable)]
-pub fn origin_unreachable(varies: bool) -> Response {
+pub fn origin_unreachable(method: &str, varies: bool) -> Response {
     let problem = Problem::new(ProblemCode::OriginUnreachable)
         .detail("The origin did not respond; it is not known whether the request reached it.")
-        .retryable(false);
+        .retryable(SAFE_METHODS.contains(&method));
     response(if varies { problem.on_route() } else { problem }.into())
 }

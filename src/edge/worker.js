@@ -17,7 +17,7 @@ const INTERNAL_ERROR =
   '{"type":"/jobs/problems/internal_error","title":"The gateway failed","status":500,"detail":"The gateway failed","error":{"code":"internal_error","message":"The gateway failed"},"retryable":false}';
 
 function failed(error) {
-  if (error?.name === "OriginUnreachable") return rust.originUnreachable(error.varies);
+  if (error?.name === "OriginUnreachable") return rust.originUnreachable(error.method, error.varies);
   if (error?.name === "ShardUnavailable") return rust.shardUnavailable(error.safeToRepeat);
   console.error("Rust failed:", error);
   return new Response(INTERNAL_ERROR, {

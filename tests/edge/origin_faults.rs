@@ -396,5 +396,11 @@ async fn a_refused_connection_is_retried_until_the_deadline_and_then_unreachable
         let passed = gateway.send(case.get(target)).await;
         assert_problem(&passed, 502, "origin_unreachable");
         assert_eq!(passed.field("vary"), vary, "{passed}");
+        assert_eq!(passed.json()["retryable"], true, "{passed}");
+    }
+    for (method, safe) in [("OPTIONS", true), ("POST", false), ("DELETE", false)] {
+        let passed = gateway.send(case.request(method, "/pass/echo")).await;
+        assert_problem(&passed, 502, "origin_unreachable");
+        assert_eq!(passed.json()["retryable"], safe, "{method}: {passed}");
     }
 }
