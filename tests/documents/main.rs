@@ -26,10 +26,10 @@ use raincheck::rpc::call::{
 use raincheck::rpc::frame::encode;
 use raincheck::rpc::head::{HEAD_VERSION, ResponseHead};
 use raincheck::rpc::{Content, Reply};
-use raincheck::shard::{Settings, Shard};
+use raincheck::shard::Shard;
 use raincheck::shard_service::handle;
 use serde_json::value::{RawValue, to_raw_value};
-use support::jobs::{FIRST, ID_KEY, START, spec};
+use support::jobs::{FIRST, ID_KEY, SETTINGS, START, spec};
 use support::sqlite::Sqlite;
 
 /// The id of the first job of every desk.
@@ -45,13 +45,8 @@ struct Desk {
 impl Desk {
     /// A shard without jobs.
     fn empty() -> Self {
-        let settings = Settings {
-            patience: Millis(30_000),
-            tombstone: Millis(60_000),
-            orphan_grace: Millis(7_200_000),
-        };
         let sql = Sqlite::in_memory();
-        let shard = Shard::open(sql.clone(), Some(3), settings, ID_KEY).unwrap();
+        let shard = Shard::open(sql.clone(), Some(3), SETTINGS, ID_KEY).unwrap();
         let now = START;
         Self { sql, shard, now }
     }

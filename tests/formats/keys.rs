@@ -4,14 +4,14 @@
 use raincheck::http::Headers;
 use raincheck::http::hex;
 use raincheck::ingress::{AcceptPlan, Action, Head, Isolate, decide};
-use raincheck::job::{Millis, UnixMillis};
+use raincheck::job::UnixMillis;
 use raincheck::rpc::call::{AcceptCall, Call};
 use raincheck::rpc::hash::{of_parts, sha256_hex};
-use raincheck::shard::{Settings, Shard, Sql as _};
+use raincheck::shard::{Shard, Sql as _};
 use raincheck::shard_service::handle;
 
 use super::configuration;
-use super::support::jobs::{EMPTY_SHA256, ID_KEY};
+use super::support::jobs::{EMPTY_SHA256, ID_KEY, SETTINGS};
 use super::support::sqlite::Sqlite;
 
 const OWNER: &str = "62669982621c0e70e6eafd86ff4ca7840a4a6a9714accb2bcdfa853841d8aec2";
@@ -85,13 +85,8 @@ fn the_place_before_a_change_of_the_shards_is_found_the_same_way() {
 
 #[test]
 fn the_fingerprint_of_a_request_is_its_method_target_and_body() {
-    let settings = Settings {
-        patience: Millis(1),
-        tombstone: Millis(1),
-        orphan_grace: Millis(1),
-    };
     let sql = Sqlite::in_memory();
-    let mut shard = Shard::open(sql.clone(), Some(1), settings, ID_KEY).unwrap();
+    let mut shard = Shard::open(sql.clone(), Some(1), SETTINGS, ID_KEY).unwrap();
     let call: AcceptCall = plan("").call;
     let call = AcceptCall {
         payload: raincheck::rpc::call::PayloadCall::Inline(Some(4)),

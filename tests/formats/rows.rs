@@ -4,10 +4,10 @@ use raincheck::job::{
     AttemptNote, BodyLoss, Failure, FailureCode, JobSpec, KeyRef, Lease, Outcome, Priority, Record,
     State, Status, StoredBody,
 };
-use raincheck::shard::{KeyClaim, NewJob, Settings, Shard, Sql as _, Value};
+use raincheck::shard::{KeyClaim, NewJob, Shard, Sql as _, Value};
 
 use super::support::jobs::{
-    EMPTY_SHA256, FIRST, ID_KEY, START, at, inline_body, object_body, plan, queued, spec,
+    EMPTY_SHA256, FIRST, ID_KEY, SETTINGS, START, at, inline_body, object_body, plan, queued, spec,
 };
 use super::support::sqlite::Sqlite;
 use raincheck::job::Millis;
@@ -211,12 +211,6 @@ fn outcomes_are_written_like_this() {
     }
 }
 
-const SETTINGS: Settings = Settings {
-    patience: Millis(30_000),
-    tombstone: Millis(60_000),
-    orphan_grace: Millis(7_000),
-};
-
 fn accept() -> NewJob {
     NewJob {
         nonce: [9; 8],
@@ -341,7 +335,7 @@ fn a_key_is_stored_like_this() {
 
 #[test]
 fn a_note_about_an_object_is_stored_like_this() {
-    let due = Value::Int(1_800_000_007_000);
+    let due = Value::Int(1_800_007_200_000);
     let expected = [
         [text("requests/3/x"), due.clone(), Value::Null],
         [text("results/3/x"), due, Value::Int(4_194_306)],

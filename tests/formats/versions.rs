@@ -5,18 +5,12 @@ use raincheck::job::{JobSpec, Millis, RECORD_VERSION, Record};
 use raincheck::rpc::call::{CALL_VERSION, Call, Envelope, FinishAnswer};
 use raincheck::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
 use raincheck::rpc::message::{MESSAGE_VERSION, Message};
-use raincheck::shard::{Accepted, Found, NewJob, Param, Settings, Shard, Sql as _};
+use raincheck::shard::{Accepted, Found, NewJob, Param, Shard, Sql as _};
 
 use super::calls::{RESPONSE_HEAD, calls};
 use super::rows::{FULLEST, SMALLEST};
-use super::support::jobs::{ID_KEY, START, spec};
+use super::support::jobs::{ID_KEY, SETTINGS, START, spec};
 use super::support::sqlite::Sqlite;
-
-const SETTINGS: Settings = Settings {
-    patience: Millis(30_000),
-    tombstone: Millis(60_000),
-    orphan_grace: Millis(7_000),
-};
 
 /// Whether a shard reads a record.
 fn shard_reads(state: &str) -> bool {

@@ -23,17 +23,11 @@ mod waking;
 
 use raincheck::job::{BodyRef, IdKey, JobId, Millis, Outcome, Record, StoredBody, UnixMillis};
 use raincheck::shard::{
-    Accepted, Claim, Claimed, Finish, Finished, Found, Grant, KeyClaim, NewJob, Param, Settings,
-    Shard, Sql as _, Tick, Value,
+    Accepted, Claim, Claimed, Finish, Finished, Found, Grant, KeyClaim, NewJob, Param, Shard,
+    Sql as _, Tick, Value,
 };
-use support::jobs::{EMPTY_SHA256, ID_KEY, LEASE, RETENTION, START, object_body, spec};
+use support::jobs::{EMPTY_SHA256, ID_KEY, LEASE, RETENTION, SETTINGS, START, object_body, spec};
 use support::sqlite::Sqlite;
-
-const SETTINGS: Settings = Settings {
-    patience: Millis(30_000),
-    tombstone: Millis(60_000),
-    orphan_grace: Millis(7_200_000),
-};
 
 /// A shard with its database and a clock.
 struct Bench {

@@ -4,6 +4,14 @@ use raincheck::job::{
     Backoff, BodyRef, IdKey, JobSpec, Lease, Millis, Plan, Priority, RECORD_VERSION, Record, State,
     UnixMillis,
 };
+use raincheck::shard::Settings;
+
+/// The times of a shard.
+pub const SETTINGS: Settings = Settings {
+    patience: Millis(30_000),
+    tombstone: Millis(60_000),
+    orphan_grace: Millis(7_200_000),
+};
 
 /// When the records of the tests are accepted: a round number, so that sums can be read.
 pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
