@@ -5,7 +5,7 @@ use crate::rpc::bounds::SHARD_TIMEOUT;
 use crate::rpc::call::{Call, ClaimCall, Undecided, Work};
 use crate::rpc::client::{ask_shard, within};
 use crate::rpc::frame;
-use crate::rpc::message::Message;
+use crate::rpc::message::{Message, UNSENT_MAX};
 use crate::rpc::ports::{CallBody, Host, Unavailable};
 
 use super::{ConsumerPorts, Run};
@@ -81,15 +81,24 @@ struct Tries<'a, P> {
 
 impl<P: ConsumerPorts> Tries<'_, P> {
     fn call(&self) -> Call {
-        let mut unsent = self.message.unsent.iter().copied();
-        let jobs = self.message.jobs.iter().zip(&self.tokens);
-        let claims = jobs.map(|(key, token)| ClaimCall {
-            key: *key,
-            token: *token,
+        let claims = self.jobs().map(|(key, token, earlier)| ClaimCall {
+            key,
+            token,
             lease: self.lease,
-            unsent: unsent.next(),
+            unsent: earlier.to_vec(),
         });
         Call::Claim(claims.collect())
+    }
+
+    /// The jobs, each with its token and the tokens of earlier claims that had no response.
+    fn jobs(&self) -> impl Iterator<Item = (RowKey, u64, &[u64])> {
+        let Message { jobs, unsent, .. } = self.message;
+        let unsent = unsent.iter().map(Vec::as_slice);
+        let unsent = unsent.chain(std::iter::repeat(&[][..]));
+        let tokens = jobs.iter().copied().zip(self.tokens.iter().copied());
+        tokens
+            .zip(unsent)
+            .map(|((key, token), earlier)| (key, token, earlier))
     }
 
     /// Sends the claims once. `None`: they must be sent again.
@@ -109,20 +118,22 @@ impl<P: ConsumerPorts> Tries<'_, P> {
     /// there are none.
     fn replacement(&self, open: impl Fn(RowKey) -> bool) -> Option<Message> {
         let now = self.ports.now();
-        let (tokens, until) = if self.unheard > 0 {
-            (&self.tokens, Some(now.plus(self.lease)))
+        // If all tries had a response, nothing was granted under the tokens of these claims.
+        let unheard = self.unheard > 0;
+        let until = if unheard {
+            Some(now.plus(self.lease))
         } else {
-            // Nothing was granted under the tokens of these claims.
-            (&self.message.unsent, self.message.unsent_until)
+            self.message.unsent_until
         };
         let unsent_until = Some(until.filter(|until| now < *until)?);
-        let jobs = self
-            .message
-            .jobs
-            .iter()
-            .copied()
-            .zip(tokens.iter().copied());
-        let (jobs, unsent): (Vec<_>, Vec<_>) = jobs.filter(|(key, _)| open(*key)).unzip();
+        let jobs = self.jobs().filter(|(key, ..)| open(*key));
+        let (jobs, unsent): (Vec<_>, Vec<_>) = jobs
+            .map(|(key, token, earlier)| {
+                let mut unsent = earlier.to_vec();
+                unsent.extend(unheard.then_some(token));
+                (key, newest(unsent))
+            })
+            .unzip();
         (!jobs.is_empty()).then_some(Message {
             jobs,
             unsent,
@@ -130,6 +141,14 @@ impl<P: ConsumerPorts> Tries<'_, P> {
             ..*self.message
         })
     }
+}
+
+/// The newest [`UNSENT_MAX`] of these tokens. The lease of an older one has lapsed unless leases are long, and
+/// a newer claim may have taken it over.
+fn newest(mut unsent: Vec<u64>) -> Vec<u64> {
+    let excess = unsent.len().saturating_sub(UNSENT_MAX);
+    unsent.drain(..excess);
+    unsent
 }
 
 /// The reply to a claim.

@@ -158,7 +158,7 @@ impl<P: ConsumerPorts> Lease<'_, P> {
             key: self.key,
             token: self.token,
             lease,
-            unsent: None,
+            unsent: Vec::new(),
         });
         let ports = self.run.ports;
         // A renewal that hangs must leave time for another.

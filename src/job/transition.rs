@@ -33,9 +33,9 @@ pub enum Event {
         token: u64,
         /// The length of the lease.
         lease: Millis,
-        /// The token of an earlier claim whose response was lost, so nothing was sent under it. If its lease
-        /// is current, the new token takes it over, as the same attempt.
-        unsent: Option<u64>,
+        /// The tokens of earlier claims whose response was lost, so nothing was sent under them. If the lease
+        /// of one of them is current, the new token takes it over, as the same attempt.
+        unsent: Vec<u64>,
     },
     /// A consumer that still works asks for more time.
     Renew {
@@ -118,7 +118,7 @@ pub fn apply(record: Record, event: &Event, now: UnixMillis, random_permille: u1
             token,
             lease,
             unsent,
-        } => claim(&mut step, now, *token, *lease, *unsent),
+        } => claim(&mut step, now, *token, *lease, unsent),
         Event::Renew { token, lease } => renew(&mut step, now, *token, *lease),
         Event::Finish {
             token,
@@ -164,7 +164,7 @@ fn settle(step: &mut Step, now: UnixMillis, random_permille: u16) {
     }
 }
 
-fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis, unsent: Option<u64>) {
+fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis, unsent: &[u64]) {
     let record = &mut step.record;
     let ends = now.plus(lease).min(record.deadline());
     match &mut record.state {
@@ -177,7 +177,7 @@ fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis, unsent: Op
             return;
         }
         // The response to an earlier claim was lost, so nothing was sent under its token.
-        State::Running { lease: held } if Some(held.token) == unsent => {
+        State::Running { lease: held } if unsent.contains(&held.token) => {
             *held = Lease {
                 token,
                 began: now,

@@ -210,7 +210,7 @@ pub struct JobCall {
 }
 
 /// One claim or renewal.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClaimCall {
     /// The job.
     pub key: RowKey,
@@ -219,11 +219,11 @@ pub struct ClaimCall {
     pub token: u64,
     /// The length of the lease.
     pub lease: Millis,
-    /// The token of an earlier claim of this job whose response was lost, so nothing was sent to the
-    /// origin under it. If that lease is still current, `token` takes it over, as the same attempt. A
-    /// token under which anything was sent must not be named here. Renewals leave it out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unsent: Option<u64>,
+    /// The tokens of earlier claims of this job whose response was lost, so nothing was sent to the
+    /// origin under them. If the lease of one of them is still current, `token` takes it over, as the same
+    /// attempt. A token under which anything was sent must not be named here. Renewals leave it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsent: Vec<u64>,
 }
 
 /// A report about an attempt: one frame in the body of [`Call::Finish`]. The heads of several responses

@@ -27,6 +27,11 @@ pub const DELAY_MAX: Millis = Millis::from_secs(12 * 3600);
 /// 256 KB that it accepts at once.
 pub const MESSAGES_PER_BATCH: usize = 100;
 
+/// Most tokens that a message names for a job, as one claim of the message's jobs must fit into a header. A
+/// consumer adds one only after a quarter of a lease (or 15 seconds, for leases above a minute), or when other
+/// jobs of its message were granted. So with a lease of up to a minute, no more leases can be current.
+pub const UNSENT_MAX: usize = 2 * JOBS_PER_MESSAGE - 1;
+
 /// What is queued, as JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -36,10 +41,11 @@ pub struct Message {
     pub shard: u16,
     /// Their rows.
     pub jobs: Vec<RowKey>,
-    /// The tokens under which a consumer claimed these jobs, in their order, without getting a response. It
-    /// sent nothing under them, so the next claim takes over such leases.
+    /// For each of these jobs, in their order, the tokens under which consumers claimed it without getting a
+    /// response, oldest first, at most [`UNSENT_MAX`]. Nothing was sent under them, so the next claim takes
+    /// over such a lease.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unsent: Vec<u64>,
+    pub unsent: Vec<Vec<u64>>,
     /// When the leases of these tokens have lapsed at the latest. After that the tokens are useless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsent_until: Option<UnixMillis>,

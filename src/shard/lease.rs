@@ -14,7 +14,7 @@ use super::{Send, Shard, ShardError, read_record};
 const EARLY_MAX: Millis = Millis::from_secs(12 * 3600);
 
 /// A consumer's request for a lease, or to extend it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Claim {
     /// The job.
     pub key: RowKey,
@@ -22,8 +22,8 @@ pub struct Claim {
     pub token: u64,
     /// The length of the lease, from now.
     pub lease: Millis,
-    /// The token of an earlier claim under which nothing was sent: see [`Event::Claim`].
-    pub unsent: Option<u64>,
+    /// The tokens of earlier claims under which nothing was sent: see [`Event::Claim`].
+    pub unsent: Vec<u64>,
 }
 
 /// The result of a claim. `H` is the parsed head of the request.
@@ -94,7 +94,7 @@ impl<S: Sql> Shard<S> {
         let event = Event::Claim {
             token: claim.token,
             lease: claim.lease,
-            unsent: claim.unsent,
+            unsent: claim.unsent.clone(),
         };
         let record = read_record(&state)?;
         let due = record.due();

@@ -34,7 +34,7 @@ pub(super) fn claim<S: Sql>(
             key: call.key,
             token: call.token,
             lease: call.lease,
-            unsent: call.unsent,
+            unsent: call.unsent.clone(),
         };
         // An unreadable row must not stop the other jobs of the message.
         match shard.claim(&claim, now, permille(random), RequestHead::parse) {
@@ -95,7 +95,7 @@ fn frame(grant: Grant<RequestHead>, token: u64, now: UnixMillis) -> Option<Frame
 
 pub(super) fn renew<S: Sql>(
     shard: &mut Shard<S>,
-    call: ClaimCall,
+    call: &ClaimCall,
     now: UnixMillis,
     random: Random<'_>,
 ) -> Result<Handled, ShardError> {
@@ -103,7 +103,7 @@ pub(super) fn renew<S: Sql>(
         key: call.key,
         token: call.token,
         lease: call.lease,
-        unsent: None,
+        unsent: Vec::new(),
     };
     let (ends, sends) = shard.renew(&claim, now, permille(random))?;
     let reply = json(&RenewAnswer {

@@ -86,7 +86,7 @@ pub fn handle<S: Sql>(
         Call::Purge(call) => view::purge(shard, &call, now),
         Call::Redrive(call) => accept::redrive(shard, &call, now, random),
         Call::Claim(claims) => lease::claim(shard, &claims, now, random),
-        Call::Renew(claim) => lease::renew(shard, claim, now, random),
+        Call::Renew(claim) => lease::renew(shard, &claim, now, random),
         Call::Finish => Ok(lease::finish(shard, &body, now, random)),
         Call::Intend { object, job } => shard
             .intend(&object, job, now)

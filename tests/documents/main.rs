@@ -79,7 +79,7 @@ impl Desk {
             key: RowKey(FIRST),
             token: 5,
             lease: Millis(50_000),
-            unsent: None,
+            unsent: Vec::new(),
         };
         assert_eq!(self.call(Call::Claim(vec![claim]), b"").status, 200);
         self

@@ -124,13 +124,15 @@ const CLAIM: ClaimCall = ClaimCall {
     key: RowKey(7),
     token: u64::MAX,
     lease: Millis(60_000),
-    unsent: None,
+    unsent: Vec::new(),
 };
 
-const CLAIM_AGAIN: ClaimCall = ClaimCall {
-    unsent: Some(1),
-    ..CLAIM
-};
+fn claim_again() -> ClaimCall {
+    ClaimCall {
+        unsent: vec![1, 2],
+        ..CLAIM
+    }
+}
 
 fn accept_calls() -> Vec<(Call, String)> {
     let plain = |payload: &str| {
@@ -212,8 +214,11 @@ fn attempt_calls() -> Vec<(Call, String)> {
             format!(r#"{{"claim":[{claim}]}}"#),
         ),
         (
-            Call::Claim(vec![CLAIM_AGAIN]),
-            format!(r#"{{"claim":[{}]}}"#, claim.replace('}', ",\"unsent\":1}")),
+            Call::Claim(vec![claim_again()]),
+            format!(
+                r#"{{"claim":[{}]}}"#,
+                claim.replace('}', ",\"unsent\":[1,2]}")
+            ),
         ),
         (Call::Renew(CLAIM), format!(r#"{{"renew":{claim}}}"#)),
         (Call::Finish, r#""finish""#.to_owned()),

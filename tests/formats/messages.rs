@@ -37,9 +37,9 @@ fn a_message_is_written_like_this_and_read_back() {
     };
     assert_eq!(serde_json::to_string(&message).unwrap(), text);
     assert_eq!(Message::read(text).as_ref(), Ok(&message));
-    let text = r#"{"v":1,"shard":65535,"jobs":[1,281474976710655],"unsent":[3,18446744073709551615],"unsent_until":9}"#;
+    let text = r#"{"v":1,"shard":65535,"jobs":[1,281474976710655],"unsent":[[3],[4,18446744073709551615]],"unsent_until":9}"#;
     let replacement = Message {
-        unsent: vec![3, u64::MAX],
+        unsent: vec![vec![3], vec![4, u64::MAX]],
         unsent_until: Some(UnixMillis(9)),
         ..message
     };

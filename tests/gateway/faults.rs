@@ -2,7 +2,7 @@
 
 use raincheck::consumer::{Disposal, dead_letter};
 use raincheck::job::{JobId, Millis, RECORD_VERSION};
-use raincheck::rpc::message::Message;
+use raincheck::rpc::message::{Message, UNSENT_MAX};
 use raincheck::shard::Sql as _;
 
 use super::script::{Reaction, after, respond};
@@ -212,6 +212,50 @@ fn a_job_that_a_repeated_claim_could_not_read_runs_as_the_same_attempt_once_it_c
     assert_eq!(world.status_of(&ids[1]), "succeeded");
     assert_eq!(world.document(&ids[1])["attempt"], 1);
     assert_eq!(world.times_sent(), 2);
+}
+
+#[test]
+fn a_lease_is_taken_over_although_later_claims_of_its_job_had_no_response_either() {
+    for rounds in [1, 3] {
+        let (world, ids, mut disposal) = half_undecided();
+        for _ in 0..rounds {
+            let Disposal::Replace(message) = disposal else {
+                panic!("nobody hears that nothing was sent: {disposal:?}");
+            };
+            world.fail_times(1_000, "claim", Fault::Before);
+            disposal = world.consume(&message);
+            world.heal("claim");
+        }
+        let Disposal::Replace(message) = disposal else {
+            panic!("nobody hears that nothing was sent: {disposal:?}");
+        };
+        assert_eq!(message.unsent[0].len(), rounds + 1);
+        rewrite(&world, &ids[1], RECORD_VERSION + 1, RECORD_VERSION);
+        assert_eq!(world.consume(&message), Disposal::Acknowledge);
+        assert_eq!(world.status_of(&ids[1]), "succeeded", "{rounds} rounds");
+        assert_eq!(world.document(&ids[1])["attempt"], 1);
+    }
+}
+
+#[test]
+fn a_message_names_no_more_tokens_than_leases_can_be_current() {
+    let world = World::new()
+        .rule("")
+        .failing_times(10_000, "claim", Fault::Before);
+    world.post("x").job();
+    let (_, outgoing) = world.queue.borrow_mut().remove(0);
+    let mut message = Message::read(&outgoing.text).unwrap();
+    for round in 1..=2 * UNSENT_MAX {
+        let before = message.unsent.concat();
+        let Disposal::Replace(next) = world.consume(&message) else {
+            panic!("the message is gone");
+        };
+        let after = next.unsent.concat();
+        assert_eq!(after.len(), round.min(UNSENT_MAX));
+        let kept = before.len().min(UNSENT_MAX - 1);
+        assert!(after.starts_with(&before[before.len() - kept..]));
+        message = next;
+    }
 }
 
 #[test]

@@ -145,9 +145,14 @@ impl World {
 
     /// The next so many calls of this name go wrong.
     pub fn failing_times(self, times: usize, name: &'static str, fault: Fault) -> Self {
+        self.fail_times(times, name, fault);
+        self
+    }
+
+    /// From now on the next so many calls of this name go wrong.
+    pub fn fail_times(&self, times: usize, name: &'static str, fault: Fault) {
         let faults = std::iter::repeat_n((name, fault), times);
         self.faults.borrow_mut().extend(faults);
-        self
     }
 
     /// From now on no call of this name goes wrong.

@@ -196,7 +196,7 @@ fn a_refused_claim_report_or_renewal_writes_nothing() {
         key: id.key,
         token: 1,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     };
     assert_eq!(bench.shard.renew(&renewal, bench.now, 0).unwrap().0, None);
     assert_eq!(bench.sql.rows_written.get(), 0);

@@ -166,7 +166,7 @@ fn a_claim_is_granted_only_when_it_is_stored() {
             key: raincheck::job::RowKey(FIRST),
             token: 5,
             lease: LEASE,
-            unsent: None,
+            unsent: Vec::new(),
         };
         bench
             .shard

@@ -94,7 +94,7 @@ impl Bench {
             key: id.key,
             token: self.token,
             lease: LEASE,
-            unsent: None,
+            unsent: Vec::new(),
         };
         self.shard.claim(&claim, self.now, 0, any_head).unwrap().0
     }

@@ -31,7 +31,7 @@ fn every_call_about_an_unreadable_row_fails_without_changes() {
         key: id.key,
         token: 1,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     };
     assert!(is_unreadable(&bench.shard.read(&id, bench.now)));
     assert!(is_unreadable(

@@ -90,7 +90,7 @@ fn a_renewed_lease_moves_the_alarm() {
         key: id.key,
         token,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     };
     let ends = bench.shard.renew(&claim, bench.now, 0).unwrap().0;
     assert_eq!(ends, Some(at(5_000 + LEASE.0)));
@@ -112,7 +112,7 @@ fn a_message_that_comes_too_early_is_followed_by_another_in_time() {
         key: id.key,
         token: 1,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     };
     let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0, any_head).unwrap();
     assert!(matches!(
@@ -137,7 +137,7 @@ fn a_delay_longer_than_a_queue_allows_is_left_to_the_alarm() {
         key: id.key,
         token: 1,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     };
     let (_, sends) = bench.shard.claim(&claim, bench.now, 0, any_head).unwrap();
     assert_eq!(sends, []);
@@ -154,7 +154,7 @@ fn a_message_about_an_unknown_job_is_harmless() {
         key,
         token: 1,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     };
     let (claimed, sends) = bench.shard.claim(&claim, bench.now, 0, any_head).unwrap();
     assert!(matches!(claimed, Claimed::Refused(None)) && sends.is_empty());

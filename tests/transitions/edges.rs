@@ -159,7 +159,7 @@ fn a_repeated_claim_is_granted_again_and_writes_nothing_while_its_lease_lasts() 
     let again = Event::Claim {
         token: TOKEN,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     };
     let repeated = step(&running(), &again, at(LEASE.0 / 2));
     assert_eq!((repeated.refused, repeated.changed), (None, false));
@@ -178,7 +178,7 @@ fn a_lease_under_which_nothing_was_sent_is_taken_over_as_the_same_attempt() {
     let over = Event::Claim {
         token: TOKEN + 1,
         lease: LEASE,
-        unsent: Some(TOKEN),
+        unsent: vec![TOKEN - 1, TOKEN],
     };
     let taken = step(&running(), &over, at(500));
     assert_eq!((taken.refused, taken.changed), (None, true));
@@ -193,7 +193,7 @@ fn a_lease_under_which_nothing_was_sent_is_taken_over_as_the_same_attempt() {
     let other = Event::Claim {
         token: TOKEN + 1,
         lease: LEASE,
-        unsent: Some(TOKEN + 5),
+        unsent: vec![TOKEN + 5, TOKEN + 6],
     };
     assert_eq!(
         step(&running(), &other, at(500)).refused,

@@ -70,12 +70,12 @@ pub fn event(name: &str) -> Event {
         "again" => Event::Claim {
             token: TOKEN,
             lease: LEASE,
-            unsent: None,
+            unsent: Vec::new(),
         },
         "unsent" => Event::Claim {
             token: TOKEN + 1,
             lease: LEASE,
-            unsent: Some(TOKEN),
+            unsent: vec![TOKEN],
         },
         "renew" => renew(),
         "stolen" => Event::Renew {

@@ -29,7 +29,7 @@ fn claim() -> Event {
     Event::Claim {
         token: TOKEN + 1,
         lease: LEASE,
-        unsent: None,
+        unsent: Vec::new(),
     }
 }
 
