@@ -26,6 +26,7 @@ function failed(error) {
       "content-type": "application/problem+json",
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
     },
   });
 }
