@@ -4,7 +4,7 @@ use raincheck::job::{Millis, NOT_ACTED_ON};
 use raincheck::rpc::hash::name_at_origin;
 
 use super::script::{Reaction, after, respond};
-use super::world::{Fault, World};
+use super::world::{Fault, START, World};
 
 #[test]
 fn a_slow_request_becomes_a_job_whose_result_is_the_origins_response() {
@@ -339,6 +339,32 @@ fn an_unreachable_origin_is_retried_until_the_deadline_and_then_reported() {
     // Seven fit without cutting a wait.
     assert!(document["attempt"].as_u64() > Some(7), "{document}");
     assert_eq!(document["attempt"], document["not_acted"]);
+}
+
+#[test]
+fn a_job_whose_origin_was_removed_is_retried_until_the_deadline_or_until_it_comes_back() {
+    for comes_back in [true, false] {
+        let mut world = World::new()
+            .config("origins = { reports = \"https://reports.example\" }")
+            .rule("origin = \"reports\"\ndeadline = \"2m\"\nattempt_timeout = \"20s\"");
+        let id = world.post("x").job();
+        let removed = World::new().rule("").policy;
+        let before = std::mem::replace(&mut world.policy, removed);
+        world.run_until(START.plus(Millis::from_secs(30)), || false);
+        assert_eq!(world.status_of(&id), "queued");
+        assert_eq!(world.times_sent(), 0, "no other origin gets the request");
+        if comes_back {
+            world.policy = before;
+        }
+        world.run();
+        if comes_back {
+            assert_eq!(world.status_of(&id), "succeeded");
+            assert_eq!(world.sent.borrow()[0].origin, "reports");
+        } else {
+            assert_eq!(world.error_of(&id), "origin_unreachable");
+            assert_eq!(world.times_sent(), 0);
+        }
+    }
 }
 
 #[test]

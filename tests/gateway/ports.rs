@@ -349,6 +349,10 @@ impl OriginPort for World {
         &self,
         request: OriginRequest<Body>,
     ) -> Result<OriginResponse<Body>, OriginError> {
+        // As the platform does.
+        if self.policy.origin(&request.origin).is_none() {
+            return Err(OriginError::Unreachable);
+        }
         let mut under = Under {
             aborted: Rc::clone(&self.aborted),
             ended: false,
