@@ -35,9 +35,10 @@ const profileOf = (quick) => (quick ? "quick" : "release");
 
 /**
  * For the release build: the cost up to which LLVM inlines a function. CPU time to read a configuration, before wasm-opt:
- * 205 µs with LLVM's default of 225, 220 µs with 60, 278 µs with 40. The default makes the module an eighth larger than 60.
+ * 205 µs with LLVM's default of 225, 220 µs with 60, 227 µs with 50, 278 µs with 40. The default makes the module an eighth
+ * larger than 60.
  */
-const INLINE_THRESHOLD = 60;
+const INLINE_THRESHOLD = 50;
 
 /**
  * For the release build: the size up to which LLVM unrolls a loop. Reading a configuration takes the same CPU time as with
