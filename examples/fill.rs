@@ -180,7 +180,7 @@ impl Filling {
             key,
             token: jobs::TOKEN,
             lease: LEASE,
-            unsent: None,
+            unsent: Vec::new(),
         };
         let (claimed, _) = self.shard.claim(&claim, self.now, 0, |_| Some(())).unwrap();
         assert!(matches!(claimed, Claimed::Granted(_)), "{claimed:?}");

@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 const END_MAX: Duration = Duration::from_mins(1);
 
 /// What a deployment may weigh, gzipped.
-const BUNDLE_MAX: u64 = 424 * 1024;
+const BUNDLE_MAX: u64 = 428 * 1024;
 
 /// A running `npm start`. It ends with the value, and with the test run.
 struct Started {
