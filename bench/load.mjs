@@ -1,9 +1,10 @@
 // Drives one URL with wrk, or with oha where wrk is missing, and returns the same figures from both.
-import { Problem } from "../scripts/lib/ui.mjs";
 import { execFile, execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+
+import { Problem } from "../scripts/lib/ui.mjs";
 
 const run = promisify(execFile);
 const OUTPUT_BYTES_MAX = 16 << 20;

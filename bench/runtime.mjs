@@ -1,11 +1,12 @@
 // Starts and stops the processes of a run, and reads what they cost.
-import { Problem } from "../scripts/lib/ui.mjs";
 import { spawn, execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+
+import { Problem } from "../scripts/lib/ui.mjs";
 
 const START_MS_MAX = 20_000;
 const STOP_MS_MAX = 2_000;

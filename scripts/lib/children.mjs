@@ -77,8 +77,8 @@ function gently(beforeLeaving) {
 }
 
 /**
- * Stops everything on a signal, after an uncaught error, or when the parent process has ended. Ctrl-C first waits for `beforeLeaving(hurry)`;
- * `hurry` is a promise that resolves on a second Ctrl-C.
+ * Stops everything on a signal, after an uncaught error, or when the parent process has ended. Ctrl-C first waits for
+ * `beforeLeaving(hurry)`; `hurry` is a promise that resolves on a second Ctrl-C.
  */
 export function stopOnSignals(beforeLeaving) {
   // Ctrl-C is the normal way to stop, not a failure.

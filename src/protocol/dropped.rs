@@ -1,6 +1,7 @@
 //! Request fields that a client may not send on to an origin.
 
 use crate::http::hop::HOP_BY_HOP;
+use crate::http::twin::is_twin;
 
 /// The prefix of Raincheck's own fields, in requests and responses. Such fields from others are dropped, so
 /// an origin can trust them.
@@ -58,14 +59,10 @@ pub const PROXY_FIELDS: [&str; 17] = [
 /// The prefix of more fields like [`PROXY_FIELDS`].
 pub const FORWARDED_PREFIX: &str = "x-forwarded-";
 
-/// Whether a name has [`OWN_PREFIX`], also with another character than `-` at its end: some clients read fields
-/// from variables, in which the two look alike.
+/// Whether a name has [`OWN_PREFIX`], or a twin of it: some clients read fields from variables, too.
 pub(super) fn is_own(name: &str) -> bool {
-    OWN_PREFIX
-        .split_once('-')
-        .and_then(|(own, _)| name.strip_prefix(own))
-        .and_then(|rest| rest.bytes().next())
-        .is_some_and(|byte| !byte.is_ascii_alphanumeric())
+    name.get(..OWN_PREFIX.len())
+        .is_some_and(|prefix| is_twin(prefix, OWN_PREFIX))
 }
 
 /// Whether a client's field with this name is never forwarded; `name` in lower case. `trust_incoming` as
