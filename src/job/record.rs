@@ -186,6 +186,29 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record of a job that is accepted now, without key, body and an earlier job.
+    #[must_use]
+    pub const fn new(spec: JobSpec, now: UnixMillis, expires: UnixMillis) -> Self {
+        let due = now.plus(spec.delay);
+        Self {
+            v: RECORD_VERSION,
+            version: 1,
+            spec,
+            created: now,
+            updated: now,
+            started: None,
+            expires,
+            attempt: 0,
+            not_acted: 0,
+            key: None,
+            payload: None,
+            state: State::Queued { due },
+            history: Vec::new(),
+            dead_letters: 0,
+            redrive_of: None,
+        }
+    }
+
     /// The name of its state.
     #[must_use]
     pub const fn status(&self) -> Status {

@@ -1,8 +1,7 @@
 //! Inserts jobs: one key, one job.
 
 use crate::job::{
-    JobId, JobSpec, KeyRef, Millis, RECORD_VERSION, Record, RowKey, Secret, State, StoredBody,
-    UnixMillis, wake,
+    JobId, JobSpec, KeyRef, Millis, Record, RowKey, Secret, StoredBody, UnixMillis, wake,
 };
 
 use super::partition::{Phase, expiry, len};
@@ -284,26 +283,13 @@ impl<S: Sql> Shard<S> {
 fn new_record(job: &NewJob, now: UnixMillis) -> Record {
     let spec = &job.spec;
     Record {
-        v: RECORD_VERSION,
-        version: 1,
-        spec: spec.clone(),
-        created: now,
-        updated: now,
-        started: None,
-        expires: expiry(spec.retention, now),
-        attempt: 0,
-        not_acted: 0,
         key: job.key.as_ref().map(|claim| KeyRef {
             hash: claim.hash.clone(),
             ends: now.plus(claim.window.min(spec.retention)),
         }),
         payload: job.payload.as_ref().map(StoredBody::reference),
-        state: State::Queued {
-            due: now.plus(spec.delay),
-        },
-        history: Vec::new(),
-        dead_letters: 0,
         redrive_of: job.redrive_of.clone(),
+        ..Record::new(spec.clone(), now, expiry(spec.retention, now))
     }
 }
 
