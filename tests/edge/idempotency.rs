@@ -173,10 +173,14 @@ async fn the_window_of_a_key_is_published_and_ends() {
 
 /// Otherwise one caller would read the other's result, or keep the other from using the key.
 #[tokio::test]
-async fn the_same_key_with_another_cookie_or_api_key_makes_another_job() {
+async fn the_same_key_with_another_cookie_api_key_or_token_makes_another_job() {
     for (name, one, other) in [
         ("Cookie", "session=one", "session=other"),
         ("X-Api-Key", "one", "other"),
+        ("X_Api_Key", "one", "other"),
+        ("X-Auth-Token", "one", "other"),
+        ("Ocp-Apim-Subscription-Key", "one", "other"),
+        ("Client-Id", "one", "other"),
     ] {
         let case = Case::new();
         let request = |value| {
@@ -188,8 +192,27 @@ async fn the_same_key_with_another_cookie_or_api_key_makes_another_job() {
         let theirs = Job::accepted(request(other)).await;
         assert_ne!(theirs.id, mine.id, "{name}");
         theirs.succeeded().await;
-        let again = send(request(one)).await;
-        assert_eq!(Job::of(Gateway::shared().address, &again).id, mine.id);
+        for (value, own, foreign) in [(one, &mine, &theirs), (other, &theirs, &mine)] {
+            let again = send(request(value)).await;
+            assert_eq!(Job::of(Gateway::shared().address, &again).id, own.id);
+            assert!(!again.to_string().contains(&foreign.id), "{name}: {again}");
+        }
         assert_eq!(case.seen().len(), 2, "{name}");
+    }
+}
+
+/// They may be new in a repeated request, which must find its job.
+#[tokio::test]
+async fn the_same_key_with_a_new_csrf_token_or_client_hint_finds_the_job() {
+    for name in ["X-Csrf-Token", "User-Agent", "Sec-Session-Id"] {
+        let case = Case::new();
+        let request = |value| {
+            let request = keyed(&case, "/always/echo", &case.0).body("the same");
+            Job::accepted(request.field(name, value))
+        };
+        let (first, again) = (request("one").await, request("other").await);
+        assert_eq!(first.id, again.id, "{name}");
+        first.succeeded().await;
+        assert_eq!(case.seen().len(), 1, "{name}");
     }
 }

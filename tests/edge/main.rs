@@ -30,6 +30,7 @@ mod wire;
 
 mod bad_heads;
 mod bad_input;
+mod browsers;
 mod cancel;
 mod choices;
 mod commands;
