@@ -3,10 +3,10 @@
 use crate::job::{JobId, JobSpec, Millis, Record, StoredBody, UnixMillis};
 use crate::protocol::document::Document;
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{Accepted, Found, KeyClaim, NewJob, Shard, ShardError, Sql, can_redrive};
+use crate::shard::{Accepted, KeyClaim, NewJob, Shard, ShardError, Sql, can_redrive};
 
-use super::view::has_changed;
-use super::{Handled, OVERLOADED_RETRY_AFTER, Random, expired, not_found};
+use super::view::if_unchanged;
+use super::{Handled, OVERLOADED_RETRY_AFTER, Random, Refused, found, id_of, not_found};
 use crate::http::hex;
 use crate::rpc::Reply;
 use crate::rpc::call::{
@@ -99,18 +99,10 @@ pub(super) fn redrive<S: Sql>(
     call: &RedriveCall,
     now: UnixMillis,
     random: Random<'_>,
-) -> Result<Handled, ShardError> {
-    let Some(id) = call.view.job_id(shard.number()) else {
-        return Ok(not_found());
-    };
-    if let Some(refusal) = has_changed(shard, &call.view, &id, now)? {
-        return Ok(refusal.into());
-    }
-    let record = match shard.read(&id, now)? {
-        Found::Nothing => return Ok(not_found()),
-        Found::Expired => return Ok(expired()),
-        Found::Job(record) => record,
-    };
+) -> Result<Handled, Refused> {
+    let id = id_of(shard, &call.view)?;
+    if_unchanged(shard, &call.view, &id, now)?;
+    let record = found(shard.read(&id, now)?)?;
     if !can_redrive(&record) {
         let detail = format!(
             "Only a failed job can be started again; this one is {}.",
@@ -119,7 +111,7 @@ pub(super) fn redrive<S: Sql>(
         return Ok(Problem::new(ProblemCode::Conflict).detail(detail).into());
     }
     let Some((request, bytes)) = shard.request(id.key)? else {
-        return Ok(not_found());
+        return Err(not_found().into());
     };
     let payload = match (&record.payload, &call.object, bytes) {
         (None, _, _) => None,

@@ -4,7 +4,7 @@ use crate::job::{RowKey, StoredBody, UnixMillis};
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Claim, Claimed, Finish, Grant, Shard, ShardError, Sql};
 
-use super::{Handled, Random, permille};
+use super::{Handled, Random, Refused, permille};
 use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, Undecided, Work};
 use crate::rpc::frame::{Frame, decode, encode};
 use crate::rpc::hash::sha256_hex;
@@ -19,7 +19,7 @@ pub(super) fn claim<S: Sql>(
     claims: &[ClaimCall],
     now: UnixMillis,
     random: Random<'_>,
-) -> Result<Handled, ShardError> {
+) -> Result<Handled, Refused> {
     let mut frames = Vec::with_capacity(claims.len());
     let mut undecided = Vec::new();
     let mut failed = false;
@@ -47,7 +47,7 @@ pub(super) fn claim<S: Sql>(
                 undecided.extend(undecided_frame(call.key));
                 fault = Some(what);
             }
-            Err(error) if frames.is_empty() => return Err(error),
+            Err(error) if frames.is_empty() => return Err(error.into()),
             Err(error) => {
                 undecided.extend(undecided_frame(call.key));
                 fault = Some(error.to_string());
@@ -98,7 +98,7 @@ pub(super) fn renew<S: Sql>(
     call: &ClaimCall,
     now: UnixMillis,
     random: Random<'_>,
-) -> Result<Handled, ShardError> {
+) -> Result<Handled, Refused> {
     let claim = Claim {
         key: call.key,
         token: call.token,
@@ -182,13 +182,13 @@ pub(super) fn dead_letter<S: Sql>(
     keys: &[RowKey],
     now: UnixMillis,
     random: Random<'_>,
-) -> Result<Handled, ShardError> {
+) -> Result<Handled, Refused> {
     let mut sends = Vec::new();
     for key in keys {
         match shard.dead_letter(*key, now, permille(random)) {
             Ok(more) => sends.extend(more),
             Err(ShardError::Unreadable(_)) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(Handled {

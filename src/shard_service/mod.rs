@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::job::{JobId, Record, UnixMillis};
 use crate::protocol::document::Document;
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{Send, Shard, ShardError, Sql};
+use crate::shard::{Found, Send, Shard, ShardError, Sql};
 
 pub use accept::accept_group;
 pub use group::{GroupedCall, handle_group};
@@ -90,7 +90,8 @@ pub fn handle<S: Sql>(
         Call::Finish => Ok(lease::finish(shard, &body, now, random)),
         Call::Intend { object, job } => shard
             .intend(&object, job, now)
-            .map(|()| Reply::new(204).into()),
+            .map(|()| Reply::new(204).into())
+            .map_err(Refused::from),
         Call::DeadLetter(keys) => lease::dead_letter(shard, &keys, now, random),
     };
     handled.unwrap_or_else(Handled::from)
@@ -103,15 +104,52 @@ fn permille(random: Random<'_>) -> u16 {
     u16::from_le_bytes(bytes) % 1001
 }
 
-/// The reply for an unknown id and for an id with a wrong secret; the caller cannot tell them apart.
-fn not_found() -> Handled {
-    Problem::new(ProblemCode::NotFound)
-        .detail("There is no such job.")
-        .into()
+/// Why a call is refused.
+enum Refused {
+    /// For a reason that the client is told.
+    Problem(Problem),
+    /// The storage failed.
+    Storage(ShardError),
 }
 
-fn expired() -> Handled {
-    Problem::new(ProblemCode::JobExpired).into()
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<ShardError> for Refused {
+    fn from(error: ShardError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<Refused> for Handled {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Problem(problem) => problem.into(),
+            Refused::Storage(error) => error.into(),
+        }
+    }
+}
+
+/// The id that a call names, if its shard is this one.
+fn id_of<S: Sql>(shard: &Shard<S>, call: &ViewCall) -> Result<JobId, Problem> {
+    call.job_id(shard.number()).ok_or_else(not_found)
+}
+
+/// What an id leads to, or the problem with a missing job.
+fn found<T>(found: Found<T>) -> Result<T, Problem> {
+    match found {
+        Found::Nothing => Err(not_found()),
+        Found::Expired => Err(Problem::new(ProblemCode::JobExpired)),
+        Found::Job(found) => Ok(found),
+    }
+}
+
+/// The problem with an unknown id and for an id with a wrong secret; the caller cannot tell them apart.
+fn not_found() -> Problem {
+    Problem::new(ProblemCode::NotFound).detail("There is no such job.")
 }
 
 fn precondition_failed(field: &str) -> Problem {

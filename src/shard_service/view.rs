@@ -9,7 +9,9 @@ use crate::protocol::output;
 use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Found, Purged, Shard, ShardError, Sql};
 
-use super::{Handled, Random, document, expired, not_found, permille, precondition_failed, result};
+use super::{
+    Handled, Random, Refused, document, found, id_of, permille, precondition_failed, result,
+};
 use crate::rpc::Reply;
 use crate::rpc::call::{HELD_HEADER, JobCall, View, ViewCall};
 use crate::rpc::head::ResponseHead;
@@ -23,15 +25,9 @@ pub(super) fn view<S: Sql>(
     shard: &Shard<S>,
     call: &ViewCall,
     now: UnixMillis,
-) -> Result<Handled, ShardError> {
-    let Some(id) = call.job_id(shard.number()) else {
-        return Ok(not_found());
-    };
-    let record = match shard.read(&id, now)? {
-        Found::Nothing => return Ok(not_found()),
-        Found::Expired => return Ok(expired()),
-        Found::Job(record) => record,
-    };
+) -> Result<Handled, Refused> {
+    let id = id_of(shard, call)?;
+    let record = found(shard.read(&id, now)?)?;
     let mut reply = match call.view {
         View::Status => status(shard, call, &id, &record, now)?,
         View::Result => result::result(shard, call, &id, &record, now)?,
@@ -52,7 +48,7 @@ pub(super) fn watch<S: Sql>(
     shard: &Shard<S>,
     call: &JobCall,
     now: UnixMillis,
-) -> Result<Handled, ShardError> {
+) -> Result<Handled, Refused> {
     let id = JobId::parse(&call.id).filter(|id| id.shard == shard.number());
     let waits = match id {
         Some(id) => {
@@ -69,18 +65,10 @@ pub(super) fn cancel<S: Sql>(
     call: &ViewCall,
     now: UnixMillis,
     random: Random<'_>,
-) -> Result<Handled, ShardError> {
-    let Some(id) = call.job_id(shard.number()) else {
-        return Ok(not_found());
-    };
-    if let Some(problem) = has_changed(shard, call, &id, now)? {
-        return Ok(problem.into());
-    }
-    let canceled = match shard.cancel(&id, now, permille(random))? {
-        Found::Nothing => return Ok(not_found()),
-        Found::Expired => return Ok(expired()),
-        Found::Job(canceled) => canceled,
-    };
+) -> Result<Handled, Refused> {
+    let id = id_of(shard, call)?;
+    if_unchanged(shard, call, &id, now)?;
+    let canceled = found(shard.cancel(&id, now, permille(random))?)?;
     let output = output(shard, &id, &canceled.record)?;
     let document = document(call, &id, &canceled.record, output.as_deref());
     let reply = Reply::new(200)
@@ -97,38 +85,29 @@ pub(super) fn purge<S: Sql>(
     shard: &mut Shard<S>,
     call: &ViewCall,
     now: UnixMillis,
-) -> Result<Handled, ShardError> {
-    let Some(id) = call.job_id(shard.number()) else {
-        return Ok(not_found());
-    };
-    if let Some(problem) = has_changed(shard, call, &id, now)? {
-        return Ok(problem.into());
-    }
-    Ok(match shard.purge(&id, now)? {
-        Found::Nothing => not_found(),
-        Found::Expired => expired(),
-        Found::Job(Purged::Erased) => Reply::new(204).into(),
-        Found::Job(Purged::StillActive) => Problem::new(ProblemCode::Conflict)
+) -> Result<Handled, Refused> {
+    let id = id_of(shard, call)?;
+    if_unchanged(shard, call, &id, now)?;
+    Ok(match found(shard.purge(&id, now)?)? {
+        Purged::Erased => Reply::new(204).into(),
+        Purged::StillActive => Problem::new(ProblemCode::Conflict)
             .detail("Only a job that has ended can be erased; cancel it first.")
             .into(),
     })
 }
 
-/// Checks the conditions of a change against the job's version (RFC 9110 sections 13.1.1 and 13.1.2), and
-/// returns the problem if one is not met. A read differs: its `If-None-Match` leads to 304.
-pub(super) fn has_changed<S: Sql>(
+/// Checks the conditions of a change against the job's version (RFC 9110 sections 13.1.1 and 13.1.2). Fails with
+/// the problem if the job is missing or a condition is not met. A read differs: its `If-None-Match` leads to 304.
+pub(super) fn if_unchanged<S: Sql>(
     shard: &Shard<S>,
     call: &ViewCall,
     id: &JobId,
     now: UnixMillis,
-) -> Result<Option<Problem>, ShardError> {
+) -> Result<(), Refused> {
     if call.if_match.is_none() && call.if_none_match.is_none() {
-        return Ok(None);
+        return Ok(());
     }
-    // The caller reports a missing job.
-    let Found::Job(record) = shard.read(id, now)? else {
-        return Ok(None);
-    };
+    let record = found(shard.read(id, now)?)?;
     // A version has two tags: of the document with attempts, and without.
     let tags = ["", "attempts"].map(|variant| etag(u64::from(record.version), variant));
     let names = |value: &Option<String>, is_named: fn(&str, &str) -> bool| {
@@ -141,9 +120,9 @@ pub(super) fn has_changed<S: Sql>(
     } else if names(&call.if_none_match, if_none_match) == Some(true) {
         "If-None-Match"
     } else {
-        return Ok(None);
+        return Ok(());
     };
-    Ok(Some(precondition_failed(field)))
+    Err(precondition_failed(field).into())
 }
 
 fn status<S: Sql>(
