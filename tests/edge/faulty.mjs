@@ -56,14 +56,26 @@ const IDLE = [
   { body: '{"v":1,"shard":65535,"jobs":[1]}', contentType: "text" },
 ];
 
+/** Messages that a later build wrote: the queue has to deliver each again. */
+const LATER = [
+  { body: '{"v":2,"shard":0,"jobs":[1]}', contentType: "text" },
+  { body: '{"v":255,"rows":{"of":"a later build"}}', contentType: "text" },
+];
+
 /** Puts such messages before and after each call's own, and says how many. */
 function strewn(queue) {
   const sendBatch = (messages) => {
-    const all = [...BAD, ...IDLE, ...messages, ...IDLE, ...BAD];
-    console.log(`strewn: ${2 * BAD.length} bad among ${all.length}`);
+    const all = [...LATER, ...BAD, ...IDLE, ...messages, ...IDLE, ...BAD];
+    console.log(`strewn: ${2 * BAD.length} bad among ${all.length - LATER.length} beside later: ${LATER.length}`);
     return queue.sendBatch(all);
   };
   return { send: (body, how) => sendBatch([{ body, ...how }]), sendBatch };
+}
+
+/** Notes each delivery of a message of a later build. */
+function noteLater(batch) {
+  const later = batch.messages.filter(({ body }) => LATER.some((of) => of.body === body));
+  for (const { attempts } of later) console.log(`later build: ${batch.queue} delivery ${attempts}.`);
 }
 
 /** Longer than anybody waits. */
@@ -110,6 +122,7 @@ export default {
   queue(batch, env, context) {
     died ||= batch.queue === DEAD_LETTERS;
     if (env.TEST_FAULT === "consumer-fails" && !died) throw new Error("the consumer fails");
+    if (env.TEST_FAULT === "bad-messages") noteLater(batch);
     return worker.queue(batch, faulty(env), context);
   },
 };
