@@ -156,6 +156,17 @@ impl Gateway {
         self.await_ready();
     }
 
+    /// Kills the processes and starts them again with another configuration, on the same state.
+    pub fn restart_configured(&mut self, configuration: &str) {
+        self.kill_hard();
+        let path = self.directory.join("wrangler.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let mut wrangler: Value = serde_json::from_str(&text).unwrap();
+        wrangler["vars"]["RAINCHECK"] = configured(configuration);
+        fs::write(path, wrangler.to_string()).unwrap();
+        self.restart_on_same_state();
+    }
+
     /// Waits until something answers behind the port.
     fn await_ready(&mut self) {
         let start = Instant::now();

@@ -1,5 +1,7 @@
 //! Several origins, and the header fields that the gateway adds for them.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use serde_json::json;
@@ -27,17 +29,38 @@ fn start() -> Gateway {
     let text = format!(
         "origin = \"http://127.0.0.1:1\"\nretention = \"10m\"\n\
          [origins.with]\nurl = \"{shared}\"\nheaders = {{ X-Added = \"Bearer ${{ML_TOKEN}}\" }}\n\
-         [origins.without]\nurl = \"{shared}\"\nheaders = {{ X-Added = \"${{ABSENT}}\" }}\n{}{}{}{}",
+         [origins.nowhere]\nurl = \"https://nowhere.invalid\"\n\
+         [origins.plain]\nurl = \"https://{}\"\n\
+         [origins.without]\nurl = \"{shared}\"\nheaders = {{ X-Added = \"${{ABSENT}}\" }}\n{}{}{}{}{}{}{}",
+        speaks_no_tls(),
         rule("jobs-with", "with", ""),
         rule("jobs-without", "without", ""),
         rule("pass-with", "with", passes),
         rule("pass-without", "without", passes),
+        rule("jobs-nowhere", "nowhere", "attempts = 2"),
+        rule("jobs-plain", "plain", "attempts = 2"),
+        rule("pass-nowhere", "nowhere", passes),
     );
     let setup = Setup {
         change: Some(|wrangler| wrangler["vars"]["ML_TOKEN"] = json!(TOKEN)),
         ..Setup::default()
     };
     Gateway::start_as(&text, setup)
+}
+
+/// The address of a server that responds to a TLS handshake in plain HTTP, for as long as the process runs.
+fn speaks_no_tls() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // Nothing comes on a connection that only checks whether the port is open.
+            if stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+            }
+        }
+    });
+    address
 }
 
 #[tokio::test]
@@ -107,4 +130,61 @@ async fn requests_that_match_no_rule_go_to_the_default_origin() {
     let reply = gateway.send(Request::get("/jobs/x")).await;
     assert_problem(&reply, 404, "not_found");
     assert!(case.seen().is_empty());
+}
+
+/// The local runtime rejects `fetch` for these as for a connection that broke after the request was sent. So the
+/// gateway must not repeat a POST, although nothing was sent.
+#[tokio::test]
+async fn a_post_to_a_name_that_does_not_resolve_or_without_tls_ends_as_unknown_in_a_local_run() {
+    let gateway = start();
+    for rule in ["jobs-nowhere", "jobs-plain"] {
+        for (method, attempts) in [("POST", 1), ("PUT", 2)] {
+            let case = Case::new();
+            let request = case.request(method, &format!("/{rule}/echo")).body("{}");
+            let job = Job::of(gateway.address, &gateway.send(request).await);
+            let document = job.ended().await;
+            assert_eq!(
+                document["error"]["code"], "outcome_unknown",
+                "{rule} {method} {document:#}"
+            );
+            assert_eq!(document["attempt"], attempts, "{rule} {document:#}");
+            assert!(case.seen().is_empty());
+        }
+    }
+    let reply = gateway.send(Case::new().post("/pass-nowhere/echo")).await;
+    assert_problem(&reply, 502, "origin_unreachable");
+}
+
+/// What an operator may do who renames an origin while jobs wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_a_removed_origin_is_retried_and_runs_when_the_origin_is_back() {
+    let before = "origin = \"http://127.0.0.1:1\"\nretention = \"1h\"\nclaim_patience = \"2s\"\nlease = \"3s\"\n";
+    let shared = Origin::shared().url();
+    let with = format!(
+        "{before}[origins.leaves]\nurl = \"{shared}\"\n\
+         [[rules]]\nname = \"leaves\"\npath = \"/leaves/{{*rest}}\"\norigin = \"leaves\"\nmethods = [\"*\"]\n\
+         attempts = 2\ndeadline = \"30m\"\nbackoff = {{ initial = \"2s\", factor = 1, jitter = 0 }}\n"
+    );
+    let mut gateway = Gateway::start(&with);
+    let case = Case::new();
+    let request = case
+        .request("PUT", "/leaves/sequence?steps=503,200")
+        .body("{}");
+    let job = Job::of(gateway.address, &gateway.send(request).await);
+    job.until(|document| document["status"] == "queued" && document["attempt"] == 1)
+        .await;
+
+    gateway.restart_configured(before);
+    // More often than `attempts` allows: attempts without a request do not count.
+    let document = job
+        .until(|document| document["attempt"].as_u64() >= Some(4))
+        .await;
+    assert!(document["error"].is_null(), "{document:#}");
+    let why = "the origin leaves is not configured";
+    assert!(gateway.log().contains(why), "{}", gateway.log());
+    assert_eq!(case.seen().len(), 1);
+
+    gateway.restart_configured(&with);
+    assert_eq!(job.succeeded().await.status, 200);
+    assert_eq!(case.seen().len(), 2);
 }
