@@ -16,7 +16,7 @@ const NO_REPAIR = "1h"; // Where messages are dropped on purpose, sending them a
 const text = (value) => JSON.stringify(value);
 const list = (items) => `[\n        ${items.join(",\n        ")} ]`;
 
-/** Copies a module and what it imports from one directory to another, and lists them in the configuration's words. */
+/** Copies a module and what it imports from one directory to another, and lists them as the configuration names them. */
 function embed(from, to, folder, main) {
   const files = [...modulesFrom(from, main)];
   for (const file of files) cpSync(join(from, file), join(to, folder, file));
@@ -55,7 +55,7 @@ export function compatibilityOf(wranglerToml) {
   return { date, flags: [...flags.matchAll(/"([^"]+)"/g)].map(([, flag]) => flag) };
 }
 
-/** The bundle as it is, or behind the module that counts or times what it does. */
+/** The bundle alone, or behind the module that counts its operations or times its turns. */
 function bundleModules(directory, { bundle, workers, behind }) {
   if (!behind) return embed(bundle, directory, "main", "index.js");
   const both = join(directory, "behind");
@@ -66,8 +66,8 @@ function bundleModules(directory, { bundle, workers, behind }) {
 
 /** What `[vars.RAINCHECK]` holds for Raincheck in the benchmark. */
 const configuration = ({ shards, retention, patience }) => ({
-  // Every outbound request of the harness goes to the origin process, whatever its host. Not a loopback address:
-  // those are asked first whether anybody listens, which is for local runs only.
+  // workerd sends every outbound request to the origin process, whatever its host. Not a loopback address: Raincheck
+  // probes those before each attempt, which it does in local runs only.
   origin: "https://origin.test",
   shards,
   claim_patience: patience,

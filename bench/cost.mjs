@@ -1,23 +1,23 @@
-// What one job costs in billed operations, counted in a run of its own, and the price of a million.
+// What one job costs in billed operations, counted in a separate run, and the price of a million.
 import { acceptMany, brokerTotals, drained, expectSucceeded } from "./jobs.mjs";
 
 const JOBS = 2400; // The tables of a window cost some 6 rows, which its jobs share.
-const WARM_JOBS = 64; // One by one they meet every shard, so that all have their tables, which are not a job's cost.
+const WARM_JOBS = 64; // Sent one by one, they reach every shard, so that all have created their tables, which are not a job's cost.
 const TURN_MS = 60; // Jobs that come closer together than 50 ms go to one shard.
-const LOOKED_AT = 8; // Jobs whose end and expiry are looked at, one by one.
-const RETENTION_SECS = 60; // Longer than all of them take on a busy machine.
-const WINDOW_SECS = 10; // Jobs that come in one window of their retention share a table. This is the shortest.
+const LOOKED_AT = 8; // Jobs whose end and expiry are checked, one by one.
+const RETENTION_SECS = 60; // Longer than all jobs take on a busy machine.
+const WINDOW_SECS = 10; // Jobs accepted in the same window share a table. This is the shortest window.
 const FORGOTTEN_SECS = 3 * WINDOW_SECS; // The window ends, the tombstone passes, and the table is forgotten a window later.
 const EXPIRY_SECS_MAX = 180;
 
-// Jobs that share nothing, one at a time in one shard: further apart than the patience, after which an alarm looks whether
-// the job was claimed, and than a window.
+// Jobs that share nothing, one at a time in one shard. They are further apart than a window, and than the patience, after
+// which an alarm checks whether the job was claimed.
 const LONE_JOBS = 8;
 const LONE_PATIENCE_SECS = 2;
 const LONE_RETENTION_SECS = 30;
 const LONE_PAUSE_MS = 1_000 * (WINDOW_SECS + 1);
 const POLL_MS = 500;
-const QUIET_POLLS = 10; // Nothing changed for this long after the retention: expiry has done its work.
+const QUIET_POLLS = 10; // If nothing changed for this long after the retention, expiry is complete.
 
 const OBJECT_GB = 0.128; // An object is billed as if it took its whole memory limit.
 
@@ -70,7 +70,7 @@ function minus(after, before) {
   return difference;
 }
 
-/** Waits until every record is gone and the counters stand still. */
+/** Waits until every record is gone and the counters no longer change. */
 async function expired(runtime, documents, retentionSecs) {
   let last = "";
   let quiet = 0;
@@ -84,10 +84,10 @@ async function expired(runtime, documents, retentionSecs) {
       return JSON.parse(now);
     }
   }
-  throw new Error(`the counters were still moving ${EXPIRY_SECS_MAX} s after the last job`);
+  throw new Error(`the counters were still changing ${EXPIRY_SECS_MAX} s after the last job`);
 }
 
-/** An expired record answers 410, a forgotten one 404. */
+/** An expired record gets 410, a forgotten one 404. */
 async function expectGone(runtime, documents) {
   for (const path of documents) {
     const { status } = await fetch(runtime.url() + path);
@@ -95,7 +95,7 @@ async function expectGone(runtime, documents) {
   }
 }
 
-/** Operations of jobs that come closely together. */
+/** Operations of jobs that arrive close together. */
 export async function countCost(bench) {
   const runtime = await bench.start(COST_SUBJECT);
   try {
@@ -118,7 +118,7 @@ export async function countCost(bench) {
   }
 }
 
-/** Operations of jobs of which each is alone. */
+/** Operations of jobs that each arrive alone. */
 export async function countLoneCost(bench) {
   const runtime = await bench.start(LONE_SUBJECT);
   try {
@@ -137,7 +137,7 @@ export async function countLoneCost(bench) {
   }
 }
 
-/** So many jobs with a pause after each; waits until they are done. */
+/** Sends jobs with a pause after each, and waits until they have ended. */
 async function oneByOne(bench, runtime, jobs, pauseMs) {
   const idle = await bench.peer.counts();
   const documents = [];

@@ -1,10 +1,10 @@
-// How long dropping a table blocks its object, by what the table holds. Each time the table is filled, the
-// runtime is started again, so that SQLite has no page of it in memory, and one request drops it.
+// How long dropping a table blocks its object, by the table's contents. For each sample, the table is filled, the
+// runtime is restarted, so that SQLite has no page of it in memory, and one request drops it.
 import { median } from "./report.mjs";
 
 const KIB = 1024;
 
-/** `ROWS_MAX` of src/shard/partition.rs is the first. The last two are for comparison: no partition gets there. */
+/** `ROWS_MAX` of src/shard/partition.rs is the first. The last two are for comparison: no partition grows so large. */
 const CASES = [
   { rows: 16_384, result: 0, rounds: 5 },
   { rows: 4_096, result: 64 * KIB, rounds: 5 },

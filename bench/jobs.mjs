@@ -5,7 +5,7 @@ import { NEW_JOB, acceptOne } from "./subjects.mjs";
 
 const POLL_MS = 100;
 const DRAIN_SECS_MAX = 60;
-const SAMPLE_JOBS = 16; // Jobs whose final status is looked at, one by one.
+const SAMPLE_JOBS = 16; // Jobs whose final status is checked, one by one.
 const CALLERS = 8;
 
 export const JOBS_SUBJECT = { name: "jobs", title: "raincheck whole jobs", ours: true };
@@ -28,7 +28,7 @@ export async function drained(runtime, peer, before, jobs) {
     const [broker, origin] = await Promise.all([brokerTotals(runtime), peer.counts()]);
     const now = { sent: broker.sent, jobs: origin.jobs - before.jobs, attempts: origin.attempts - before.attempts, at: performance.now() };
     const settled = broker.acked + broker.dropped === broker.sent && now.jobs >= jobs;
-    // A message may be on its way when the broker is empty: believe it only when it is so twice.
+    // A message may be in transit while the broker is empty, so it must be empty twice in a row.
     if (settled && last?.sent === now.sent && last.jobs === now.jobs) return last;
     last = settled ? now : undefined;
     await pause(POLL_MS);
@@ -44,7 +44,7 @@ export async function expectSucceeded(runtime, documents) {
   }
 }
 
-/** Accepts jobs from a few callers at once, so that gathering is at work but not at its best. */
+/** Accepts jobs from a few concurrent callers, so that some accepts share a commit but not as many as possible. */
 export async function acceptMany(runtime, jobs) {
   const documents = [];
   let sent = 0;
@@ -74,7 +74,7 @@ async function burst(bench, runtime, connections) {
   const accepted = await drive(bench.tool, runtime.url(), NEW_JOB, connections, bench.jobSeconds, bench.scratch);
   const done = await drained(runtime, bench.peer, before, accepted.requests);
   const seconds = (done.at - began) / 1000;
-  // More than the load tool counted: it gives up on the answers that are outstanding at its end.
+  // More than the load tool counted, because it drops the responses that are outstanding at its end.
   const { jobs, attempts } = done;
   return {
     connections, jobs, seconds, perSecond: jobs / seconds, cpuMicros: ((runtime.cpuSeconds() - cpuBefore) * 1e6) / jobs,

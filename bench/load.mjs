@@ -8,7 +8,7 @@ import { Problem } from "../scripts/lib/ui.mjs";
 
 const run = promisify(execFile);
 const OUTPUT_BYTES_MAX = 16 << 20;
-const WRK_THREADS = 1; // One is enough for what workerd answers, and leaves it the other cores.
+const WRK_THREADS = 1; // One is enough for workerd's throughput, and leaves it the other cores.
 const TIMEOUT_SECS = 20;
 
 const TOOLS = {
@@ -16,7 +16,7 @@ const TOOLS = {
   oha: { probe: [["--version"], /oha/], drive: driveOha },
 };
 
-/** The first tool there is, or one sentence on how to get one. */
+/** The first tool that is installed. If none is, throws a `Problem` that says how to install one. */
 export function findTool() {
   for (const [name, { probe: [args, expected] }] of Object.entries(TOOLS)) {
     try {
@@ -31,15 +31,15 @@ export function findTool() {
 
 /**
  * Sends `job` ({ method, paths, body, contentType, headers }) over `connections` for `seconds`.
- * Fails when any answer was not 2xx or any socket failed.
+ * Fails if any response is not 2xx or any socket fails.
  */
 export async function drive(tool, url, job, connections, seconds, scratch) {
   const result = await TOOLS[tool].drive(url, job, connections, seconds, scratch);
-  if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} answers were errors (${result.errorText})`);
+  if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} responses were errors (${result.errorText})`);
   return result;
 }
 
-/** A JSON string is a Lua string as long as it holds no escape that only JSON knows. */
+/** A JSON string is also a Lua string, unless it contains an escape that only JSON has. */
 const lua = (value) => JSON.stringify(value);
 
 function wrkScript({ method = "GET", paths, body, contentType, headers = {} }) {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 
-/** The module `name` of a directory and what it imports from beside it, at any depth, the main one first. */
+/** The module `name` of a directory, followed by the modules of that directory that it imports, at any depth. */
 export function modulesFrom(directory, name, found = new Set()) {
   if (found.has(name)) return found;
   found.add(name);

@@ -1,10 +1,10 @@
-// The process beside the runtime: an origin that answers at once, and a queue sink that takes every message
-// and forgets it. It is not measured. Prints its ports as one line of JSON when it listens.
+// The process beside the runtime: an origin that responds immediately, and a queue sink that accepts every message
+// and discards it. It is not measured. Prints its ports as one line of JSON when it listens.
 import http from "node:http";
 
-const KEEP_ALIVE_MS = 120_000; // Longer than any run, so that no pooled connection ends under a request.
+const KEEP_ALIVE_MS = 120_000; // Longer than any run, so that no pooled connection is closed during a request.
 const counts = { attempts: 0, sinkCalls: 0 };
-const jobs = new Set(); // By the job id that every replay carries.
+const jobs = new Set(); // By the job's name, which every attempt sends.
 
 function listen(handle) {
   const server = http.createServer((request, response) => {

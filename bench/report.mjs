@@ -13,7 +13,7 @@ export function median(numbers) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Of the rounds in order, the one at that share of the way. */
+/** The quantile of the rounds at `share`. */
 const quantile = (numbers, share) => [...numbers].sort((a, b) => a - b)[Math.round(share * (numbers.length - 1))];
 
 const FIGURES = ["perSecond", "cpuMicros", "p50", "p90", "p99", "memoryMiB"];

@@ -1,4 +1,4 @@
-// The whole benchmark: starts what is asked for, one part after the other, and prints the results.
+// The whole benchmark: runs the requested parts one after the other and prints the results.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
@@ -62,7 +62,7 @@ async function timedPart(bench, built, results) {
   if (results.ratios.length > 0) print("Ratios", ratioTable(results.ratios));
 }
 
-/** The parts of Raincheck that have no bare Worker to stand beside. */
+/** The parts of Raincheck that are not compared with a bare Worker. */
 async function ownParts(bench, results) {
   if (bench.wants("jobs")) {
     results.jobs = await wholeJobs(bench);

@@ -11,7 +11,7 @@ import { Problem } from "../scripts/lib/ui.mjs";
 const START_MS_MAX = 20_000;
 const STOP_MS_MAX = 2_000;
 const LOG_LINES_MAX = 40;
-const NOTICE_MS = 200; // A process that has ended is known to have by then.
+const NOTICE_MS = 200; // By then the end of a process has been noticed.
 const CONTROL_FD = 3; // workerd reports its ports there.
 const CLOCK_TICKS_PER_SEC = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
@@ -28,7 +28,7 @@ export function findWorkerd(project, given) {
     const path = createRequire(join(project, "package.json"))("workerd").default;
     if (existsSync(path)) return path;
   } catch {
-    // Falls through to the one message for every way of not having it.
+    // The message below covers every way in which it can be missing.
   }
   throw new Problem("workerd is not installed: run `npm install`, or name it with --workerd FILE.");
 }
@@ -67,9 +67,9 @@ function logOf(child) {
 }
 
 /**
- * Gives workerd a CPU of its own and everything else, this process and what it starts, the others. Without it
- * the load tool and workerd drive each other from one CPU to the next, and a request costs half as much again
- * in one second as in the next. Returns what to put before workerd's command line, or nothing where it can't be done.
+ * Reserves a CPU for workerd and moves this process and its children to the others. Without this, the load tool
+ * and workerd displace each other from one CPU to another, and the cost of a request varies by half from one
+ * second to the next. Returns the prefix of workerd's command line, which is empty if CPUs cannot be assigned.
  */
 export function shareCpus() {
   const last = cpus().length - 1;
@@ -90,7 +90,7 @@ export async function startPeer(script) {
   return { ...ports, counts: async () => (await fetch(`http://127.0.0.1:${ports.origin}/__counts`)).json(), stop: () => stop(child) };
 }
 
-/** Runs workerd on the configuration that `write` makes in a fresh directory; `command` ends with its path. */
+/** Runs workerd with the configuration that `write` creates in a fresh directory; its path is the last argument of `command`. */
 export async function startWorkerd(command, write, sockets) {
   const directory = mkdtempSync(join(tmpdir(), "raincheck-bench-"));
   const [program, ...before] = command;
@@ -108,7 +108,7 @@ export async function startWorkerd(command, write, sockets) {
   };
   await run();
   return {
-    /** Ends the process and starts another on the same storage; `meanwhile` gets the directory of the run. */
+    /** Stops the process and starts another on the same storage. Between the two, calls `meanwhile` with the directory of the run. */
     restart: async (meanwhile) => {
       await stop(child);
       await meanwhile?.(directory);
@@ -145,7 +145,7 @@ async function stop(child) {
 /** User and system time of every thread of a process, from proc(5). */
 function cpuSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The second field is a name in brackets that may hold spaces; count from behind it.
+  // The second field is a name in parentheses that may contain spaces, so count from its end.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [utime, stime] = [fields[11], fields[12]].map(Number);
   return (utime + stime) / CLOCK_TICKS_PER_SEC;

@@ -1,5 +1,5 @@
-// How long the first request waits after a cold start of a shard that holds many jobs, and for how long
-// reading its active jobs blocks the object. Beside it the same of an empty shard.
+// How long the first request waits after a cold start of a shard that holds many jobs, and how long reading its
+// active jobs blocks the object. An empty shard is measured for comparison.
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { median } from "./report.mjs";
 import { NEW_JOB, acceptOne } from "./subjects.mjs";
 
 const FIRST = ["status", "accept"];
-const QUIET_MS = 2_000; // No page was read for this long: all are.
+const QUIET_MS = 2_000; // If no page was read for this long, all have been read.
 const LOAD_MS_MAX = 120_000;
 
 const subject = { name: "start", ours: true, drop: true, behind: "started.js", shards: 1 };
@@ -30,7 +30,7 @@ async function timed(url, request, status) {
   return performance.now() - began;
 }
 
-/** Sends one status read after the other until no page has been read for a while. */
+/** Sends status reads one after the other until no page has been read for a while. */
 async function untilLoaded(runtime, document) {
   let slowest = 0;
   let last = { pages: -1 };
@@ -45,7 +45,7 @@ async function untilLoaded(runtime, document) {
   throw new Error(`the shard was still reading pages after ${LOAD_MS_MAX / 1000} s`);
 }
 
-/** A cold start of runtime and shard. The isolate is warm: only the shard is what the first request waits for. */
+/** A cold start of runtime and shard. The isolate is warm, so the first request waits only for the shard. */
 async function startedBy(runtime, first, document) {
   await runtime.restart();
   await timed(`${runtime.url()}/hello`, {}, 200);

@@ -1,16 +1,17 @@
-// What is measured. Subjects of one `set` are measured side by side. `ours` runs the built Worker, the others a bare JavaScript Worker from workers/.
-// `check` sends one request before the load and says what is wrong with its answer, if anything.
+// The subjects. Those of one `set` are measured side by side. `ours` runs the built Worker, the others a bare
+// JavaScript Worker from workers/.
+// `check` sends one request before the load and returns what is wrong with its response, if anything.
 
 const BODY_BYTES = 1024;
-const STATUS_IDS = 64; // Enough to touch every shard.
+const STATUS_IDS = 64; // Enough to reach every shard.
 
-/** 1 KiB of JSON, the size of the figures in the design. */
+/** 1 KiB of JSON. */
 const BODY = JSON.stringify({ report: "quarterly", padding: "x".repeat(BODY_BYTES) }).slice(0, BODY_BYTES - 2) + '"}';
 const post = (path) => ({ method: "POST", paths: [path], body: BODY, contentType: "application/json" });
 const get = (...paths) => ({ method: "GET", paths });
 
 const SLOW_PATH = "/reports"; // A rule in config.mjs always defers it.
-const FREE_PATH = "/hello"; // No rule names it.
+const FREE_PATH = "/hello"; // Matches no rule.
 
 /** The load that makes jobs. */
 export const NEW_JOB = post(SLOW_PATH);
@@ -40,7 +41,7 @@ async function plain(url, load) {
   return { load };
 }
 
-/** The load of new jobs; afterwards the first one must still be there. */
+/** The load of new jobs; afterwards the first one must still exist. */
 export async function accepting(url) {
   const document = await acceptOne(url);
   return { load: NEW_JOB, verify: () => expectStatus(url, get(document), 200) };
@@ -64,7 +65,7 @@ export const SUBJECTS = [
   { name: "pass", set: "pass", title: "raincheck pass-through", ours: true, drop: true, prepare: (url) => plain(url, get(FREE_PATH)) },
 ];
 
-/** Which figures are set against which. */
+/** Which subjects are compared. */
 export const RATIOS = [
   { ours: "accept", base: "insert" },
   { ours: "accept", base: "group" },

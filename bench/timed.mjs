@@ -1,11 +1,11 @@
-// The timed runs. Subjects that are set against one another run side by side and are measured in turn, a second
-// each, many times over: a machine that is slow for a while is then slow for all of them.
+// The timed runs. Subjects that are compared run side by side and are measured in turn, a second each, in many
+// rounds, so that a temporarily slow machine is slow for all of them.
 import { drive } from "./load.mjs";
 
-const WARM_UP_REQUESTS = 8_000; // By then what a request costs no longer falls: all that is hot is compiled, JavaScript and wasm alike.
-const LEAD_MS = 200; // The load tool starts and the first answers come.
-const TAIL_MS = 100; // The reading is over before the load is.
-const SETTLE_MS = 200; // What the last requests left behind ends before the next run begins.
+const WARM_UP_REQUESTS = 8_000; // By then the cost of a request no longer falls: all hot code is compiled, both JavaScript and wasm.
+const LEAD_MS = 200; // For the load tool to start and the first responses to arrive.
+const TAIL_MS = 100; // The measurement ends before the load does.
+const SETTLE_MS = 200; // For the work of the last requests to end before the next run begins.
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -20,8 +20,8 @@ export async function warmUp(bench, runtime, load) {
 /**
  * CPU, throughput and latency of one subject at one number of connections.
  *
- * The CPU time is read twice inside the load, not around it: at the end of a run every connection holds a
- * request that was paid for and is never counted, which would flatter whoever answers fast.
+ * The CPU time is read twice during the load, not before and after it: at the end of a run, every connection has a
+ * request in flight whose CPU time is spent but which is not counted. That would distort the comparison.
  */
 export async function measure(bench, runtime, load, connections, seconds) {
   const driven = drive(bench.tool, runtime.url(), load, connections, seconds, bench.scratch);
@@ -56,14 +56,14 @@ async function startOne(bench, subject) {
 async function sampleOf(bench, { subject, runtime, load }, connections, round) {
   try {
     const sample = await measure(bench, runtime, load, connections, bench.seconds);
-    if (sample.requests === 0) throw new Error(`not one request was answered within ${bench.seconds} s`);
+    if (sample.requests === 0) throw new Error(`no request got a response within ${bench.seconds} s`);
     return { subject: subject.name, round, ...sample, memoryMiB: runtime.peakMemoryMiB() };
   } catch (error) {
     throw await runtime.explain(subject.name, error);
   }
 }
 
-/** In an order of its own each round: whatever comes and goes on the machine in a rhythm meets nobody more than others. */
+/** The order is different in each round, so that periodic load on the machine does not favour any subject. */
 function shuffled(items) {
   const keyed = items.map((item) => ({ item, key: Math.random() }));
   return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item);
@@ -79,8 +79,8 @@ async function measureSideBySide(bench, subjects) {
     }
     for (let round = 1; round <= bench.rounds; round += 1) {
       bench.progress(`round ${round}/${bench.rounds}: ${subjects.map(({ name }) => name).join(", ")}`);
-      // Everybody once for each number of connections: nobody waits for ten seconds, after which the runtime puts idle
-      // objects away, and ours would begin its next second with reading the thousands of jobs that nobody works on here.
+      // Each subject once for each number of connections, so that none is idle for ten seconds. After that the runtime evicts
+      // objects, and a shard would then begin its next second by reading thousands of jobs that no consumer runs here.
       for (const connections of shuffled(bench.connections)) {
         for (const one of shuffled(running)) samples.push(await sampleOf(bench, one, connections, round));
       }
@@ -92,7 +92,7 @@ async function measureSideBySide(bench, subjects) {
   }
 }
 
-/** Every sample of every round, in the order taken. */
+/** Every sample of every round, in order. */
 export async function timedRuns(bench, subjects) {
   const samples = [];
   for (const set of new Set(subjects.map((subject) => subject.set))) {

@@ -1,8 +1,8 @@
-// A small queue broker: what the runtime's queue binding sends (one message on /message, a JSON list on
-// /batch), held in memory and delivered in batches to the consumer's queue handler. One service per queue;
-// `ctx.props.queue` says which. Order is not kept and nothing survives the process, as in a local run.
+// A small queue broker. It keeps what the runtime's queue binding sends (one message on /message, a JSON array on
+// /batch) in memory and delivers it in batches to the consumer's queue handler. Each queue is one service, named by
+// `ctx.props.queue`. Order is not kept and nothing survives the process, as in a local run.
 const BATCH_SIZE_MAX = 1; // As in wrangler.toml.
-const GATHER_MS = 5; // What a queue takes at least, short beside an attempt.
+const GATHER_MS = 5; // The least latency of a queue; short compared with an attempt.
 const CONCURRENT_BATCHES_MAX = 4; // Consumers at once, per queue.
 const RETRY_DELAY_SECS = 1;
 const ATTEMPTS_MAX = 20;
@@ -40,7 +40,7 @@ async function messagesOf(request) {
   }));
 }
 
-/** Hands one batch to the consumer; returns what is to be delivered again, with its delay. */
+/** Delivers one batch to the consumer. Returns the messages to redeliver, with their delay. */
 async function deliver(queue, batch, consumer) {
   queue.batches += 1;
   queue.delivered += batch.length;
@@ -61,7 +61,7 @@ async function deliver(queue, batch, consumer) {
   return again;
 }
 
-/** Delivers until nothing is left, within the request that found too few pumps at work. */
+/** Delivers until nothing is left, within the request that found too few delivery loops running. */
 async function pump(queue, consumer) {
   const later = [];
   queue.pumps += 1;

@@ -1,5 +1,5 @@
-// Stands for the R2 bucket. The benchmark's bodies are small enough to live in the shard, so every call
-// here is a finding: it is counted and refused.
+// Replaces the R2 bucket. The benchmark's bodies are small enough for the shard, so every call here is a
+// mistake: it is counted and rejected.
 let calls = 0;
 
 export default {

@@ -1,4 +1,4 @@
-// The built Worker with every billed operation counted. Main module of the counting run only: the wrappers
+// The built Worker with every billed operation counted. Used only as the main module of the counting run: the wrappers
 // cost time, so nothing is timed with them. Wraps the prototypes of the runtime's own classes, so that the
 // Worker needs no change and cannot go around them.
 import * as bundle from "./index.js";
@@ -22,7 +22,7 @@ function wrap(prototype, name, note) {
 const STATEMENT_CHARS_SHOWN = 80;
 const summaryOf = (statement) => statement.trim().replace(/\s+/g, " ").slice(0, STATEMENT_CHARS_SHOWN);
 
-/** A cursor's counters grow while it is read; it is read in the turn that made it, so look after that turn. */
+/** A cursor's counters grow while it is read. It is read in the turn that created it, so they are final after that turn. */
 function noteStatement(statement) {
   return (cursor) => {
     queueMicrotask(() => {
@@ -51,7 +51,7 @@ function wrapStorage(storage) {
   wrap(Object.getPrototypeOf(storage), "setAlarm", () => void (counts.setAlarms += 1));
 }
 
-// An object is billed while it works: the time with at least one handler running, per object.
+// An object is billed for the time during which at least one of its handlers runs.
 const atWork = new WeakMap();
 
 function noteHandler(counter) {

@@ -1,5 +1,5 @@
 // A SQLite object with one table in the form of a partition (`jobs_create` in src/shard/schema.rs), to time
-// how long dropping it takes. Nothing but SQLite's own functions fills it.
+// how long dropping it takes. Only SQLite's own functions fill it.
 import { DurableObject } from "cloudflare:workers";
 
 const ROWS_PER_STATEMENT = 2_000;

@@ -1,4 +1,4 @@
-// As insert.js, but the object gathers what arrives within GATHER_MS and commits it as one transaction.
+// As insert.js, but the object collects what arrives within GATHER_MS and commits it in one transaction.
 import { Store as PlainStore } from "./insert.js";
 
 export { default } from "./insert.js";

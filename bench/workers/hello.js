@@ -1,4 +1,4 @@
-// The floor: what the runtime itself takes to answer a request.
+// The floor: the runtime's own cost of a response.
 export default {
   fetch() {
     return new Response("hello\n");

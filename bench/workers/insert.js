@@ -1,5 +1,5 @@
 // One request, one row, one of SHARD_COUNT SQLite objects: the plain way to make a request durable.
-// The body stream is handed to the object untouched, which is the cheapest hand-over.
+// The body stream is passed to the object unread, which is cheapest.
 import { DurableObject } from "cloudflare:workers";
 
 export class Store extends DurableObject {

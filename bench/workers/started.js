@@ -1,6 +1,6 @@
-// The built Worker with a clock around each turn in which a shard reads or writes its database: for how long
-// nothing else can run in its object. Main module of the runs that time a start. The wrapper costs far less than
-// the statement that it is around.
+// The built Worker, with a timer around each turn in which a shard reads or writes its database, during which nothing
+// else can run in its object. Used only as the main module of the runs that time a start. The wrapper costs far less
+// than the statement that it wraps.
 import * as bundle from "./index.js";
 
 export * from "./index.js";
@@ -8,14 +8,14 @@ export * from "./index.js";
 const PAGE = "SELECT key, state FROM jobs_"; // `jobs_active` in src/shard/schema.rs: one for each page of a start.
 const seen = { pages: 0, firstAt: 0, lastPageAt: 0, longestTurnMs: 0, turns: 0 };
 
-let turn = 0; // When the turn under way began.
+let turn = 0; // When the current turn began.
 
 function note(statement) {
   const now = performance.timeOrigin + performance.now();
   seen.firstAt ||= now;
   if (turn === 0) {
     turn = now;
-    // Runs as soon as the turn is over.
+    // Runs as soon as the turn ends.
     queueMicrotask(() => {
       const end = performance.timeOrigin + performance.now();
       seen.turns += 1;
