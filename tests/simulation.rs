@@ -14,13 +14,13 @@ use simulation::campaign::campaign;
 use simulation::command;
 use simulation::exhaustive::{Scope, search};
 
-/// How many histories `cargo test` alone sees: some seconds' worth. `npm test` asks for more.
+/// How many histories `cargo test` alone runs: a few seconds' worth. `npm test` runs more.
 const HISTORIES: u64 = 3_000;
 
-/// Names another number.
+/// The environment variable that sets another number.
 const VARIABLE: &str = "RAINCHECK_HISTORIES";
 
-/// The first seed. Another start is other worlds; `npm run simulate` takes any.
+/// The first seed. `npm run simulate` can start at any other.
 const SEED: u64 = 1;
 
 fn histories() -> u64 {
@@ -68,7 +68,7 @@ fn exhaust(repeatable: bool) {
         panic!("{violations:?}");
     }
     assert_eq!(done.unstruck(2), [""; 0], "faults that did not strike");
-    assert!(done.ends.len() > 100, "the search has not searched: {done}");
+    assert!(done.ends.len() > 100, "the search ended too early: {done}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::queue;
 use super::watch::Watched;
 
 impl ShardHost {
-    /// Sets the alarm when it has to ring earlier than it would.
+    /// Sets the alarm if it has to fire earlier than it is set for.
     pub(super) fn align_alarm(&self) {
         let wake = self.shard.borrow().as_ref().and_then(Shard::wake_at);
         if let Some(at) = sooner(wake, self.alarm.get()) {
@@ -39,7 +39,7 @@ impl ShardHost {
         }
     }
 
-    /// Reads the active jobs after a start, beside the calls that are answered meanwhile.
+    /// Reads the active jobs after a start, concurrently with calls.
     pub(super) fn load(self: &Rc<Self>) {
         let is_loaded = self.shard.borrow().as_ref().is_none_or(Shard::is_loaded);
         if is_loaded || self.loading.replace(true) {
@@ -66,8 +66,8 @@ impl ShardHost {
         self.replaced.set(self.ringing.get());
     }
 
-    /// The alarm rings, and stands until its handler has ended, so that the platform rings it again if
-    /// that does not come to be.
+    /// Fires the alarm. It stays set until its handler has ended, so that the platform fires it again if
+    /// the handler does not get to its end.
     pub fn ring(self: &Rc<Self>) {
         let world = self.world();
         world.log(Event::Rang { shard: self.number });
@@ -89,7 +89,7 @@ impl ShardHost {
         });
     }
 
-    /// The handler has ended: its alarm is gone, unless another was set meanwhile.
+    /// Clears the alarm after its handler has ended, unless another was set meanwhile.
     fn rang(&self) {
         self.ringing.set(false);
         self.failed.set(false);
@@ -98,7 +98,7 @@ impl ShardHost {
         }
     }
 
-    /// What the platform says of the alarm: none while its handler runs, unless another was set.
+    /// The alarm that the platform reports: none while its handler runs, unless another was set.
     pub(super) fn told_alarm(&self) -> Option<UnixMillis> {
         let stands = !self.ringing.get() || self.replaced.get();
         self.stored_alarm.get().filter(|_| stands).map(UnixMillis)
@@ -153,7 +153,7 @@ impl Alarmed for ShardHost {
         self.replaced.set(false);
     }
 
-    // Each turn is a commit here.
+    // Here, each turn is one commit.
     async fn committed(&self) {}
 
     fn refused(&self, _error: &ShardError) {}

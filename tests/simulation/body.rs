@@ -45,13 +45,13 @@ impl Blob {
     }
 }
 
-/// A body on its way.
+/// A body in transit.
 #[derive(Clone, Debug)]
 pub struct Body {
     pub blob: Blob,
     /// It breaks off at the end of the blob instead of ending there.
     pub broken: bool,
-    /// How long it takes to come, in milliseconds.
+    /// How long it takes to arrive, in milliseconds.
     pub slow: u64,
 }
 

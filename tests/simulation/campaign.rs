@@ -21,7 +21,7 @@ pub fn scenario(seed: u64) -> Scenario {
     }
 }
 
-/// What a campaign came to.
+/// The result of a campaign.
 #[derive(Default)]
 pub struct Campaign {
     pub histories: u64,
@@ -33,7 +33,7 @@ pub struct Campaign {
 /// A campaign stops after this many broken histories.
 const FAILURES_MAX: usize = 5;
 
-/// Runs the seeds from `first` on. `progress` is told every now and then how many are done.
+/// Runs the seeds from `first` on. Calls `progress` regularly with the number of completed histories.
 pub fn campaign(
     first: u64,
     histories: u64,

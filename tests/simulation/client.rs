@@ -1,5 +1,5 @@
 //! Clients: they submit, repeat, read, cancel, erase and redrive, each request in a Worker
-//! invocation of its own that may be killed at any await.
+//! separate invocation that may be killed at any await.
 
 use std::rc::Rc;
 
@@ -19,10 +19,10 @@ use super::ports::{Ports, Response};
 use super::rng::Rng;
 use super::world::World;
 
-/// Length of the large bodies: just above what a row keeps.
+/// Length of the large bodies: just above the limit of a row.
 pub const LARGE: usize = 64 * 1024 + 1;
 
-/// A request body larger than the rules take.
+/// The length of a request body that the rules reject.
 const TOO_LARGE: usize = 80 * 1024 + 1;
 
 /// A request of a client.
@@ -34,7 +34,7 @@ pub struct Request {
     pub body: Option<Body>,
 }
 
-/// Carries a request through the gateway, as the Worker does. `None`: the Worker died.
+/// Runs a request through the gateway, as the Worker does. Returns `None` if the Worker died.
 pub async fn send(world: &Rc<World>, request: Request) -> Option<Response> {
     let pid = world.process(Fault::WorkerCrash, None);
     let ports = Ports::new(world, pid);
@@ -45,8 +45,8 @@ pub async fn send(world: &Rc<World>, request: Request) -> Option<Response> {
     if world.strike(&[Fault::ClientGone]).is_none() {
         return answered.await.ok();
     }
-    // A client that gives up has no answer, whether there was one or not. The platform stops its
-    // Worker, or does not come to it.
+    // A client that gives up gets no response, even if there was one. The platform may or may not stop
+    // its Worker in time.
     let patience = world.sleep(world.dice.range(0, 2_000));
     match select(answered, std::pin::pin!(patience)).await {
         Either::Left(_) => world.count("answer not taken"),
@@ -66,7 +66,7 @@ async fn serve_request(ports: &Ports, request: Request) -> Response {
         headers: request.headers,
         has_body: request.body.is_some(),
     };
-    // Each request may come to an isolate of its own.
+    // Each request may reach a different isolate.
     let mut drawn = [0; 8];
     world.secrets.fill(&mut drawn);
     let isolate = Isolate(u64::from_le_bytes(drawn));
@@ -109,7 +109,7 @@ pub async fn live(world: Rc<World>, number: u32, operations: u32, dice: Rng) {
     }
 }
 
-/// Submits a request; with a key also several times at once, and again when no receipt came.
+/// Submits a request. With a key, sometimes several times concurrently, and again if no receipt arrived.
 async fn submit(world: &Rc<World>, number: u32, dice: &Rng) {
     let owner = if dice.chance(500) {
         "shared".to_owned()
@@ -134,7 +134,7 @@ async fn submit(world: &Rc<World>, number: u32, dice: &Rng) {
     }
 }
 
-/// One request. True when it is settled: nothing would be gained by repeating it.
+/// Sends one request. Returns whether it is settled, so that there is no reason to repeat it.
 pub async fn submit_once(world: &Rc<World>, wish: &Rc<Wish>, request: Request) -> bool {
     let op = world.op();
     world.log(Event::Sent {
@@ -235,7 +235,7 @@ fn make(world: &World, dice: &Rng, owner: String, key: Option<String>) -> (Rc<Wi
     )
 }
 
-/// Asks about a job, now and then with an id that is almost right.
+/// Requests a job's documents, sometimes with an id that is almost right.
 pub async fn ask(world: &Rc<World>, id: JobId, what: Ask, dice: &Rng) {
     let op = world.op();
     let genuine = !dice.chance(50);

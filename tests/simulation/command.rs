@@ -29,7 +29,7 @@ Every history of one job and two workers:
   --exhaustive F  with at most F faults (2 takes seconds, 3 minutes)
 ";
 
-/// Below this many histories nothing is said about what has not been seen.
+/// With fewer histories, nothing is reported about what was not seen.
 const ENOUGH: u64 = 5_000;
 
 #[derive(Default)]
@@ -108,7 +108,7 @@ fn number<T: std::str::FromStr>(text: &str, bad: impl Fn(&str) -> String) -> Res
     text.parse().map_err(|_| bad(text))
 }
 
-/// Searches through everything, where repeating is safe and where it is not at the same time.
+/// Runs both exhaustive searches concurrently: where repeating is safe, and where it is not.
 fn exhaust(faults: usize) -> ExitCode {
     let start = Instant::now();
     let both = std::thread::scope(|scope| {
@@ -163,7 +163,7 @@ fn many(seed: u64, options: &Options) -> ExitCode {
     report(&done)
 }
 
-/// Prints what a campaign saw and broke, and shrinks what it broke first.
+/// Prints what a campaign saw and which invariants it broke. Shrinks the first failing history.
 pub fn report(done: &Campaign) -> ExitCode {
     let seen: Vec<String> = done
         .tally

@@ -21,37 +21,36 @@ struct Parked {
     released: Rc<Cell<bool>>,
 }
 
-/// A message on its way, and the consumer that has it.
+/// A message in transit, and the consumer that has it.
 #[derive(Default)]
 struct Delivery {
     text: u64,
-    /// How often it was handed out, what it waits for, and until when.
+    /// How often it was delivered, what it waits for, and until when.
     tries: u32,
     consumed: bool,
     until: u64,
     pid: Pid,
-    /// All that its consumer has been told, in order. A consumer has no other input, so two that
-    /// were told the same stand at the same place.
+    /// All input of its consumer, in order. A consumer has no other input, so two with the same input
+    /// are in the same state.
     told: u64,
     draws: u64,
 }
 
-/// The crossing of a world.
+/// The state of a search in one world.
 #[derive(Default)]
 pub struct Crossing {
     parked: RefCell<BTreeMap<u64, Parked>>,
     next: Cell<u64>,
     deliveries: RefCell<BTreeMap<u32, Delivery>>,
     named: Cell<u32>,
-    /// What the checker remembers of rows, and of the origin.
+    /// What the checker remembers about rows and about the origin.
     rows: Cell<u64>,
     origin: Cell<u64>,
-    /// The search has been here before.
+    /// The search has seen this state before.
     pub known: Cell<bool>,
 }
 
-/// A digest. With 64 bits two of a million states are taken for one another once in forty million
-/// searches.
+/// A digest. With 64 bits, two of a million states collide in one of forty million searches.
 pub fn digest(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
@@ -80,7 +79,7 @@ impl Crossing {
         drop(guard);
     }
 
-    /// A message is on its way.
+    /// Notes that a message was sent.
     pub fn sent(&self, text: &str, until: u64) -> u32 {
         let name = self.named.get() + 1;
         self.named.set(name);
@@ -93,7 +92,7 @@ impl Crossing {
         name
     }
 
-    /// A consumer has it.
+    /// Notes that a consumer has a message.
     pub fn consumed(&self, name: u32, pid: Pid) {
         if let Some(delivery) = self.deliveries.borrow_mut().get_mut(&name) {
             delivery.tries += 1;
@@ -103,7 +102,7 @@ impl Crossing {
         }
     }
 
-    /// It will come again.
+    /// Notes that a message will be redelivered.
     pub fn returned(&self, name: u32, until: u64) {
         if let Some(delivery) = self.deliveries.borrow_mut().get_mut(&name) {
             delivery.consumed = false;
@@ -112,12 +111,12 @@ impl Crossing {
         }
     }
 
-    /// It will not.
+    /// Notes that a message will not be redelivered.
     pub fn gone(&self, name: u32) {
         self.deliveries.borrow_mut().remove(&name);
     }
 
-    /// A process has been told something.
+    /// Notes an input of a process.
     pub fn tell(&self, pid: Pid, what: &impl Hash) {
         let mut deliveries = self.deliveries.borrow_mut();
         let of = deliveries.values_mut().find(|one| one.pid == pid);
@@ -126,7 +125,7 @@ impl Crossing {
         }
     }
 
-    /// Random bytes for a process. They depend on the message and the try, not on who came first.
+    /// Random bytes for a process. They depend on the message and the delivery, not on the order of processes.
     pub fn random(&self, pid: Pid, bytes: &mut [u8]) {
         let mut deliveries = self.deliveries.borrow_mut();
         let of = deliveries.iter_mut().find(|(_, one)| one.pid == pid);
@@ -137,8 +136,8 @@ impl Crossing {
         super::rng::Rng::new(seed, 0).fill(bytes);
     }
 
-    /// What the checker keeps beyond the rows as they stand: it must be the same too, or a later step
-    /// could be judged otherwise.
+    /// What the checker keeps in addition to the current rows. It must be equal, too, because a later step
+    /// could be judged differently otherwise.
     pub fn remember(&self, event: &Event) {
         match event {
             Event::Stored { record, .. } => {
@@ -155,7 +154,7 @@ impl Crossing {
     }
 }
 
-/// Takes a process off the list when it goes on, or is killed.
+/// Removes a process from the list when it continues or is killed.
 struct Leave<'a>(&'a Crossing, u64);
 
 impl Drop for Leave<'_> {
@@ -164,7 +163,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Where a search strikes a shard.
+/// The points at which a search injects faults into a shard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Crash {
     None,
@@ -173,8 +172,8 @@ pub(super) enum Crash {
 }
 
 impl ShardHost {
-    /// In a search a shard is struck before a turn, or after it and before anything leaves it: no
-    /// other point can be told from these.
+    /// In a search, a fault strikes a shard before a turn, or after a turn and before its output. All
+    /// other points are equivalent to these.
     pub(super) fn perhaps_crash(&self, world: &World) -> Crash {
         if world.strike(&[Fault::ShardCrash]).is_none() {
             return Crash::None;
@@ -192,7 +191,7 @@ impl ShardHost {
         Crash::After
     }
 
-    /// What decides the shard's future: its rows, its alarm, and what it has in memory.
+    /// The state that decides the shard's future: its rows, its alarm and its memory.
     pub fn state(&self) -> u64 {
         let memory = format!("{:?}", self.shard.borrow());
         let alarms = (self.alarm.get().map(|at| at.0), self.stored_alarm.get());
@@ -201,15 +200,15 @@ impl ShardHost {
     }
 }
 
-/// What can happen next without time moving on.
+/// What can happen next before time advances.
 enum Next {
     Effect(u64),
     Alarm(Rc<ShardHost>),
 }
 
 impl World {
-    /// One effect or alarm of those that can come now; which one is for the search to choose. False:
-    /// only time can bring more, or the search knows all that follows.
+    /// Runs one of the effects or alarms that are possible now, chosen by the search. Returns false if none
+    /// is possible before time advances, or if the search knows everything that follows.
     pub fn cross(&self) -> bool {
         let options = self.crossing_options();
         if options.is_empty() {
@@ -251,7 +250,7 @@ impl World {
     }
 
     /// Everything that decides what can happen from here, and how it will be judged. Two worlds with
-    /// the same digest have the same future, however they came to it; so one of them is enough.
+    /// the same digest have the same future, whatever their past, so one of them is enough.
     pub fn state(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.executor.now(), self.now().0, self.responses.get()).hash(&mut hasher);

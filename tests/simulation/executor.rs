@@ -12,12 +12,12 @@ use std::task::{Context, Poll, Wake, Waker};
 /// A process: a Worker invocation, a consumer invocation, or an incarnation of a shard.
 pub type Pid = u32;
 
-/// The process that nothing kills: the world itself.
+/// The process that is never killed: the world itself.
 pub const WORLD: Pid = 0;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A task with its process and its waker; the future is out while it is polled.
+/// A task with its process and its waker. The future is taken out while it is polled.
 type Entry = (Pid, Option<Task>, Waker);
 
 struct Woken {
@@ -53,7 +53,7 @@ pub struct Executor {
     processes: RefCell<HashMap<Pid, Process>>,
     /// Chooses one of `n` ready tasks.
     choose: Box<dyn Fn(usize) -> usize>,
-    /// What was struck, for the history.
+    /// The processes that were killed or frozen, for the history.
     pub ended: RefCell<Vec<(Pid, &'static str)>>,
 }
 
@@ -101,7 +101,7 @@ impl Executor {
         }
     }
 
-    /// Takes planned kills and freezes back: faults have stopped.
+    /// Cancels planned kills and freezes, because faults have stopped.
     pub fn calm(&self) {
         for process in self.processes.borrow_mut().values_mut() {
             process.kill_at = None;
@@ -109,7 +109,7 @@ impl Executor {
         }
     }
 
-    /// Until when a process stands still; 0 when it does not.
+    /// Until when a process is frozen; 0 if it is not.
     pub fn frozen_until(&self, pid: Pid) -> u64 {
         let processes = self.processes.borrow();
         processes
@@ -129,7 +129,7 @@ impl Executor {
         }
     }
 
-    /// Starts a task; it is dropped at once when its process is gone.
+    /// Starts a task. It is dropped immediately if its process is gone.
     pub fn spawn(&self, pid: Pid, future: impl Future<Output = ()> + 'static) {
         if pid != WORLD && !self.processes.borrow().contains_key(&pid) {
             return;
@@ -146,7 +146,7 @@ impl Executor {
         self.ready.borrow_mut().push(task);
     }
 
-    /// Drops everything: the world ends. Tasks hold the world and the world holds them.
+    /// Drops every task at the end of the world, because tasks and world refer to each other.
     pub fn clear(&self) {
         let tasks = self.tasks.take();
         drop(tasks);
@@ -155,7 +155,7 @@ impl Executor {
         drop(timers);
     }
 
-    /// Polls one ready task. False when there is none.
+    /// Polls one ready task. Returns false if there is none.
     pub fn step(&self) -> bool {
         let Some(task) = self.next_ready() else {
             return false;
@@ -222,7 +222,7 @@ impl Executor {
                 let span = process.freeze_at.take().map_or(0, |(_, span)| span);
                 process.frozen_until = self.now.get() + span;
                 self.ended.borrow_mut().push((pid, "frozen"));
-                // Something must happen at its end, or nobody would look.
+                // A timer must fire at its end, so that the tasks are polled again.
                 self.timer(process.frozen_until, Waker::noop().clone());
             }
             process.kill_at.is_some_and(|at| process.polls >= at)
@@ -270,7 +270,7 @@ impl Executor {
             .map(|((at, _), _)| *at)
     }
 
-    /// Moves the time on and wakes what is due.
+    /// Advances the time and wakes what is due.
     pub fn advance(&self, to: u64) {
         self.now.set(self.now.get().max(to));
         loop {
@@ -298,7 +298,7 @@ impl Executor {
     }
 }
 
-/// See [`Executor::sleep`]. A span of zero lets others go first, once.
+/// See [`Executor::sleep`]. A span of zero yields to other tasks once.
 pub struct Sleep {
     executor: Rc<Executor>,
     at: u64,

@@ -1,20 +1,19 @@
-//! One job, two workers, and every way in which so many faults can strike them: the same world, with
-//! chance replaced by a search through all choices.
+//! One job, two workers, and every way in which up to a given number of faults can strike them: the same
+//! world, with chance replaced by a search through all choices.
 //!
-//! A choice is which of the effects that can come now comes first (a call to the shard, a request to
+//! A choice is which of the possible effects happens first (a call to the shard, a request to
 //! the origin, an alarm), and whether a fault strikes there. The search runs a history from its
-//! beginning for each choice not made yet. Four things keep it finite, and none of them loses a
+//! beginning for each choice not made yet. Four things keep it finite without losing a
 //! behaviour:
 //!
-//! 1. Between two effects a process sees and touches nothing of the others, so what runs there needs
-//!    no order, and being killed there is being killed before its next effect.
-//! 2. Effects take no time, waits do. The time moves on when no effect can come: a worker that is so
-//!    slow that a wait of somebody else ends first is what the fault `consumer-frozen` is for.
+//! 1. Between two effects, processes do not interact. Their order there does not matter, and a kill there
+//!    is equivalent to a kill before the next effect.
+//! 2. Effects take no time, waits do. Time advances when no effect is possible. The fault
+//!    `consumer-frozen` covers a worker that is so slow that another process's wait ends first.
 //! 3. A state that was seen before, with as many faults left or more, is not followed again. A state
 //!    is everything that the future depends on: rows, memory and alarm of the shard, messages, timers,
-//!    and for each worker all that it has been told, because its place follows from that. What the
-//!    checker remembers belongs to it.
-//! 4. The rule of the job allows two attempts: enough to see one repeated, and them used up.
+//!    all input of each worker, which determines its position, and what the checker remembers.
+//! 4. The job's rule allows two attempts: enough to see one repeated, and to use them up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -33,7 +32,7 @@ use super::run::{calm, conclude};
 use super::world::{Chance, World};
 use super::{plan, queue};
 
-/// What may strike. The classes that are left out act on what one job and two workers do not have.
+/// The faults that may strike. The other classes concern things that one job and two workers do not have.
 const CLASSES: [Fault; 12] = [
     Fault::CallBefore,
     Fault::CallLost,
@@ -49,15 +48,15 @@ const CLASSES: [Fault; 12] = [
     Fault::OriginHangs,
 ];
 
-/// Choices made by a script, and after its end always the first.
+/// Makes the choices of a script, and after its end always the first choice.
 struct Script {
     choices: RefCell<Vec<(usize, usize)>>,
     next: Cell<usize>,
     struck: RefCell<Vec<Fault>>,
     most: usize,
     open: Cell<bool>,
-    /// The states that were seen, each with the most faults that were left there; `None` to follow
-    /// every history to its end.
+    /// The states that were seen, each with the largest number of faults left there. `None` follows every
+    /// history to its end.
     seen: Option<Rc<RefCell<HashMap<u64, usize>>>>,
 }
 
@@ -141,12 +140,12 @@ pub struct Scope {
     pub once: bool,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Default)]
 pub struct Search {
-    /// States that differ.
+    /// Distinct states.
     pub states: usize,
-    /// Ways from one of them to another.
+    /// Transitions between them.
     pub steps: u64,
     /// Histories that were followed to their end.
     pub histories: u64,
@@ -159,7 +158,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// The classes that have not struck first, second, and so on.
+    /// The classes that never struck first, never struck second, and so on.
     pub fn unstruck(&self, faults: usize) -> Vec<&'static str> {
         let missing = |class: &Fault| {
             let at = |place: usize| {
@@ -233,7 +232,7 @@ fn one(script: &Rc<Script>, repeatable: bool, done: &mut Search) {
     });
     world.run(0);
     script.open.set(true);
-    // Two messages at once, as if the first had been taken for lost. A fault may strike one of them.
+    // Two messages at once, as if the first had counted as lost. A fault may strike one of them.
     let message = Message {
         v: MESSAGE_VERSION,
         shard: 0,

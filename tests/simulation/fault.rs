@@ -18,7 +18,7 @@ macro_rules! classes {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// How many times in a thousand it strikes at most, where it can.
+            /// At most how many times in a thousand it strikes, where it can.
             pub const fn rate(self) -> u64 {
                 match self { $(Self::$name => $rate,)* }
             }

@@ -22,7 +22,7 @@ pub fn tag_of(secret: &[u8]) -> u32 {
         .fold(1, |tag, byte| (tag << 8) | u32::from(*byte))
 }
 
-/// A request that wants to become a job, as the client meant it.
+/// A request that should become a job, as the client intended it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wish {
     pub owner: String,
@@ -31,13 +31,13 @@ pub struct Wish {
     pub target: String,
     /// Hash of the body; empty for none.
     pub body: String,
-    /// The origin may be sent this more than once, whatever became of it.
+    /// The request may be sent to the origin more than once, whatever the outcome.
     pub repeatable: bool,
-    /// The request is to be refused: too large, broken off, or without what it needs.
+    /// The request must be rejected: it is too large, incomplete, or lacks a required field.
     pub hopeless: bool,
 }
 
-/// What a client asks about a job.
+/// A client's request about a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     Status,
@@ -52,7 +52,7 @@ pub enum Ask {
 pub enum Event {
     /// A client sends a request.
     Sent { op: u32, wish: Rc<Wish> },
-    /// It gets an answer; `job` and `location` with a receipt.
+    /// It gets a response; `job` and `location` if that is a receipt.
     Answered {
         op: u32,
         status: u16,
@@ -60,14 +60,14 @@ pub enum Event {
         location: String,
         alarm: Option<u64>,
     },
-    /// A client asks about a job.
+    /// A client sends a request about a job.
     Asked {
         op: u32,
         ask: Ask,
         job: Job,
         genuine: bool,
     },
-    /// The answer: status, entity tag's version, `status` of the document, hash of the content.
+    /// The response: status, version in the entity tag, `status` of the document, hash of the content.
     Told {
         op: u32,
         status: u16,
@@ -96,7 +96,7 @@ pub enum Event {
     Struck { shard: u16, keys: Vec<u64> },
     /// A request reaches the origin.
     Origin(Rc<Call>),
-    /// An alarm rang.
+    /// An alarm fired.
     Rang { shard: u16 },
     /// An object was stored or deleted.
     Object { key: String, stored: bool },
@@ -117,13 +117,13 @@ pub struct Call {
     pub target: String,
     pub key: String,
     pub body: String,
-    /// The request broke off on its way.
+    /// The request was cut off in transit.
     pub broken: bool,
-    /// What the origin answers: a status, or 0 for nothing that is one.
+    /// The status of the origin's response; 0 if there is none.
     pub status: u16,
     /// It acted, or may have.
     pub acted: bool,
-    /// Hash of the response's content, and whether all of it goes out.
+    /// Hash of the response's content, and whether all of it is sent.
     pub answer: String,
     pub complete: bool,
     /// Its consumer got the head of the response.

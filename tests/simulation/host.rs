@@ -1,8 +1,8 @@
-//! A shard's Durable Object: the steps of the real one (gather, commit, alarm, answer, send), around
+//! A shard's Durable Object: the steps of the real one (gather, commit, alarm, respond, send), around
 //! the real `Shard` and `shard_service`.
 //!
 //! One turn (what happens between two awaits) is one commit on the platform, the alarm included.
-//! A crash takes the memory and every answer on its way; the rows and the alarm stay.
+//! A crash loses the memory and every response in transit; the rows and the alarm stay.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -31,13 +31,13 @@ use super::world::World;
 const GATHER_WINDOW: u64 = 2;
 const GROUP_MAX: usize = 128;
 
-/// Statements of a turn with one job and no object: it is read, it is written.
+/// Statements of a turn with one job and no object: one reads, one writes.
 const STATEMENTS: usize = 2;
 
-/// How long an object may lie unnamed. Longer than any upload here takes.
+/// How long an object may exist before a record names it. Longer than any upload here takes.
 pub const ORPHAN_GRACE: Millis = Millis::from_secs(3600);
 
-/// Who waits for a group's commit, and what was asked.
+/// A caller that waits for a group's commit, and its request.
 struct Caller {
     asked: Vec<Event>,
     answer: oneshot::Sender<Handled>,
@@ -61,7 +61,7 @@ pub struct ShardHost {
     pub(super) ringing: Cell<bool>,
     /// Another alarm was set while it runs.
     pub(super) replaced: Cell<bool>,
-    /// The alarm that stands rang before, and its handler did not get to its end.
+    /// The current alarm has fired before, and its handler did not get to its end.
     pub(super) failed: Cell<bool>,
 }
 
@@ -110,7 +110,7 @@ impl ShardHost {
         });
     }
 
-    /// Kills it where it stands. Not to be called from its own tasks.
+    /// Kills it immediately. Must not be called from its own tasks.
     pub fn crash(&self) {
         self.world().executor.kill(self.pid.get());
     }
@@ -237,7 +237,7 @@ impl ShardHost {
         Handled::from(error).reply
     }
 
-    /// Runs what may write, with the chance of a failing statement, and notes what was committed.
+    /// Runs code that may write, with a chance that a statement fails, and records what was committed.
     pub(super) fn committing<T>(&self, act: impl FnOnce() -> T) -> T {
         let world = self.world();
         if world.strike(&[Fault::Sql]).is_some() {
@@ -291,7 +291,7 @@ impl ShardHost {
         })
     }
 
-    /// What a call asks of the shard. Claims and reports always share a commit.
+    /// Runs a call on the shard. Claims and reports always share a commit.
     fn asked(&self, call: &Call, body: &[u8]) -> Vec<Event> {
         match call {
             Call::Finish => {
@@ -373,7 +373,7 @@ impl ShardHost {
                 let _ = caller.answer.send(handled);
             });
         });
-        // The tasks that were answered go on in the same turn on the platform.
+        // On the platform, the tasks that got their response continue in the same turn.
         self.align_alarm();
     }
 
@@ -399,7 +399,7 @@ impl ShardHost {
     }
 }
 
-/// Notes the names at the origin of jobs that a claim hands out.
+/// Records the names at the origin of the jobs that a claim grants.
 fn name_jobs(world: &World, handled: &Handled) {
     let Content::Bytes(bytes) = &handled.reply.content else {
         return;

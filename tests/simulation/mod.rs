@@ -1,5 +1,5 @@
-//! Worlds that can be repeated to the last event: the real shard, host, consumer and front door, on
-//! a database in memory, under every fault that the platform and the network have.
+//! Worlds that can be reproduced exactly: the real shard, host, consumer and ingress, on a database in
+//! memory, under every kind of fault of the platform and the network.
 
 #![allow(
     dead_code,

@@ -14,8 +14,8 @@ use super::fault::Fault;
 use super::history::{Call, Event, job_of};
 use super::world::World;
 
-/// Statuses by which the origin says that it did not act. The list is this world's own: it is what
-/// the standards say, not what the code under test believes.
+/// Statuses by which the origin says that it did not act. The list follows the
+/// standards and is independent of the code under test.
 const NOT_ACTED: [u16; 5] = [408, 425, 429, 503, 521];
 
 struct Answer {
@@ -23,10 +23,10 @@ struct Answer {
     headers: Headers,
     blob: Blob,
     broken: bool,
-    /// It is certain that nothing happened.
+    /// The origin certainly did not act.
     idle: bool,
     wait: u64,
-    /// What comes instead of a response, after the wait.
+    /// What happens instead of a response, after the wait.
     error: Option<OriginError>,
     hangs: bool,
     /// How long the body takes after the head.
@@ -92,7 +92,7 @@ pub async fn send(
     })
 }
 
-/// The origin's answer to this request.
+/// The origin's response to this request.
 fn answer(world: &World, fault: Option<Fault>) -> Answer {
     let number = world.responses.get() + 1;
     world.responses.set(number);
@@ -155,7 +155,7 @@ fn answer(world: &World, fault: Option<Fault>) -> Answer {
     answer
 }
 
-/// Makes the response one that says "not acted on", half of the time.
+/// In half of the cases, changes the response to one that says "not acted on".
 fn perhaps_busy(world: &World, answer: &mut Answer) {
     if world.dice.below(2) == 0 {
         answer.status = *world.dice.pick(&NOT_ACTED);
@@ -163,12 +163,12 @@ fn perhaps_busy(world: &World, answer: &mut Answer) {
     }
 }
 
-/// How the response says where it ends: a length, chunks, or not at all.
+/// Chooses how the response marks its end: with a length, with chunks, or not at all.
 fn frame(world: &World, answer: &mut Answer) {
     let len = answer.blob.len();
     match world.dice.below(4) {
         0 => answer.headers.push("transfer-encoding", "chunked"),
-        // With a broken body this would be undetectable; that is not what it is for.
+        // Not with a broken body, which could then not be detected.
         1 if !answer.broken => {}
         _ => {
             let announced = if answer.broken { len + 7 } else { len };

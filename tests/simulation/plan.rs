@@ -18,7 +18,7 @@ pub const DEADLINE: u64 = 180_000;
 pub const RETENTION: u64 = 900_000;
 pub const TOMBSTONE: u64 = 60_000;
 
-/// How long a search looks: past the deadline of its jobs, in milliseconds.
+/// How long a searched history runs, in milliseconds: past the deadline of its job.
 pub const SEARCHED: u64 = 65_000;
 
 /// A configuration with this many shards.

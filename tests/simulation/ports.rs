@@ -25,12 +25,12 @@ use super::world::World;
 pub struct Ports {
     pub world: Rc<World>,
     pub pid: Pid,
-    /// How far its clock is from that of the shards, in milliseconds. No shard sees another's clock,
-    /// so theirs is the measure.
+    /// How far its clock is ahead of the shards' clock, in milliseconds. Shards do not see each other's clocks,
+    /// so all of them share one.
     apart: i64,
 }
 
-/// A response on its way to a client.
+/// A response in transit to a client.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -38,7 +38,7 @@ pub struct Response {
     pub body: Body,
 }
 
-/// Machines keep the same time, more or less; now and then one does not.
+/// The clock's difference: small for most machines, now and then large.
 fn apart(world: &World) -> i64 {
     if world.strike(&[Fault::ClockApart]).is_none() {
         return 0;
@@ -65,7 +65,7 @@ impl Ports {
         }
     }
 
-    /// An effect that acts at once somewhere else.
+    /// An effect that acts immediately elsewhere.
     async fn effect<T>(
         &self,
         before: Fault,
@@ -142,7 +142,7 @@ impl Shards for Ports {
         world.tell(self.pid, &fault.map(Fault::name));
         let call = match fault {
             Some(CallBefore) => return Err(Unavailable),
-            // A Worker of a later build speaks to a shard of this one.
+            // A Worker of a later build calls a shard of this build.
             Some(LaterCall) => call.replacen("{\"v\":1,", "{\"v\":2,", 1),
             Some(LaterField) => call.replacen("{\"v\":1,", "{\"later\":[1],\"v\":1,", 1),
             _ => call,
@@ -216,13 +216,13 @@ impl Shards for Ports {
     }
 }
 
-/// How often a watch looks whether its job has ended.
+/// How often a watch checks whether its job has ended.
 const WATCH: u64 = 1_000;
 
 impl Watching for Ports {
     async fn until_ended(&self, shard: u16, call: String) -> bool {
         let world = &self.world;
-        // A search has orders enough without it: there a cancel is noticed at the next renewal.
+        // Without watches in a search, to limit the number of orders: a cancel is noticed at the next renewal.
         let asked = Envelope::from_header(&call).map(|envelope| envelope.call);
         let (Ok(Call::Watch(watch)), false) = (asked, world.chance.searches()) else {
             std::future::pending::<()>().await;

@@ -1,5 +1,5 @@
-//! The queue: delivers late, twice, out of order, or not at all, and gives up on a message after a
-//! few tries.
+//! The queue: delivers late, twice, out of order, or not at all, and drops a message after a few
+//! deliveries.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use super::one_by_one::run_message;
 use super::ports::Ports;
 use super::world::World;
 
-/// Deliveries before a message goes to the dead-letter queue, and before that one gives up too.
+/// Deliveries before a message goes to the dead-letter queue, and before that queue drops it.
 const TRIES: u32 = 4;
 
 /// The platform ends a consumer invocation after this long.
@@ -23,7 +23,7 @@ const WALL_TIME: u64 = 15 * 60 * 1000;
 /// The wait before a message is delivered again.
 const AGAIN: u64 = 1_000;
 
-/// Takes a message in.
+/// Accepts a message.
 pub async fn enqueue(world: &Rc<World>, message: Outgoing) -> Result<(), Unavailable> {
     use Fault::{QueueBefore, QueueDrop, QueueLate, QueueLost, QueueTwice};
     let fault = world.strike(&[QueueBefore, QueueLost, QueueDrop, QueueTwice, QueueLate]);
@@ -104,8 +104,8 @@ pub fn deliver(world: &Rc<World>, text: String, delay: u64) {
     });
 }
 
-/// One delivery to a consumer, in a process of its own: what the consumer wants done with the message,
-/// unless it died.
+/// Delivers a message to a consumer, in a separate process. Returns the consumer's decision about it,
+/// unless the consumer died.
 async fn consume_once(world: &Rc<World>, text: &str, dead: bool, name: u32) -> Option<Disposal> {
     let Ok(message) = Message::read(text) else {
         return Some(Disposal::Acknowledge);

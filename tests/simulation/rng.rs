@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-/// A stream of draws. Several streams from one seed keep the parts of a world apart, so that taking
-/// one part away (as shrinking does) disturbs the others as little as possible.
+/// A stream of random numbers. The parts of a world use separate streams of one seed, so that removing
+/// one part (as shrinking does) changes the others as little as possible.
 #[derive(Debug)]
 pub struct Rng {
     state: Cell<u64>,
@@ -11,7 +11,7 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// The stream with a number, of a seed.
+    /// The stream with this number, of a seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         let rng = Self {
             state: Cell::new(seed ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93)),
@@ -22,7 +22,7 @@ impl Rng {
         rng
     }
 
-    /// A stream that always draws the same: in a search nothing is left to chance.
+    /// A stream that always returns the same numbers, for a search, which leaves nothing to chance.
     pub fn still(value: u64) -> Self {
         Self {
             state: Cell::new(value),
@@ -58,7 +58,7 @@ impl Rng {
         self.below(1000) < permille
     }
 
-    /// One of a slice.
+    /// An element of a slice.
     pub fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
         &from[usize::try_from(self.below(from.len() as u64)).expect("an index")]
     }

@@ -14,25 +14,25 @@ use super::plan;
 use super::rng::Rng;
 use super::world::{Chance, Scenario, TURNS_MAX, World};
 
-/// What became of a history.
+/// The result of a history.
 pub struct Outcome {
     pub violations: Vec<Violation>,
     pub history: Vec<Entry>,
     pub tally: BTreeMap<&'static str, u64>,
 }
 
-/// How long the storm lasts at most, in milliseconds: about what the clients take.
+/// How long faults may strike at most, in milliseconds: about as long as the clients need.
 const STORM: u64 = 240_000;
 
-/// After the storm: how long a job may take beyond its deadline. It covers the longest wait of a
-/// re-sent message, an alarm that rings again after a failure, and what a delivery takes.
+/// How long after its deadline a job may take to end once faults have stopped. Covers the longest wait
+/// of a re-sent message, an alarm that fires again after a failure, and a delivery.
 const GRACE: u64 = 120_000;
 
-/// Everything that may pass until the last trace of a job is gone.
+/// The longest time until the last trace of a job is gone.
 const FORGET: u64 =
     plan::RETENTION + plan::RETENTION / 16 + plan::TOMBSTONE + 2 * ORPHAN_GRACE.0 + GRACE;
 
-/// Chance as a seed has it. Each history has its own subset of the classes, each with its own rate.
+/// Random choices from a seed. Each history has its own subset of the classes, each with its own rate.
 struct Seeded {
     dice: Rng,
     strikes: Rng,
@@ -120,7 +120,7 @@ fn run(scenario: &Scenario) -> Outcome {
     conclude(&world)
 }
 
-/// From the calm to the end: everything settles, everything is forgotten, everything is checked.
+/// After faults have stopped: waits until every job has ended and is forgotten, then checks everything.
 pub fn conclude(world: &Rc<World>) -> Outcome {
     let mut violations = audit(world);
     let forgotten = world.executor.now() + FORGET + behind(world);
@@ -138,7 +138,7 @@ pub fn conclude(world: &Rc<World>) -> Outcome {
     }
 }
 
-/// What is not done by anyone in particular: the clock moves, builds change.
+/// Events that belong to no process: clock changes and deploys.
 fn spawn_weather(world: &Rc<World>, scenario: &Scenario) {
     let within = Rc::clone(world);
     let dice = Rng::new(scenario.seed, 4);
@@ -171,7 +171,7 @@ fn step(dice: &Rng) -> i64 {
     *dice.pick(&[1_500, 15_000, 120_000, 1_200_000])
 }
 
-/// A later build writes some rows: with a field more, or in a version that this build refuses. After
+/// A later build writes some rows: with an additional field, or in a version that this build rejects. After
 /// a while every Worker is of the later build, and the rows can be read again.
 async fn redeploy(world: &Rc<World>, dice: &Rng) {
     let mine = format!("\"v\":{RECORD_VERSION},");
@@ -211,7 +211,7 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
     world.sleep(dice.range(500, 40_000)).await;
     for (shard, key, state) in read(&later) {
         let state = state.replacen(&later, &mine, 1);
-        // No claim could take over a lease that lapsed meanwhile.
+        // No claim could take over leases that lapsed meanwhile.
         let record = serde_json::from_str::<Record>(&state).ok();
         let lease = record.as_ref().and_then(Record::lease);
         if lease.is_some_and(|lease| lease.ends <= world.now()) {
@@ -220,35 +220,35 @@ async fn redeploy(world: &Rc<World>, dice: &Rng) {
         }
         shard.rewrite(key, &state);
     }
-    // A new build starts every object anew.
+    // A new build restarts every object.
     for shard in world.shards.borrow().iter() {
         shard.crash();
     }
 }
 
-/// Faults stop; clients and consumers come to their end.
+/// Stops faults and waits for clients and consumers to end.
 pub fn calm(world: &Rc<World>) {
     world.stormy.set(false);
     world.executor.calm();
     world.log(Event::Calm);
 }
 
-/// How far the clock is behind the latest time that it has shown: what was put off then is still
-/// put off.
+/// How far the clock is behind the latest time that it has shown. What was postponed by that time is
+/// still postponed.
 fn behind(world: &World) -> u64 {
     let history = world.history.borrow();
     let latest = history.iter().map(|entry| entry.clock).max().unwrap_or(0);
     latest.saturating_sub(world.now().0)
 }
 
-/// After the storm, each job in its time: by its deadline and a grace it has ended, and everybody
-/// who holds its id can read so.
+/// Checks each job once faults have stopped: it has ended by its deadline plus a grace, and can be
+/// read with its id.
 fn audit(world: &Rc<World>) -> Vec<Violation> {
     let settled = world.executor.now() + plan::DEADLINE + GRACE;
     world.run(settled);
     let mut violations = check::unsettled(world, GRACE);
-    // What could not be read while the clock ran ahead is looked at again by that clock's time; that it
-    // ends then is seen in the end, when nothing may be left of it.
+    // Rows that could not be read while the clock was ahead are tried again by that clock's time. The final
+    // check shows that they end then, because nothing may be left of them.
     if behind(world) > 0 {
         let unread = world.unread.borrow();
         violations.retain(|(row, _)| !unread.contains(row));

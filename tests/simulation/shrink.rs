@@ -4,10 +4,10 @@ use super::fault::Fault;
 use super::run::try_run;
 use super::world::Scenario;
 
-/// Most histories that a search may take.
+/// The most histories that shrinking may run.
 const RUNS_MAX: u32 = 3_000;
 
-/// How many seeds are tried for a smaller world; the same one first.
+/// How many seeds are tried for a smaller world, beginning with the same one.
 const SEEDS: u64 = 12;
 
 /// The smallest scenario found that breaks the same invariant.

@@ -16,14 +16,14 @@ pub type Change = (u64, u32, Option<String>);
 /// Values of one job in the statement that adds jobs: key, secret, state, request, payload.
 const JOB_VALUES: usize = 5;
 
-/// A database whose changes are noted.
+/// A database whose changes are recorded.
 #[derive(Clone)]
 pub struct Watched {
     pub inner: Sqlite,
     changes: Rc<RefCell<Vec<Change>>>,
     /// The tag of the job in each row: a key may be used again once its row is gone.
     tags: Rc<RefCell<HashMap<u64, u32>>>,
-    /// A digest of all rows; `None` when something was written since it was taken.
+    /// A digest of all rows; `None` if something was written since it was computed.
     digest: Rc<Cell<Option<u64>>>,
 }
 
@@ -75,7 +75,7 @@ impl Watched {
         tables.flat_map(rows).collect()
     }
 
-    /// The rows of a statement; none while the tables do not stand yet.
+    /// The rows of a statement; none while the tables do not exist yet.
     pub fn rows(&self, statement: &str) -> Vec<Vec<Value>> {
         let before = self.inner.fail_after.replace(None);
         let rows = self.inner.run(statement, &[]).unwrap_or_default();

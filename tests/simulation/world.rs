@@ -15,20 +15,21 @@ use super::history::{Entry, Event};
 use super::host::ShardHost;
 use super::rng::Rng;
 
-/// Where every world's clock begins: any moment of this era.
+/// Where every world's clock begins: an arbitrary present-day time.
 const EPOCH: u64 = 1_800_000_000_000;
 
 /// How long a search freezes a worker: until its shard's next alarm, so that either may come first, or
 /// past that.
 const FROZEN: [u64; 2] = [0, 5_000];
 
-/// What a search draws: all messages come at once, responses are small, take some time and are 200.
+/// What a search draws instead of random numbers: messages arrive immediately, and responses are small,
+/// take some time and are 200.
 const STILL: u64 = 252_840;
 
-/// A world that moves on more often than this has something in it that never comes to rest.
+/// If time advances more often than this, something in the world never comes to rest.
 pub const TURNS_MAX: u64 = 100_000;
 
-/// What makes a history: with the same scenario it is the same again, to the last event.
+/// What determines a history: the same scenario gives exactly the same events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
     pub seed: u64,
@@ -43,13 +44,13 @@ pub trait Chance {
     fn choose(&self, n: usize) -> usize;
     /// One of the classes, or none.
     fn strike(&self, candidates: &[Fault]) -> Option<Fault>;
-    /// How long something on the way takes.
+    /// How long something takes in transit.
     fn latency(&self) -> u64;
     /// Nothing is left to chance: every order of effects is tried, and every fault at each of them.
     fn searches(&self) -> bool {
         false
     }
-    /// In a search: one of `n`.
+    /// In a search: chooses one of `n`.
     fn pick(&self, _n: usize) -> usize {
         0
     }
@@ -69,27 +70,27 @@ pub struct World {
     pub history: RefCell<Vec<Entry>>,
     /// Ids that clients know from receipts.
     pub known: RefCell<Vec<JobId>>,
-    /// The jobs that were handed to a consumer, by their names at the origin.
+    /// The jobs that a consumer has claimed, by their names at the origin.
     pub named: RefCell<HashMap<String, JobId>>,
     /// Rows, by shard and key, that no build could read for a while.
     pub unread: RefCell<BTreeSet<(u16, u64)>>,
     /// Random bytes for the code under test.
     pub secrets: Rng,
-    /// Draws of the world itself.
+    /// Random numbers of the world itself.
     pub dice: Rng,
-    /// Where a search lets processes go on, one at a time.
+    /// Where a search lets processes continue, one at a time.
     pub crossing: Crossing,
     skew: Cell<i64>,
     /// Faults may strike.
     pub stormy: Cell<bool>,
     pub next_op: Cell<u32>,
-    /// How often the time has moved on.
+    /// How often the time has advanced.
     pub turns: Cell<u64>,
-    /// Clients that have not come to their end.
+    /// Clients that have not ended.
     pub clients: Cell<u32>,
     /// The rows that the message of each consumer is about, by its process.
     pub consumers: RefCell<BTreeMap<Pid, (u16, Vec<u64>)>>,
-    /// Messages that are on their way.
+    /// Messages in transit.
     pub messages: Cell<u32>,
     pub responses: Cell<u32>,
     pub tally: RefCell<BTreeMap<&'static str, u64>>,
@@ -139,7 +140,7 @@ impl World {
         UnixMillis((EPOCH + self.executor.now()).saturating_add_signed(self.skew.get()))
     }
 
-    /// Moves the clock, not the time.
+    /// Changes the clock, not the time.
     pub fn move_clock(&self, by: i64) {
         self.skew.set(self.skew.get() + by);
         self.log(Event::Clock(by));
@@ -161,7 +162,7 @@ impl World {
         *self.tally.borrow_mut().entry(what).or_default() += 1;
     }
 
-    /// Asks whether a fault strikes here, and notes it.
+    /// Whether a fault strikes here. If so, records it.
     pub fn strike(&self, candidates: &[Fault]) -> Option<Fault> {
         if !self.stormy.get() {
             return None;
@@ -180,15 +181,15 @@ impl World {
         self.executor.sleep(span).await;
     }
 
-    /// On the way. In a search only effects and waits take their time: what lies between them is
-    /// nobody else's business.
+    /// Waits for a transfer. In a search, only effects and waits take time, because what lies between them
+    /// does not affect other processes.
     pub async fn latency(&self) {
         if !self.chance.searches() {
             self.executor.sleep(self.chance.latency()).await;
         }
     }
 
-    /// A process is told something, which a search takes note of.
+    /// Notes an input of a process, for a search.
     pub fn tell(&self, pid: Pid, what: &impl std::hash::Hash) {
         if self.chance.searches() {
             self.crossing.tell(pid, what);
@@ -228,7 +229,7 @@ impl World {
     pub fn process(&self, crash: Fault, freeze: Option<Fault>) -> Pid {
         let pid = self.executor.process();
         if self.chance.searches() {
-            // Struck at its effects instead.
+            // A search strikes it at its effects instead.
         } else if self.strike(&[crash]).is_some() {
             self.executor.kill_after(pid, self.poll_number());
         } else if let Some(freeze) = freeze
@@ -240,7 +241,7 @@ impl World {
         pid
     }
 
-    /// After which poll a strike comes: early ones are the likeliest.
+    /// After which poll a fault strikes: early polls are the likeliest.
     pub fn poll_number(&self) -> u32 {
         let most = *self.dice.pick(&[3, 8, 25]);
         u32::try_from(self.dice.range(1, most)).unwrap_or(1)

@@ -8,7 +8,7 @@ use super::super::history::{Ask, Event, Job};
 use super::super::plan::TOMBSTONE;
 use super::Check;
 
-/// A question under way.
+/// A request in progress.
 pub struct Question {
     ask: Ask,
     job: Job,
@@ -22,7 +22,7 @@ pub struct Question {
 }
 
 impl Check {
-    /// I2, I5, I14: an answer to a request that wants to become a job.
+    /// I2, I5, I14: a response to a request that should become a job.
     pub(super) fn answered(
         &mut self,
         op: u32,
@@ -182,7 +182,7 @@ impl Check {
         }
     }
 
-    /// I1: whoever holds the id of a job that has not expired can read it.
+    /// I1: a job that has not expired can be read with its id.
     fn found(&mut self, op: u32, question: &Question, status: u16) {
         let job = question.job;
         let known = self.jobs.entry(job).or_default();
@@ -190,7 +190,7 @@ impl Check {
             return;
         };
         let purged = known.erased && known.purge_asked;
-        // What the origin said is told as it was, be it 404.
+        // The origin's response is replayed unchanged, even a 404.
         let replayed = question.ask == Ask::Result
             && known
                 .calls
@@ -228,7 +228,7 @@ impl Check {
         }
     }
 
-    /// I10: the origin's answer is read back as it was.
+    /// I10: the origin's response is replayed unchanged.
     fn result(&mut self, op: u32, question: &Question, status: u16, body: &str) {
         let known = self.jobs.entry(question.job).or_default();
         let Some(record) = known.record.clone() else {

@@ -1,4 +1,4 @@
-//! The invariants, as predicates over a history and what is left at its end. The numbers are those
+//! The invariants, as predicates over a history and the rows at its end. The numbers are those
 //! of `docs/reliability.md`. I12 (webhooks, not implemented) and I13 (held requests) are not checked here.
 
 mod answers;
@@ -25,7 +25,7 @@ pub struct Violation {
 #[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is an observation of its own"
+    reason = "each is a separate observation"
 )]
 struct Known {
     record: Option<Rc<Record>>,
@@ -153,7 +153,7 @@ impl Check {
         self.objects.remove(key);
         let keeper = self.jobs.iter().find(|(_, known)| {
             let record = known.record.as_ref().filter(|_| !known.erased);
-            // From its expiry on nobody is told of the job, whatever the clock shows later.
+            // From its expiry on, no client can read the job, whatever the clock shows later.
             let record = record.filter(|record| self.latest < record.expires.0);
             record.is_some_and(|record| {
                 let names = |body: Option<&raincheck::job::BodyRef>| {
@@ -195,7 +195,7 @@ pub fn unsettled(world: &World, grace: u64) -> Vec<((u16, u64), Violation)> {
     let now = world.now().0;
     let mut violations = Vec::new();
     for shard in world.shards.borrow().iter() {
-        // Rows of an expired partition are served to nobody. They wait for their objects to go.
+        // Rows of an expired partition are not served. They stay until their objects are deleted.
         let expired = shard
             .sql
             .rows("SELECT number FROM partitions WHERE phase >= 2");
@@ -242,7 +242,7 @@ pub fn leftovers(world: &World) -> Vec<Violation> {
             left.push(format!("shard {}: an alarm at {at}", shard.number));
         }
     }
-    // A clock that leaps past the grace while an upload is under way outruns the note about it; for
+    // If the clock leaps past the grace during an upload, the note about it expires too early; for
     // that, operations.md has a lifecycle rule of the bucket.
     let objects = world.objects.borrow();
     left.extend(objects.keys().map(|key| format!("object {key}")));
@@ -254,7 +254,7 @@ pub fn leftovers(world: &World) -> Vec<Violation> {
         .collect()
 }
 
-/// What a campaign must have seen beside every class of faults.
+/// What a campaign must have seen in addition to every class of faults.
 pub const SIGHTS: [&str; 21] = [
     "accepted",
     "succeeded",

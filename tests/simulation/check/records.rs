@@ -80,7 +80,7 @@ impl Check {
                     .is_some_and(|other| other.hash == key.hash && other.ends.0 > self.latest)
         });
         if let Some((other, _)) = rival {
-            let text = format!("{job:?} was accepted for the key that stands for {other:?}");
+            let text = format!("{job:?} was accepted for the key of {other:?}");
             self.fail("I5", text);
         }
     }
@@ -146,12 +146,12 @@ impl Check {
         if after.lease().map(|lease| lease.token) != claim {
             self.fail(
                 "I8",
-                format!("{job:?}: the lease has a token that nobody asked for"),
+                format!("{job:?}: the lease has a token that no claim asked for"),
             );
         }
     }
 
-    /// I8: an attempt under way came to its end.
+    /// I8: a running attempt ended.
     fn concluded(&mut self, job: Job, before: &Record, after: &Record, clock: u64) {
         let lease = before.lease();
         let in_time =
