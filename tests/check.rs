@@ -20,7 +20,7 @@ use deployment::{
 const SMALL: &str = "origin = 'https://h'\n[[rules]]\nname = 'never'\nmethods = ['*']\n\
     path = '/health'\ndefer = 'never'\n[[rules]]\nname = 'slow'\npath = '/{*rest}'\n";
 
-/// What is looked at before a deploy of an environment.
+/// The scope of the check before a deploy of an environment.
 const fn deploying(environment: &str) -> Scope<'_> {
     Scope {
         environment: Some(environment),

@@ -43,7 +43,7 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("release", &["--version", "--dry-run"]),
 ];
 
-/// The one that compiles a program before it can answer.
+/// The command that compiles a program before it can respond.
 const COMPILES: &str = "simulate";
 
 fn repository() -> &'static Path {
@@ -72,7 +72,7 @@ fn script(name: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Runs a command where no program is found, so that one that begins all the same ends at once. The
+/// Runs a command where no program is found, so that a command that begins anyway ends at once. The
 /// benchmark alone asks for the length of a clock tick when it is loaded.
 fn run(name: &str, args: &[&str]) -> Output {
     let mut command = script(name, args);
@@ -86,12 +86,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The command says this and nothing else, and fails.
+/// Asserts that the command prints exactly this, and fails.
 #[track_caller]
 fn refused(output: &Output, problem: &str, remedy: &str) {
     let said = text(&output.stderr);
     assert_eq!(said, format!("\n\u{2717} {problem}\n  {remedy}\n"));
-    assert_eq!(text(&output.stdout), "", "it began before it looked");
+    assert_eq!(text(&output.stdout), "", "it began before it checked");
     assert_eq!(output.status.code(), Some(1));
 }
 
@@ -219,8 +219,8 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Where exactly these programs are found, each of which says one line, every command says what is
-/// missing and begins nothing.
+/// Asserts that with exactly these programs installed, each of which prints one line, every command says what
+/// is missing and begins nothing.
 #[track_caller]
 fn missed(test: &str, programs: &[(&'static str, &str)], problem: &str, remedy: &str) {
     let says = |(name, line): &(&'static str, &str)| (*name, format!("echo '{line}'"));
@@ -233,7 +233,7 @@ fn missed(test: &str, programs: &[(&'static str, &str)], problem: &str, remedy: 
         let output = script(name, &args).env("PATH", &path).output().unwrap();
         refused(&output, problem, remedy);
     }
-    // A state of its own, because another test or a developer may use the default one.
+    // A separate state, because another test or a developer may use the default one.
     let state = path.join("state");
     let mut start = script("start", &["--port", &free_port().to_string()]);
     start.arg("--state").arg(state);
@@ -307,8 +307,8 @@ fn a_dry_run_of_provision_names_the_four_queues_and_the_bucket() {
     assert!(output.status.success());
 }
 
-/// Runs the simulation with a cargo that says `said` when it is to build, and has built a program that says
-/// `simulated`, with that status.
+/// Runs the simulation with a cargo that prints `said` when it builds, and whose program prints `simulated` and
+/// exits with that status.
 fn run_with_cargo(test: &str, said: &str, status: u8) -> Output {
     let programs = path_with(test, &[("simulation", "echo simulated".to_owned())]);
     let program = programs.join("simulation");

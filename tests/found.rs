@@ -74,7 +74,7 @@ fn accept_with(shard: &mut Shard<Sqlite>, now: UnixMillis, payload: Option<Store
     }
 }
 
-/// Writes every row in another version, as another build would.
+/// Rewrites every row in another version, as another build would.
 fn rewrite(sql: &Sqlite, from: &str, to: &str) {
     let params = [Param::Text(from), Param::Text(to)];
     sql.in_all_jobs("UPDATE {} SET state = replace(state, ?, ?)", &params);
@@ -103,7 +103,7 @@ fn an_expired_row_that_cannot_be_read_is_checked_again() {
     let tick = shard.tick(again, 0);
     assert_eq!(tick.sweeps.len(), 1);
     shard.swept(&tick.sweeps).expect("it is stored");
-    // The table, and the line about it.
+    // The table, and its line in the catalogue.
     assert_eq!(shard.expire(again).expect("it goes on"), 2);
     assert_eq!(shard.wake_at(), None);
 }

@@ -20,7 +20,7 @@ use raincheck::protocol::idempotency::IdempotencyKey;
 use raincheck::protocol::prefer::{Prefer, left_for_origin};
 use raincheck::protocol::priority::urgency;
 
-/// What reads a text, and pieces of which the text is made.
+/// The function that reads a text, and the pieces from which the text is made.
 type Reader<'a> = (&'a str, &'a [&'a str], &'a dyn Fn(&str));
 
 #[test]
@@ -80,7 +80,7 @@ fn reading_a_value_takes_time_in_proportion_to_its_length() {
     }
 }
 
-/// Priority is a dictionary: its members have names, of which the last of each counts.
+/// Priority is a dictionary: of members with the same name, the last counts.
 #[test]
 fn many_different_members_cost_no_more_than_many_equal_ones() {
     let members = |count: usize| {
@@ -111,7 +111,7 @@ fn unpacking_and_changing_fields_takes_time_in_proportion_to_their_number() {
     assert!(excess < LINEAR, "{excess}");
 }
 
-/// All that is decided from a head, for the largest that is looked at and for a small one.
+/// Every decision about a head, for the largest allowed head and for a small one.
 #[test]
 fn deciding_takes_time_in_proportion_to_the_head() {
     let policy = configuration::parse(

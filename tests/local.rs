@@ -35,7 +35,7 @@ const FORMS: [&str; 6] = [
 const RULES: &str = "\n[[rules]]\nname = 'r'\npath = '/r'\nheaders = [{ name = 'x', value = 'origin = \"y\"' }]\n\
     [rules.backoff]\ninitial = '2s'\nfactor = 1.5\n[[rules]]\nname = 'a'\npath = '/a'\n";
 
-/// The answer for a file with this configuration, or what is wrong.
+/// The result for a file with this configuration, or its mistakes.
 fn asked(lines: &str, origin: Option<&str>) -> Result<Value, String> {
     let file = json!({ "vars": { "RAINCHECK": read(lines) } });
     local(&table(&file), "", origin).map_err(|report| report.mistakes[0].to_string())

@@ -55,7 +55,7 @@ fn a_problem_carries_the_fields_that_its_status_demands() {
         head(&basic).get_all("www-authenticate").collect::<Vec<_>>(),
         ["Basic realm=\"x\""]
     );
-    // Known to be safe where the code alone cannot say so.
+    // Marked as safe, which the code alone does not show.
     let safe = Problem::new(ProblemCode::DeadlineExceeded).retryable(true);
     assert!(safe.body("/jobs").contains("\"retryable\":true"));
 }

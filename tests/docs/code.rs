@@ -72,11 +72,11 @@ fn every_explained_log_line_can_be_logged() {
         }
     }
     for row in explained() {
-        // What stands for something else is not in the source: a number, and what follows.
+        // Placeholders are not in the source: a number, and what follows it.
         let said = row.trim_end_matches(" …").trim_start_matches("N ");
         let said = said.strip_prefix("shard: ").unwrap_or(said);
         let said = said.replace("shard-N:", "shard-{shard}");
-        assert!(source.contains(&said), "nothing logs: {row}");
+        assert!(source.contains(&said), "no code logs: {row}");
     }
 }
 
@@ -126,7 +126,7 @@ fn state(status: Status) -> State {
     }
 }
 
-/// A record with every field set, as it never occurs.
+/// A record with every field set, which never occurs in practice.
 fn full(status: Status) -> Record {
     let note = AttemptNote {
         attempt: 1,

@@ -33,7 +33,7 @@ const NOT_OURS: [&str; 7] = [
     ".cache",
 ];
 
-/// The longest ARCHITECTURE.md that people read to the end.
+/// The most lines of ARCHITECTURE.md, so that people read it to the end.
 const ARCHITECTURE_LINES_MAX: usize = 200;
 
 fn root() -> &'static Path {

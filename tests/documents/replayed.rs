@@ -19,7 +19,7 @@ fn field<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     reply.headers.get(name)
 }
 
-/// The result of a job whose origin answered with these fields.
+/// The result of a job whose origin responded with these fields.
 fn replayed(fields: &[(&str, &str)]) -> Reply {
     let mut desk = Desk::new();
     desk.answered(200, fields, b"<p>");
@@ -159,7 +159,7 @@ fn fields_that_affect_the_web_origin_in_a_browser_are_not_replayed() {
     assert_eq!(field(&reply, "x-frame-options"), Some("DENY"));
 }
 
-/// The URL of a result opens its job.
+/// The URL of a result gives access to its job.
 #[test]
 fn a_result_tells_its_url_to_no_other_site() {
     let policies = [
@@ -199,7 +199,7 @@ fn links_that_make_a_browser_load_something_are_not_replayed() {
         "<a>; rel=manifest",
         "<a>; rel=prerender",
         "<a>; rel=compression-dictionary",
-        // Not one of these is well formed, and browsers differ in what they make of them.
+        // None of these is well formed, and browsers interpret them differently.
         "<a; rel=preload",
         "<a>; title=\"x; rel=preload",
     ] {

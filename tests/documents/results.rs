@@ -319,7 +319,7 @@ fn a_purged_job_is_unknown() {
     assert_transcript(&purged, "204\n\n");
     assert_eq!(desk.result().status, 404);
     let again = desk.call(Call::Purge(view(View::Status)), b"");
-    assert_eq!(again, desk.status(), "as if it had never been");
+    assert_eq!(again, desk.status(), "as if it had never existed");
 }
 
 #[test]

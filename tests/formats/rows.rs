@@ -12,10 +12,10 @@ use super::support::jobs::{
 use super::support::sqlite::Sqlite;
 use raincheck::job::Millis;
 
-/// A record as it is right after it was accepted, without key, owner and body.
+/// A record right after it was accepted, without key, owner and body.
 pub const SMALLEST: &str = r#"{"v":1,"version":1,"spec":{"rule":"reports","priority":"normal","plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"attempt_timeout":8000,"repeatable":false},"deadline":100000,"retention":1000000},"created":1800000000000,"updated":1800000000000,"expires":1800001000000,"attempt":0,"state":{"status":"queued","due":1800000000000}}"#;
 
-/// A record with everything that a record can have.
+/// A record with every field that a record can have.
 pub const FULLEST: &str = r#"{"v":1,"version":7,"spec":{"rule":"reports","origin":"eu","priority":"high","plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"retry_statuses":[409,503],"attempt_timeout":8000,"repeatable":true},"deadline":100000,"retention":1000000,"delay":5,"owner":"0a0b"},"created":1800000000000,"updated":1800000000009,"started":1800000000001,"expires":1800001000000,"attempt":2,"key":{"hash":"0c0d","ends":1800000500000},"payload":{"len":4,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"state":{"status":"failed","finished":1800000000009,"failure":{"code":"origin_error","status":500},"result":{"len":100000,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","object":"results/3/x"}},"history":[{"attempt":1,"began":1800000000001,"ended":1800000000004,"code":"origin_unreachable"},{"attempt":2,"began":1800000000006,"ended":1800000000009,"status":500,"code":"origin_error"}],"dead_letters":1,"redrive_of":"jold"}"#;
 
 const QUEUED: &str = r#"{"status":"queued","due":1800000000005}"#;
@@ -153,7 +153,7 @@ fn the_words_in_records_are_these() {
     );
 }
 
-/// JSON of things of different types in one list.
+/// Values of different types as one list of JSON.
 mod erased {
     pub trait Json {
         fn json(&self) -> String;

@@ -45,14 +45,14 @@ fn response_head_reads(text: &str) -> bool {
     ResponseHead::parse(text).is_some()
 }
 
-/// As the shard object does: it reads the envelope, and refuses a later version.
+/// Reads the envelope and rejects a later version, as the shard object does.
 fn call_reads(text: &str) -> bool {
     Envelope::from_header(text).is_ok_and(|envelope| envelope.v <= CALL_VERSION)
 }
 
 type Reader = fn(&str) -> bool;
 
-/// A format: its reader, and the least that a text of it holds.
+/// A format: its reader, and the shortest valid text.
 const FORMATS: [(&str, Reader, &str); 5] = [
     ("record", shard_reads, SMALLEST),
     ("message", message_reads, r#"{"v":1,"shard":3,"jobs":[1]}"#),

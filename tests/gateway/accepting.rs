@@ -113,7 +113,7 @@ fn a_key_never_finds_the_job_of_a_caller_with_another_credential() {
         assert_eq!(job_for(&world, &[(name, "one")]), one, "{name}");
         assert_ne!(job_for(&world, &[(name, "two")]), one, "{name}");
         assert_ne!(nobody, one, "{name}");
-        // Another credential beside it is another caller.
+        // With another credential in addition, it is another caller.
         for other in names.into_iter().filter(|other| *other != name) {
             let both = job_for(&world, &[(name, "one"), (other, "one")]);
             assert!(both != one && both != nobody, "{name} {other}");
@@ -258,7 +258,7 @@ fn after_a_change_of_the_shards_a_key_still_finds_its_job() {
             assert_eq!(keyed(&world, &format!("k{number}"), &body).job(), *id);
             let refused = keyed(&world, &format!("k{number}"), "another");
             assert_eq!(refused.problem(), "idempotency_key_reused");
-            assert_eq!(world.status_of(id), "queued", "old ids go on working");
+            assert_eq!(world.status_of(id), "queued", "old ids still work");
         }
         assert_eq!(world.count("jobs"), 30);
         let fresh = keyed(&world, "fresh", &body).job();

@@ -64,7 +64,7 @@ fn the_origin_gets_the_request_and_the_fields_of_the_job() {
     assert_eq!(sent.headers.get("raincheck-attempt"), Some("1"));
     assert_eq!(sent.headers.get("via"), Some("1.1 raincheck"));
     assert!(sent.headers.get("traceparent").is_some());
-    // The id opens the job, so nothing that the origin gets may hold it.
+    // The id gives access to the job, so nothing that the origin gets may contain it.
     let id = id.to_string();
     assert!(sent.headers.iter().all(|(_, value)| !value.contains(&id)));
     let key = format!("\"{}\"", name_at_origin(&id));
@@ -196,7 +196,7 @@ fn an_origin_that_is_busy_until_the_deadline_is_the_result() {
     let took = world.clock.get().since(super::world::START);
     assert!(
         took > Millis(110_000) && took < Millis(120_000),
-        "tried until no attempt fitted any more: {took:?}"
+        "retried until no attempt fitted: {took:?}"
     );
 }
 
@@ -207,7 +207,7 @@ fn responses_broken_after_their_head(status: u16) -> [(&'static str, Reaction); 
     [
         ("cut short", cut("content-length", "100").into()),
         (
-            "chunked and cut",
+            "chunked and truncated",
             cut("transfer-encoding", "chunked").into(),
         ),
         (
@@ -226,7 +226,7 @@ fn responses_broken_after_their_head(status: u16) -> [(&'static str, Reaction); 
             respond(status).body(vec![b'x'; 200_001]).into(),
         ),
         (
-            "over the limit, unannounced",
+            "over the limit, without a length",
             respond(status).chunked(vec![b'x'; 200_001]).into(),
         ),
     ]
@@ -286,7 +286,7 @@ fn a_response_that_breaks_off_is_no_result_even_if_the_job_fails_by_its_status()
         let id = world.post("x").job();
         world.run();
         let error = &world.document(&id)["error"];
-        // A response that hangs may take the last attempt to the deadline itself.
+        // If the response hangs, the last attempt may run until the deadline.
         if name != "hangs" {
             assert_eq!(
                 (&error["code"], &error["status"]),
@@ -336,7 +336,7 @@ fn an_unreachable_origin_is_retried_until_the_deadline_and_then_reported() {
         (502, "origin_unreachable")
     );
     let document = world.document(&id);
-    // Seven fit without cutting a wait.
+    // Seven attempts fit without shortening a wait.
     assert!(document["attempt"].as_u64() > Some(7), "{document}");
     assert_eq!(document["attempt"], document["not_acted"]);
 }
@@ -463,7 +463,7 @@ fn an_attempt_that_takes_too_long_is_aborted() {
 
 #[test]
 fn a_consumer_that_lost_its_lease_aborts_its_request() {
-    // Without a watch, only the next renewal tells.
+    // Without a watch, the cancel is noticed at the next renewal.
     let world = World::new()
         .rule("")
         .origin([Reaction::Hang])

@@ -13,7 +13,7 @@ fn bytes(len: u64) -> Vec<u8> {
         .collect()
 }
 
-/// Long after the last test would have ended, before the retention does.
+/// Long after the last test ends, but before the retention does.
 fn after_the_grace(world: &World) {
     let end = world.clock.get().plus(ORPHAN_GRACE).plus(Millis(60_000));
     world.run_until(end, || false);
@@ -101,7 +101,7 @@ fn a_large_response_goes_to_the_bucket_and_back() {
         assert_eq!((head.status, head.field("content-length")), (200, "200000"));
         assert!(head.body.bytes.is_empty());
         after_the_grace(&world);
-        assert_eq!(world.result(&id).body.bytes, body, "no sweep takes it");
+        assert_eq!(world.result(&id).body.bytes, body, "no sweep deletes it");
     }
 }
 

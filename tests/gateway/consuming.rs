@@ -10,13 +10,13 @@ use raincheck::rpc::message::{BEGIN_WITHIN, JOBS_PER_MESSAGE, Message};
 use super::script::{Reaction, after, respond};
 use super::world::{Fault, START, World};
 
-/// A world whose origin answers each request after so many milliseconds, in the order of the requests.
+/// A world whose origin responds to the requests, in their order, after so many milliseconds.
 fn slow_world(spans: &[u64]) -> World {
     let slow = |span: &u64| after(*span, respond(200).body("ok"));
     World::new().rule("").origin(spans.iter().map(slow))
 }
 
-/// Accepts so many jobs and takes their messages from the queue.
+/// Accepts this many jobs and takes their messages from the queue.
 fn accepted(world: &World, jobs: usize) -> Vec<JobId> {
     let ids = (0..jobs).map(|_| world.post("x").job()).collect();
     world.queue.borrow_mut().clear();
@@ -29,7 +29,7 @@ fn message(ids: &[JobId]) -> Message {
     Message::read(&text).unwrap()
 }
 
-/// Runs a batch, and says which of its messages were handed back.
+/// Runs a batch. Returns which of its messages are to be redelivered.
 fn consume_batch(world: &World, messages: Vec<Message>) -> Vec<usize> {
     let handed_back = RefCell::new(Vec::new());
     world.consuming.set(true);
@@ -168,12 +168,15 @@ fn a_report_is_repeated_while_the_lease_lasts() {
     for fault in [Fault::Before, Fault::Hang] {
         let world = slow_world(&[1_000]).failing_times(1_000, "finish", fault);
         let ids = accepted(&world, 1);
-        // A minute is the lease.
+        // The lease is one minute.
         world.after(45_000, |world| world.heal("finish"));
         world.consume(&message(&ids));
         assert_eq!(world.status_of(&ids[0]), "succeeded", "{fault:?}");
         assert_eq!(world.times_sent(), 1);
-        assert!(world.times_called("finish") < 20, "without hurry");
+        assert!(
+            world.times_called("finish") < 20,
+            "with waits between the calls"
+        );
     }
 }
 
@@ -230,14 +233,15 @@ fn a_claim_without_a_response_hands_the_message_back_before_its_lease_ends() {
 
 #[test]
 fn a_message_with_many_jobs_does_not_lower_the_parallelism_of_its_batch() {
-    // Four and one fill the five connections; the four of the third begin when the first four end.
+    // The first message's four jobs and the second's one fill the five connections. The third's four begin when the
+    // first four end.
     let world = slow_world(&[
         60_000, 60_000, 60_000, 60_000, 60_000, 1_000, 1_000, 1_000, 1_000,
     ]);
     let ids = accepted(&world, 9);
     let messages = [&ids[..4], &ids[4..5], &ids[5..]].map(message);
     world.after(1, |world| assert_eq!(world.times_sent(), 5));
-    // The last message would have come too late otherwise; see below.
+    // Otherwise the last message would have arrived too late; see below.
     world.after(25_000, |world| {
         assert_eq!(world.times_sent(), 5, "no more than five at a time");
     });

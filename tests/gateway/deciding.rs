@@ -45,7 +45,7 @@ fn a_websocket_handshake_is_never_deferred() {
     assert_eq!(answer.status, 299);
 }
 
-/// A page that may not call must not make jobs by asking whether it may.
+/// A preflight from a page that may not call the gateway must not create a job.
 #[test]
 fn a_preflight_never_becomes_a_job() {
     let world = World::new()
@@ -61,7 +61,7 @@ fn a_preflight_never_becomes_a_job() {
     assert_eq!(world.count("jobs"), 0);
 }
 
-/// It cannot have them yet.
+/// It is sent before the request that has them.
 #[test]
 fn a_preflight_for_a_rule_with_conditions_on_fields_is_answered() {
     for condition in [
@@ -140,8 +140,8 @@ fn a_request_that_came_through_this_gateway_is_a_loop() {
     assert_eq!(world.count("jobs"), 0);
 }
 
-/// Whoever names the origin as `Host` must not learn by the answer that it is the origin. A request that
-/// comes back is known by its `Via`.
+/// A client that guesses the origin's name and sends it as `Host` must not learn from the response that it is
+/// right. A request that comes back is recognized by its `Via`.
 #[test]
 fn a_request_with_the_origins_host_is_treated_like_any_other() {
     let world = World::new()
@@ -229,7 +229,7 @@ fn unknown_forged_and_malformed_ids_get_identical_responses() {
         key: raincheck::job::RowKey(id.key.0 + 1),
         ..id
     };
-    // At the result URL a field says that the 404 is not the origin's.
+    // At the result URL, a field shows that the 404 is not the origin's.
     for resource in ["", "/result"] {
         let mut responses = Vec::new();
         for text in [
@@ -366,7 +366,10 @@ fn browsers_get_cors_on_jobs_and_on_deferred_routes_of_configured_origins_only()
     }
     assert_eq!(preflight("/other", "https://app.example").status, 299);
     let other = preflight("/slow", "https://evil.example");
-    assert_eq!(other.status, 299, "the origin may allow it; it is no job");
+    assert_eq!(
+        other.status, 299,
+        "the origin decides about it, and it is no job"
+    );
     let receipt = world
         .request("POST", "/slow")
         .field("origin", "https://app.example")
@@ -400,7 +403,8 @@ fn browsers_get_cors_on_jobs_and_on_deferred_routes_of_configured_origins_only()
     assert_eq!(receipt.field("access-control-allow-origin"), "");
 }
 
-/// What a preflight from `https://app.example` that asks for these fields is allowed beside the usual ones.
+/// The fields that a preflight from `https://app.example` is allowed of those that it asks for, in addition to
+/// the usual ones.
 fn mirrored(config: &str, path: &str, requested: &str) -> String {
     let world = World::new().rule("").config(&format!(
         "cors_origins = [\"https://app.example\"]\n{config}"
@@ -435,7 +439,7 @@ fn a_page_may_send_fields_of_its_own_to_rules_and_jobs() {
     }
 }
 
-/// The gateway drops these, so a page that may send them would only be misled.
+/// The gateway removes these, so allowing a page to send them would be misleading.
 #[test]
 fn a_preflight_allows_no_field_that_never_reaches_an_origin() {
     let dropped = "cf-ray,connection,content-length,cookie,expect,forwarded,host,proxy-authorization,\
@@ -445,7 +449,7 @@ fn a_preflight_allows_no_field_that_never_reaches_an_origin() {
     assert_eq!(trusted, "forwarded, x-forwarded-for");
 }
 
-/// Two pages that only such a field tells apart would otherwise share their keys.
+/// Otherwise two callers that differ only in such a field would share their keys.
 #[test]
 fn a_preflight_allows_an_api_key_only_where_it_tells_callers_apart() {
     let asked = "private-token,x-api-key,x-mode";
@@ -488,7 +492,7 @@ fn misleading_targets_are_rejected_or_passed_through_unchanged() {
     assert_eq!(
         world.sent.borrow()[0].target,
         "//slow",
-        "and goes on as it came"
+        "and is passed on unchanged"
     );
 }
 

@@ -66,7 +66,7 @@ fn a_report_whose_response_was_lost_is_repeated_and_keeps_the_result() {
         assert_eq!(
             world.result(&id).body.bytes,
             body,
-            "and no sweep takes its object"
+            "and no sweep deletes its object"
         );
     }
 }
@@ -154,7 +154,7 @@ fn a_claim_that_was_lost_on_its_way_is_repeated_at_once() {
 
 #[test]
 fn a_job_of_which_nothing_was_sent_never_ends_as_outcome_unknown() {
-    // Every answer to its claims is lost for so long that the consumer gives up, more than once.
+    // Responses to its claims are lost for so long that the consumer gives up, more than once.
     for losses in [1, 2, 5, 20, 60] {
         let world = World::new()
             .rule("")
@@ -164,9 +164,9 @@ fn a_job_of_which_nothing_was_sent_never_ends_as_outcome_unknown() {
         assert_eq!(
             (world.status_of(&id).as_str(), world.times_sent()),
             ("succeeded", 1),
-            "{losses} lost answers"
+            "{losses} lost responses"
         );
-        assert_eq!(world.document(&id)["attempt"], 1, "{losses} lost answers");
+        assert_eq!(world.document(&id)["attempt"], 1, "{losses} lost responses");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_job_that_a_repeated_claim_could_not_read_runs_as_the_same_attempt_once_it_c
     let (world, ids, disposal) = half_undecided();
     assert_eq!(world.status_of(&ids[0]), "succeeded");
     let Disposal::Replace(replacement) = disposal else {
-        panic!("nobody hears that nothing was sent: {disposal:?}");
+        panic!("the message does not say that nothing was sent: {disposal:?}");
     };
     assert_eq!(replacement.jobs, [ids[1].key]);
     rewrite(&world, &ids[1], RECORD_VERSION + 1, RECORD_VERSION);
@@ -220,14 +220,14 @@ fn a_lease_is_taken_over_although_later_claims_of_its_job_had_no_response_either
         let (world, ids, mut disposal) = half_undecided();
         for _ in 0..rounds {
             let Disposal::Replace(message) = disposal else {
-                panic!("nobody hears that nothing was sent: {disposal:?}");
+                panic!("the message does not say that nothing was sent: {disposal:?}");
             };
             world.fail_times(1_000, "claim", Fault::Before);
             disposal = world.consume(&message);
             world.heal("claim");
         }
         let Disposal::Replace(message) = disposal else {
-            panic!("nobody hears that nothing was sent: {disposal:?}");
+            panic!("the message does not say that nothing was sent: {disposal:?}");
         };
         assert_eq!(message.unsent[0].len(), rounds + 1);
         rewrite(&world, &ids[1], RECORD_VERSION + 1, RECORD_VERSION);
@@ -266,7 +266,7 @@ fn a_message_about_a_row_that_stays_unreadable_is_acknowledged_when_its_lease_ha
     let mut messages = 0;
     while let Disposal::Replace(message) = next {
         messages += 1;
-        assert!(messages < 10, "the message circles");
+        assert!(messages < 10, "the message is sent again and again");
         next = world.consume(&message);
     }
     assert_eq!(next, Disposal::Acknowledge);
@@ -274,7 +274,7 @@ fn a_message_about_a_row_that_stays_unreadable_is_acknowledged_when_its_lease_ha
     assert!(waited <= Millis(world.policy.lease.0 * 2), "{waited:?}");
     assert!(
         messages > 1,
-        "it is handed back while the lease may be current"
+        "it is redelivered while the lease may be current"
     );
 }
 
@@ -359,7 +359,7 @@ fn one_bad_job_in_a_message_does_not_block_the_others() {
     assert_eq!(world.status_of(&ids[1]), "succeeded");
 }
 
-/// A message about two jobs, while nothing can be written about the one of them.
+/// A message about two jobs, while nothing can be written about one of them.
 fn half_refused(refused: usize) -> (World, [JobId; 2], Disposal) {
     let world = World::new().rule("");
     let ids = [world.post("a").job(), world.post("b").job()];

@@ -12,7 +12,7 @@ use raincheck::shard::Send;
 use super::world::{START, World};
 
 thread_local! {
-    /// Everything that a configuration can make of a head. One world serves all heads of a
+    /// A configuration that uses every kind of decision about a head. One world serves all heads of a
     /// property, as one gateway does.
     static WORLD: World = World::new()
         .rule("client_priority = true\nclient_deadline = true\nclient_delay = true\nhold = \"5s\"")
@@ -109,7 +109,7 @@ fn heads() -> impl Strategy<Value = Head> {
     )
 }
 
-/// The statuses that a head alone can be answered with.
+/// The statuses of responses that need only the head.
 const PLANNED: [u16; 10] = [204, 400, 401, 403, 404, 405, 413, 414, 431, 508];
 
 /// Whether a decision keeps what every decision promises.

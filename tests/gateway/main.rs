@@ -1,5 +1,5 @@
-//! The gateway over ports in memory: real decisions, real shards on SQLite, a clock that only moves
-//! when everybody waits for it.
+//! The gateway over ports in memory: real decisions, real shards on SQLite, a clock that moves only
+//! when every task waits for it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -110,7 +110,7 @@ impl Request<'_> {
         self
     }
 
-    /// The host and port that the client names, in place of the usual one.
+    /// Sets the host and port that the client names.
     fn host(mut self, host: &str) -> Self {
         host.clone_into(&mut self.head.host);
         self
@@ -128,12 +128,12 @@ impl Request<'_> {
         self.streamed(body.into(), None)
     }
 
-    /// A body that breaks off after these bytes.
+    /// A body that is cut off after these bytes.
     fn cut(self, body: impl Into<Vec<u8>>) -> Self {
         self.failing_after(body, BodyFault::Incomplete)
     }
 
-    /// A body with which something goes wrong after these bytes.
+    /// A body that fails after these bytes.
     fn failing_after(self, body: impl Into<Vec<u8>>, fault: BodyFault) -> Self {
         self.streamed(body.into(), Some(fault))
     }

@@ -47,7 +47,7 @@ fn a_failed_job_runs_again_as_a_new_job_with_the_same_request() {
         assert_eq!(
             world.status_of(&old),
             "failed",
-            "the old one stays as it ended"
+            "the old job does not change"
         );
         assert_eq!(world.result(&old).text(), "bad day");
         let sent = world.sent.borrow();
@@ -104,7 +104,7 @@ fn a_redrive_whose_copy_fails_makes_no_job_and_says_so() {
         let before = world.count("jobs");
         let refused = redrive(&world, &old);
         if refused.status == 202 {
-            // The job never failed: the fault was met on the way in.
+            // The job never failed: the fault struck when it was accepted.
             continue;
         }
         assert!(refused.status >= 400, "{name}");

@@ -19,7 +19,7 @@ use raincheck::shard_service::handle;
 use super::script::Reaction;
 use super::world::{Fault, NEVER, World};
 
-/// A body: bytes, and what is wrong after them.
+/// A body: bytes, and the fault after them.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     pub bytes: Vec<u8>,
@@ -28,7 +28,7 @@ pub struct Body {
     pub hangs: bool,
 }
 
-/// A response on its way to a client.
+/// A response in transit to a client.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -36,7 +36,7 @@ pub struct Answer {
     pub body: Body,
 }
 
-/// What a request to the origin was.
+/// A request that reached the origin.
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub at: UnixMillis,
@@ -240,7 +240,7 @@ impl Watching for World {
         let id = JobId::parse(&call.id).unwrap();
         std::future::poll_fn(|context| {
             if !self.consuming.get() {
-                // A client waits: the world goes on meanwhile.
+                // While the client waits, the world continues.
                 let waiting = self.timers.take();
                 self.deliver();
                 self.timers.borrow_mut().extend(waiting);
@@ -250,7 +250,7 @@ impl Watching for World {
             }
             let waker = context.waker();
             let mut timers = self.timers.borrow_mut();
-            // A consumer hears of it with whatever happens next.
+            // A consumer is notified with the next event.
             timers.push((NEVER, waker.clone()));
             if !self.consuming.get() {
                 let queue = self.queue.borrow();
@@ -330,7 +330,7 @@ impl Bucket for World {
     }
 }
 
-/// Counts a request as aborted unless it came to its end.
+/// Counts a request as aborted unless it ended.
 struct Under {
     aborted: Rc<Cell<u32>>,
     ended: bool,

@@ -40,8 +40,8 @@ fn fields_that_would_be_removed_count_towards_the_size_of_a_deferred_head() {
     }
 }
 
-/// The result is no answer to the conditions of the request that made it: it is read later, by others,
-/// and as a part where they ask for one.
+/// The conditions of the request must not affect the stored result. Other clients read it later, and may request
+/// a part of it.
 #[test]
 fn a_deferred_get_asks_the_origin_for_the_whole_response_unconditionally() {
     let conditions = [
@@ -101,7 +101,7 @@ fn a_field_whose_bytes_are_not_text_is_rejected_rather_than_changed() {
     assert_eq!(text.send().status, 202);
 }
 
-/// Whatever a rule takes for a path below the mount is below the mount.
+/// Every spelling that a rule treats as a path below the mount is below the mount.
 #[test]
 fn no_spelling_of_a_path_below_the_mount_reaches_the_origin() {
     let world = World::new().rule("");

@@ -6,26 +6,26 @@ use raincheck::job::Millis;
 /// What the origin does with one request.
 #[derive(Clone, Debug)]
 pub enum Reaction {
-    /// Answers.
+    /// Responds.
     Respond(Response),
     /// No connection can be made.
     Refuse,
     /// The connection is lost after the request was sent.
     Lose,
-    /// Never answers.
+    /// Never responds.
     Hang,
-    /// Waits first.
+    /// Waits, then does this.
     After(Millis, Box<Reaction>),
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
     pub headers: Headers,
     pub body: Vec<u8>,
     pub broken: bool,
-    /// Its body stops after these bytes, and never ends.
+    /// Its body stalls after these bytes.
     pub hangs: bool,
 }
 
@@ -52,20 +52,20 @@ impl Response {
         self.field("content-length", &len)
     }
 
-    /// With a body that comes in chunks.
+    /// With a body in chunks, of unknown length.
     pub fn chunked(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.field("transfer-encoding", "chunked")
     }
 
-    /// The body breaks off after these bytes.
+    /// The body is cut off after these bytes.
     pub fn cut(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.broken = true;
         self
     }
 
-    /// The body stops after these bytes, and never ends.
+    /// The body stalls after these bytes.
     pub fn hang(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.hangs = true;

@@ -24,38 +24,38 @@ use super::sqlite::Sqlite;
 /// When every world begins.
 pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
 
-/// Who waits until then waits for something else to happen.
+/// The time of waits that only another event ends.
 pub const NEVER: UnixMillis = UnixMillis(u64::MAX);
 
 /// How long an object without a record may stay.
 pub const ORPHAN_GRACE: Millis = Millis(7_200_000);
 
-/// How a call goes wrong.
+/// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing happens, and an error comes back.
+    /// It has no effect, and an error is returned.
     Before,
-    /// It happens, but an error comes back.
+    /// It has its effect, but an error is returned.
     After,
-    /// Nothing happens, and no answer ever comes.
+    /// It has no effect, and never returns.
     Hang,
-    /// It takes so many milliseconds.
+    /// It takes this many milliseconds.
     Slow(u64),
 }
 
 /// Something that happens at a time.
 type Happening = Box<dyn FnOnce(&World)>;
 
-/// Everything.
+/// The whole world.
 pub struct World {
     text: String,
     pub policy: Policy,
     pub clock: Cell<UnixMillis>,
-    /// How far the clock of Workers is from the time, in milliseconds.
+    /// How far the Workers' clock is ahead of the time, in milliseconds.
     pub skew: Cell<i64>,
-    /// A consumer runs.
+    /// Whether a consumer is running.
     pub consuming: Cell<bool>,
-    /// Who waits for the clock, and until when.
+    /// Tasks that wait for the clock, and until when.
     pub timers: RefCell<Vec<(UnixMillis, Waker)>>,
     agenda: RefCell<Vec<(UnixMillis, Happening)>>,
     shards: RefCell<BTreeMap<u16, Shard<Sqlite>>>,
@@ -72,7 +72,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world without rules, whose origin answers 200 to everything.
+    /// A world without rules, whose origin responds to everything with 200.
     pub fn new() -> Self {
         let text = "origin = \"https://api.example.com\"\nshards = 1\n".to_owned();
         Self {
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// With a rule for every method on `/slow` that has these lines besides. Waits have no jitter.
+    /// Adds a rule for every method on `/slow` with these additional lines. Waits have no jitter.
     pub fn rule(self, lines: &str) -> Self {
         let rule = format!(
             "[[rules]]\nname = \"slow\"\nmethods = [\"*\"]\npath = \"/slow\"\nattempts = 3\n\
@@ -106,7 +106,7 @@ impl World {
         self.configured(|text| format!("{text}{rule}"))
     }
 
-    /// With lines outside the rules; they take the place of such a line that stands already.
+    /// Adds lines outside the rules. They replace existing lines of the same field.
     pub fn config(self, lines: &str) -> Self {
         self.configured(|text| {
             let name = lines.split(' ').next().unwrap();
@@ -123,13 +123,13 @@ impl World {
         self
     }
 
-    /// Changes the configuration of a world that runs, as a deploy does.
+    /// Changes the configuration of a running world, as a deploy does.
     pub fn deploy(&mut self, lines: &str) {
         let old = std::mem::replace(self, Self::new());
         *self = old.config(lines);
     }
 
-    /// The origin does this with the requests that come, in their order; after that it answers 200.
+    /// What the origin does with the next requests, in their order. After that it responds with 200.
     pub fn origin<R: Into<Reaction>>(self, script: impl IntoIterator<Item = R>) -> Self {
         self.script
             .borrow_mut()
@@ -137,13 +137,13 @@ impl World {
         self
     }
 
-    /// The next call of this name goes wrong.
+    /// Lets the next call of this name fail.
     pub fn failing(self, name: &'static str, fault: Fault) -> Self {
         self.faults.borrow_mut().push((name, fault));
         self
     }
 
-    /// The next so many calls of this name go wrong.
+    /// Lets the next `times` calls of this name fail.
     pub fn failing_times(self, times: usize, name: &'static str, fault: Fault) -> Self {
         self.fail_times(times, name, fault);
         self
@@ -166,7 +166,7 @@ impl World {
         calls.iter().filter(|(_, called)| *called == name).count()
     }
 
-    /// A consumer takes one message.
+    /// Runs a consumer with one message.
     pub fn consume(&self, message: &Message) -> Disposal {
         self.consuming.set(true);
         let disposal = self.block_on(run_message(self, &self.policy, message));
@@ -188,7 +188,7 @@ impl World {
 
     pub(super) fn draw(&self, bytes: &mut [u8]) {
         for byte in bytes {
-            // A generator of the tests' own: the same numbers in every run.
+            // A fixed generator: the same numbers in every run.
             let next = self
                 .draws
                 .get()
@@ -236,7 +236,7 @@ impl World {
         self.databases.borrow()[&number].clone()
     }
 
-    /// Every object is evicted; the next call opens it again.
+    /// Evicts every object; the next call opens it again.
     pub fn evict(&self) {
         self.shards.borrow_mut().clear();
     }
@@ -250,7 +250,7 @@ impl World {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
-        // Whoever waits already is not woken before this is over.
+        // Tasks that already wait are not woken before this ends.
         let before = self.timers.take();
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
@@ -281,7 +281,7 @@ impl World {
             .collect()
     }
 
-    /// Moves the clock, lets happen what is due, and rings the alarms.
+    /// Moves the clock, lets what is due happen, and fires the alarms.
     pub fn advance_to(&self, at: UnixMillis) {
         self.clock.set(self.clock.get().max(at));
         loop {
@@ -304,7 +304,7 @@ impl World {
             let mut rounds = 0;
             while self.with_shard(number, due) {
                 rounds += 1;
-                assert!(rounds < 100, "the alarm rings without end");
+                assert!(rounds < 100, "the alarm never stops firing");
                 self.with_shard(number, |shard| shard.expire(now)).unwrap();
                 let tick = self.with_shard(number, |shard| shard.tick(now, 0));
                 assert_eq!(tick.fault, None);
@@ -320,7 +320,7 @@ impl World {
         }
     }
 
-    /// Delivers messages and rings alarms until no job is active.
+    /// Delivers messages and fires alarms until no job is active.
     pub fn run(&self) {
         let end = UnixMillis(u64::MAX);
         self.run_until(end, || {
@@ -331,7 +331,7 @@ impl World {
         });
     }
 
-    /// Delivers messages and rings alarms until something is so, at most up to a time.
+    /// Delivers messages and fires alarms until a condition holds, at most up to a time.
     pub fn run_until(&self, end: UnixMillis, done: impl Fn() -> bool) {
         for _ in 0..1_000 {
             if done() {
@@ -369,7 +369,7 @@ impl World {
         }
     }
 
-    /// The queue gives up on every message that it holds.
+    /// Moves every message of the queue to the dead-letter queue.
     pub fn bury_all(&self) {
         for (_, outgoing) in self.queue.take() {
             let message = Message::read(&outgoing.text).unwrap();
@@ -407,7 +407,7 @@ impl World {
         databases.values().map(|sql| sql.count(table)).sum()
     }
 
-    /// What happens to a request, up to the answer.
+    /// Handles a request up to its response.
     pub fn serve(&self, head: Head, body: Option<Body>) -> Answer {
         let origin = head.headers.get("origin").map(str::to_owned);
         let action = decide(&self.policy, head, self.clock.get(), Isolate(1));

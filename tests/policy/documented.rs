@@ -201,7 +201,7 @@ fn every_field_is_read_and_makes_a_difference() {
         let text = configuration(place, field, value);
         let policy = read(&text);
         let base = match (*place, *field) {
-            // It lets values in and leaves no trace of its own.
+            // It only allows other values and is not in the policy.
             ("" | "origin", "allow_http") => {
                 let text = text.replace("https:", "http:");
                 read(&text);

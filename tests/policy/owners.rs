@@ -4,7 +4,7 @@ use raincheck::policy::is_credential;
 
 use crate::{read, with_rule};
 
-/// Fields by which common APIs know their callers.
+/// Fields by which common APIs identify their callers.
 const CREDENTIALS: &str = "api-key apikey x-api-key x-api-token x-access-token x-auth-token x-authorization \
     x-amz-security-token x-functions-key ocp-apim-subscription-key x-goog-api-key x-rapidapi-key private-token \
     x-vault-token cf-access-jwt-assertion cf-access-client-id cf-access-client-secret xi-api-key dd-api-key \
@@ -56,7 +56,7 @@ fn a_list_of_owner_headers_replaces_the_names_that_count_otherwise() {
         ("authorization", [true, true, true]),
         ("cookie", [true, true, true]),
         ("x-tenant", [true, true, false]),
-        // Servers may take it for the listed one.
+        // Servers may treat it as the listed one.
         ("x_tenant", [true, true, false]),
         ("x-api-key", [true, false, false]),
         ("x-request-id", [false, false, false]),

@@ -20,7 +20,7 @@ fn preflight(cors: Cors<'_>, request: &Headers) -> Option<Headers> {
     cors.preflight(request, |_| true)
 }
 
-/// What is allowed to a page that asks for `requested`, beside what always is.
+/// The fields that a page that asks for `requested` is allowed in addition to the usual ones.
 fn mirrored(cors: Cors<'_>, requested: &[&str]) -> Vec<String> {
     let mut request = Headers::from_iter([
         ("Origin", "https://app.example"),
@@ -163,7 +163,7 @@ fn only_configured_origins_may_read_a_response() {
     assert!(off.is_empty());
 }
 
-/// Any text that may stand in a field, names that are allowed anyway among others.
+/// Any text that a field may contain, including names that are always allowed.
 fn requested() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         "[!-~]{0,70}",
@@ -200,7 +200,7 @@ proptest! {
         let answer = cors.preflight(&request, |name| name != "x-refused").unwrap();
         let allowed = answer.get("access-control-allow-headers").unwrap();
         let names: Vec<String> = allowed.split(", ").map(str::to_ascii_lowercase).collect();
-        // Those, and ours.
+        // These, and the usual ones.
         let always = cors::ALLOWED_HEADERS.split(", ").count().saturating_add(1);
         prop_assert!(names.len() <= always.saturating_add(MAX_MIRRORED));
         prop_assert!(allowed.len() <= 4 * 1024);

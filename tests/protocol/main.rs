@@ -1,4 +1,4 @@
-//! Transcripts of what goes over HTTP: what clients send, and what Raincheck makes of it.
+//! Transcripts of HTTP: what clients send, and how Raincheck interprets it.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

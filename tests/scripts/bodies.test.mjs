@@ -1,4 +1,4 @@
-// Bodies on their way to the bucket, with stand-ins for what only the runtime has: streams that are read with
+// Bodies in transit to the bucket, with stand-ins for what only the runtime has: streams that are read with
 // `readAtLeast`, a digest that is a stream, a stream of fixed length, and a bucket.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -154,7 +154,7 @@ test("a body that stalls is ended, and no longer counts as held", async () => {
   const none = { ...bucket(), put: () => new Promise(() => {}) };
   assert.equal(await store(none, "key", stalling(), 300_000, NO_LIMIT, short), "stalled");
   assert.equal(await store(none, "key", stalling(), undefined, NO_LIMIT, short), "stalled");
-  // A buffer of 256 KiB is all that there is room for.
+  // There is room for one buffer of 256 KiB.
   const tight = limits({ heldBytes: MIB / 4 });
   assert.ok((await store(bucket(), "key", body(300_000), 300_000, NO_LIMIT, tight)).startsWith("300000 "));
 });
@@ -185,7 +185,7 @@ test("what buffers hold is bounded, and a buffer whose client went away counts n
   const more = (changed) => store(bucket(), "key", body(300_000), 300_000, NO_LIMIT, { ...tight, ...changed });
   const all = [stalls(), stalls(), stalls(), stalls()];
   assert.equal(await more(), "full");
-  // A response of the origin is never refused.
+  // A response of the origin is never rejected.
   assert.ok((await more({ heldBytes: 0 })).startsWith("300000 "));
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.ok((await more({ heldMillis: 10 })).startsWith("300000 "));

@@ -119,7 +119,7 @@ test("a save that breaks the configuration is told, and the last good one stays;
   await local.write();
   const stop = local.watch();
   t.after(stop);
-  // The clock of files may be coarse.
+  // The times of files may be coarse.
   await new Promise((resolve) => setTimeout(resolve, 50));
 
   writeFileSync(file, text.replace("https://one.example", "https://two.example").replace('"always"', '"allways"'));

@@ -20,7 +20,7 @@ const directory = mkdtempSync(join(tmpdir(), "raincheck-package-"));
 const folder = join(directory, "gateway");
 let installed;
 
-// No Rust is found where that is possible: what would need it fails.
+// Rust is hidden where that is possible, so that anything that needs it fails.
 const hasOnlyRust = (path) => existsSync(join(path, "cargo")) && !existsSync(join(path, "node"));
 const env = { ...process.env, PATH: process.env.PATH.split(":").filter((path) => !hasOnlyRust(path)).join(":") };
 for (const name of Object.keys(env)) if (name.startsWith("npm_") || name === "INIT_CWD") delete env[name];
@@ -55,7 +55,7 @@ async function freePort() {
 before(() => {
   assert.ok(Object.values(BUNDLE).every(existsSync), "the bundle is missing: npm run build makes it");
   mkdirSync(folder);
-  // The bundle is there: what npm would run before is left out.
+  // The bundle has been built, so npm runs no scripts before.
   const packed = run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", directory], { cwd: root });
   const [{ filename }] = JSON.parse(packed.stdout);
   const done = run("npm", ["install", "--prefer-offline", "--no-audit", "--loglevel=error", join(directory, filename)]);
@@ -87,7 +87,7 @@ test("a receipt comes within seconds of the installation, and Ctrl-C ends it", {
   const result = await fetch(response.headers.get("location"), { headers: { prefer: "wait=30" } });
   assert.equal(result.status, 200);
   assert.equal((await result.json()).body.text, "{}");
-  // As a terminal does it: to npx, too, which waits and then ends by the signal.
+  // As a terminal does: npx gets the signal, too, waits, and then ends by it.
   process.kill(-child.pid, "SIGINT");
   await once(child, "exit");
   await assert.rejects(fetch(`http://127.0.0.1:${port}/hello`));

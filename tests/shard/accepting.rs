@@ -329,7 +329,7 @@ fn keys_go_with_their_generation_and_not_before_their_window_ends() {
     assert!(bench.count("keys") < 20);
 }
 
-/// A configuration may lose a window; what was promised with it stands.
+/// A configuration may drop a window, but jobs accepted with it keep their promise.
 #[test]
 fn a_key_is_found_whatever_window_it_was_first_used_with() {
     let mut bench = Bench::new();
@@ -364,7 +364,7 @@ fn a_clock_that_goes_back_finds_the_newest_job_of_a_key() {
     assert_eq!(bench.count("keys"), 1);
 }
 
-/// Anybody can make up ids of a thousand shards.
+/// Clients can invent ids of a thousand shards.
 #[test]
 fn a_shard_that_is_only_read_writes_nothing_and_creates_nothing() {
     let mut bench = Bench::new();
@@ -389,7 +389,7 @@ fn a_shard_that_is_only_read_writes_nothing_and_creates_nothing() {
     assert_eq!(bench.sql.tables(""), [""; 0]);
 }
 
-/// A shard with as many unfinished jobs as it holds but one.
+/// A shard with one unfinished job less than its limit.
 fn almost_full() -> Bench {
     let mut bench = Bench::new();
     bench.accept(with_key("k", "f"));
@@ -402,7 +402,7 @@ fn almost_full() -> Bench {
     bench
 }
 
-/// It must not die for lack of memory.
+/// Otherwise it would run out of memory.
 #[test]
 fn a_shard_with_too_many_unfinished_jobs_refuses_more_and_serves_those_it_has() {
     let mut bench = almost_full();

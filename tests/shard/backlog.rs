@@ -6,7 +6,7 @@ use raincheck::shard::{Accepted, NewJob, Send};
 use super::support::jobs::{DEADLINE, spec};
 use super::{Bench, SETTINGS, ok, request};
 
-/// A job that nobody has to fear for while queues stand still.
+/// A job whose deadline is far away, so that it survives a stalled queue.
 fn patient(priority: Priority) -> NewJob {
     let span = Millis(DEADLINE.0 * 1_000);
     NewJob {
@@ -20,7 +20,7 @@ fn patient(priority: Priority) -> NewJob {
     }
 }
 
-/// Accepts so many jobs, one each millisecond.
+/// Accepts this many jobs, one each millisecond.
 fn accept(bench: &mut Bench, count: usize) -> Vec<JobId> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -37,7 +37,7 @@ fn accept(bench: &mut Bench, count: usize) -> Vec<JobId> {
     ids
 }
 
-/// Lets time pass, ringing each alarm on the way, and returns what was sent.
+/// Advances time, fires each alarm that becomes due, and returns what was sent.
 fn pass(bench: &mut Bench, span: Millis) -> Vec<Send> {
     let end = bench.now.plus(span);
     let mut sends = Vec::new();

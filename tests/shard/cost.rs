@@ -6,7 +6,7 @@ use raincheck::shard::{Accepted, NewJob, Sql as _};
 use super::support::jobs::{DEADLINE, FIRST, LEASE, LIFE, RETENTION, WINDOW, at, spec};
 use super::{Bench, request, with_body, with_key, with_object};
 
-/// Rows written by a whole successful life in company: the first job of the partition pays for that.
+/// Rows written by a whole successful job in an existing partition. The first job of the partition pays for that one.
 fn rows_of_a_life(accept: &NewJob) -> u64 {
     let mut bench = Bench::new();
     let long = NewJob {
@@ -38,7 +38,7 @@ fn rows_of_a_life(accept: &NewJob) -> u64 {
     let (before, partitions) = (bench.count("jobs"), bench.count("partitions"));
     bench.ring();
     assert_eq!((before, bench.count("jobs")), (3, 1));
-    // The end of a partition is one row, whatever was in it.
+    // The end of a partition costs one row, whatever its contents.
     assert_eq!(bench.count("partitions"), partitions);
     assert_eq!(bench.sql.rows_written.get(), expiry_of(accept));
     rows
@@ -73,7 +73,7 @@ fn an_object_costs_the_notes_that_delete_it() {
     );
 }
 
-/// The target of a job in company, alarms left out: they are counted by the benchmark.
+/// The budget of a job in an existing partition, without alarms, which the benchmark counts.
 #[test]
 fn a_thousand_jobs_of_a_day_cost_at_most_3_1_rows_each() {
     let mut bench = Bench::new();
@@ -214,7 +214,7 @@ fn reads_and_idle_alarms_write_nothing() {
     assert_eq!(
         bench.sql.rows_written.get(),
         0,
-        "and that is remembered in memory only"
+        "and only memory records that"
     );
 }
 
@@ -242,7 +242,11 @@ fn a_partition_whose_jobs_have_ended_is_marked_once_and_no_start_reads_it() {
     bench.start();
     assert!(bench.shard.is_loaded());
     let id = bench.job();
-    assert_eq!(id.key.partition(), 2, "and takes no more jobs");
+    assert_eq!(
+        id.key.partition(),
+        2,
+        "and the full partition takes no more jobs"
+    );
 }
 
 #[test]

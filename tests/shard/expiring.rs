@@ -28,7 +28,7 @@ fn kind<T>(found: &Found<T>) -> &'static str {
     }
 }
 
-/// How many tables of jobs stand.
+/// How many tables of jobs exist.
 fn tables(bench: &Bench) -> usize {
     bench.sql.tables("jobs_").len()
 }
@@ -104,7 +104,7 @@ fn a_job_expires_with_its_partition_and_is_forgotten_with_its_tombstone() {
     }
 }
 
-/// Request, credentials, response and bodies are gone at once; only the tombstone stays.
+/// Request, credentials, response and bodies are deleted at once; only the tombstone stays.
 #[test]
 fn an_expired_job_leaves_nothing_but_the_entry_of_its_partition() {
     let mut bench = Bench::new();
@@ -181,7 +181,7 @@ fn nothing_is_left_of_a_job_after_its_tombstone_and_the_slack() {
         assert_eq!(bench.count(table), 0, "{table}");
     }
     assert_eq!(bench.sql.tables("keys_").len(), 0);
-    assert_eq!(bench.shard.wake_at(), None, "and no alarm stands");
+    assert_eq!(bench.shard.wake_at(), None, "and no alarm is set");
     bench.reopen();
     assert_eq!(bench.shard.wake_at(), None);
 }
@@ -235,7 +235,7 @@ fn one_alarm_forgets_the_partitions_of_many_windows() {
     assert_eq!(bench.count("partitions"), 0);
 }
 
-/// Accepts jobs, 128 at a time, and cancels them if they are to end. Tells how many rows the tables have.
+/// Accepts jobs, 128 at a time, and cancels them if they should end. Returns how many rows each table has.
 fn filled(jobs: usize, they_end: bool) -> Vec<u64> {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..128).map(|_| request()).collect();
@@ -302,7 +302,7 @@ fn a_partition_is_bounded_in_bytes() {
         let body = super::inline(&vec![0; 70 << 20]);
         bench.finish_with(first, token, super::ok(), body);
         assert_eq!(bench.job().key.partition(), first.key.partition() + 1);
-        // What a request brought goes when its job has succeeded, and makes room.
+        // The request's body is deleted when its job succeeds, which makes room.
         let second = bench.accept(large(60 << 20));
         bench.accept(large(10 << 20));
         bench.succeed(second);
@@ -420,7 +420,7 @@ fn only_jobs_that_can_no_longer_be_read_are_dropped() {
     let mut bench = Bench::new();
     let (mut ids, mut latest, mut dropped) = (Vec::new(), START, 0);
     for step in 0..300 {
-        // The clock leaps ahead and back while jobs come.
+        // The clock leaps ahead and back while jobs are accepted.
         bench.now = at((step * 7_919_000) % (LIFE.0 * 3) + step * 10_000);
         latest = latest.max(bench.now);
         let id = bench.job();

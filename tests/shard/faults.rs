@@ -1,4 +1,4 @@
-//! Every statement of every call fails once: either all of a call is stored, or nothing.
+//! Every statement of every call fails once: either all of the call is stored, or nothing.
 
 use raincheck::job::{JobSpec, Millis, Secret, StoredBody};
 use raincheck::shard::{Accepted, Claim, Finish, NewJob, ShardError, SqlError, Value};
@@ -37,7 +37,7 @@ fn fails_at_every_statement(
         assert_eq!(
             wake,
             bench.shard.wake_at(),
-            "statement {n}: memory is what the rows say"
+            "statement {n}: memory matches the rows"
         );
         let mut bench = prepare();
         bench.sql.fail_after.set(Some(n));
@@ -113,7 +113,7 @@ fn a_group_with_known_keys_is_accepted_as_a_whole() {
 fn a_group_that_is_one_statement_is_accepted_whole_or_not_at_all() {
     let prepare = || {
         let mut bench = Bench::new();
-        // Its partition is open from now on, so that nothing but rows has to be written.
+        // Its partition is open from now on, so that only rows have to be written.
         bench.job();
         bench
     };
@@ -264,7 +264,7 @@ fn an_alarm_that_fails_at_any_point_completes_when_it_runs_again() {
         let failed = bench.shard.tick(bench.now, 0).fault.is_some() || expired.is_err();
         bench.sql.fail_after.set(None);
         bench.ring();
-        // What was refused is put off.
+        // What failed is postponed.
         bench.later(3_600_000);
         bench.ring();
         for table in ["jobs", "keys", "sweeps", "partitions"] {

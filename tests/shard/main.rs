@@ -50,7 +50,7 @@ impl Bench {
         }
     }
 
-    /// The object is evicted and starts again.
+    /// Evicts the object and starts it again.
     fn reopen(&mut self) {
         self.start();
         while !self.shard.is_loaded() {
@@ -58,7 +58,7 @@ impl Bench {
         }
     }
 
-    /// The object starts, and has read none of its active jobs yet.
+    /// Starts the object. It has not read any of its active jobs yet.
     fn start(&mut self) {
         let other_key = IdKey([8; 32]);
         self.shard = Shard::open(self.sql.clone(), None, SETTINGS, other_key).unwrap();
@@ -68,7 +68,7 @@ impl Bench {
         self.now = self.now.plus(Millis(millis));
     }
 
-    /// Takes a job in; its object, if it has one, is announced as it has to be.
+    /// Accepts a job. If it has an object, announces that first, as is required.
     fn accept(&mut self, request: NewJob) -> JobId {
         self.announce(&request);
         match self.shard.accept(&[request], self.now).unwrap().pop() {
@@ -156,7 +156,7 @@ impl Bench {
         self.shard.expire(self.now).unwrap()
     }
 
-    /// Lets the alarm ring until nothing is due, as the object does.
+    /// Runs the alarm until nothing is due, as the object does.
     fn ring(&mut self) {
         for _ in 0..100 {
             if self.shard.wake_at().is_none_or(|at| at > self.now) {
@@ -188,7 +188,7 @@ impl Bench {
         rows
     }
 
-    /// Puts a text into a row's state, as another build would have written it.
+    /// Replaces a text in a row's state, as if another build had written it.
     fn overwrite(&self, id: JobId, state: &str) {
         let params = [Param::Int(id.key.0), Param::Text(state)];
         let table = id.key.partition();
@@ -196,7 +196,7 @@ impl Bench {
         self.sql.run(&sql, &params).unwrap();
     }
 
-    /// Makes a row one that only a later build can read.
+    /// Changes a row so that only a later build can read it.
     fn make_newer(&self, id: JobId) -> String {
         let mut record = self.record(id);
         record.v = 200;
@@ -224,13 +224,13 @@ fn in_bucket(object: &str) -> BodyRef {
     object_body(object, 1_000_000)
 }
 
-/// Reads any head, as it is.
+/// Reads any head unchanged.
 #[expect(clippy::unnecessary_wraps, reason = "a head may be unreadable")]
 fn any_head(head: &str) -> Option<String> {
     Some(head.to_owned())
 }
 
-/// A request without key and body; the tests change what they are about.
+/// A request without key and body. Each test changes what it is about.
 fn request() -> NewJob {
     NewJob {
         nonce: [9; 8],

@@ -9,7 +9,7 @@ use super::{Bench, SETTINGS, in_bucket, ok, with_key, with_object};
 const REQUEST: &str = "requests/3/a";
 const RESULT: &str = "results/3/a";
 
-/// What the alarm wants deleted now.
+/// The objects that the alarm deletes now.
 fn due(bench: &mut Bench) -> Vec<String> {
     bench.tick().sweeps
 }
@@ -24,7 +24,7 @@ fn an_object_that_no_record_comes_to_name_is_deleted_after_the_grace() {
     assert_eq!(
         bench.shard.wake_at(),
         Some(bench.now),
-        "an alarm stands for it"
+        "an alarm is set for it"
     );
     assert_eq!(due(&mut bench), [REQUEST]);
 }
@@ -196,7 +196,7 @@ fn no_table_is_dropped_before_its_objects_despite_faults_and_restarts() {
     assert_eq!(steps, [500, 500, 200, 0], "from the beginning");
 }
 
-/// Otherwise a job could be read whose objects are gone.
+/// Otherwise a job could be read although its objects are gone.
 #[test]
 fn once_the_objects_of_a_partition_are_being_deleted_no_clock_brings_its_jobs_back() {
     let mut bench = Bench::new();
@@ -293,7 +293,7 @@ fn no_record_can_name_an_object_that_is_being_deleted() {
         if deleted {
             bench.shard.swept(&tick.sweeps).unwrap();
         }
-        // Also when the clock goes back meanwhile.
+        // Also if the clock goes back meanwhile.
         let earlier = bench.now.minus(SETTINGS.orphan_grace);
         for now in [bench.now, earlier] {
             let accepted = bench.shard.accept(&[with_object(REQUEST)], now).unwrap();

@@ -13,7 +13,7 @@ use super::support::jobs::{DEADLINE, EMPTY_SHA256, LEASE, RETENTION, at};
 use super::support::sqlite::Sqlite;
 use super::{Bench, request, with_object};
 
-/// An object whose turns are one transaction until it waits for the commit.
+/// An object in which each turn is one transaction until it waits for the commit.
 struct Object {
     shard: RefCell<Shard<Sqlite>>,
     sql: Sqlite,
@@ -113,7 +113,7 @@ fn ringing(object: &Object, is_retry: bool) -> Poll<Result<Vec<Send>, ShardError
     ringing.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Lets the alarm of a bench ring once.
+/// Fires the alarm of a bench once.
 fn rung(bench: Bench) -> (Object, Vec<Send>) {
     let object = object(bench, Opens::Well);
     match ringing(&object, false) {
@@ -122,7 +122,7 @@ fn rung(bench: Bench) -> (Object, Vec<Send>) {
     }
 }
 
-/// Three jobs whose consumer is lost, and that may be repeated.
+/// Three repeatable jobs whose consumer is lost.
 fn three_lapsed() -> (Bench, [JobId; 3]) {
     let mut bench = Bench::new();
     let mut accept = request();
@@ -139,7 +139,7 @@ fn keys(sends: &[Send]) -> Vec<RowKey> {
     sends.iter().map(|send| send.key).collect()
 }
 
-/// The platform rings an alarm that failed a few times, and then no more.
+/// The platform retries a failed alarm only a few times.
 #[test]
 fn an_alarm_that_failed_before_sets_the_next_one_first() {
     let (bench, _) = three_lapsed();
@@ -213,7 +213,7 @@ fn expired_jobs_are_gone_even_if_the_rest_of_the_alarm_rolls_back() {
     bench.claim(id);
     bench.later(LEASE.0);
     let (object, _) = rung(bench);
-    // The database was full: it takes back all that was not committed.
+    // The database was full, and rolled back everything that was not committed.
     object.run("ROLLBACK");
     let table = format!("jobs_{}", id.key.partition());
     assert_eq!(object.sql.tables("jobs_"), [table.as_str()]);
@@ -272,7 +272,7 @@ fn expiry_frees_space_in_a_full_shard() {
     }
 }
 
-/// Notes about objects find no room then; the objects are deleted without.
+/// Notes about objects cannot be written then; the objects are deleted without them.
 #[test]
 fn expiry_frees_space_in_a_full_shard_whose_jobs_have_objects() {
     let mut bench = Bench::new();
@@ -295,7 +295,7 @@ fn expiry_frees_space_in_a_full_shard_whose_jobs_have_objects() {
     bench.accept(with_object("requests/3/y"));
 }
 
-/// A shard with many active jobs whose object starts.
+/// A shard with many active jobs, whose object is starting.
 fn starting(opens: Opens) -> Object {
     let mut bench = Bench::new();
     let group: Vec<NewJob> = (0..2_000).map(|_| request()).collect();

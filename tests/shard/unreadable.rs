@@ -107,10 +107,10 @@ fn a_partition_without_objects_is_dropped_with_its_unreadable_rows() {
         .into_iter()
         .map(|e| e.key)
         .collect();
-    assert!(keys.contains(&middle.key), "whoever waits for it is told");
+    assert!(keys.contains(&middle.key), "waiting clients are notified");
 }
 
-/// A row of a later build may name an object, which would stay in the bucket for ever.
+/// A row of a later build may name an object, which would stay in the bucket forever.
 #[test]
 fn a_partition_with_objects_waits_for_the_build_that_can_read_its_rows() {
     let mut bench = Bench::new();
@@ -120,11 +120,11 @@ fn a_partition_with_objects_waits_for_the_build_that_can_read_its_rows() {
     bench.make_newer(newer);
     bench.now = at(LIFE.0);
     bench.ring();
-    assert_eq!(bench.count("jobs"), 2, "the table stands");
+    assert_eq!(bench.count("jobs"), 2, "the table still exists");
     for id in [ours, newer] {
         assert!(
             matches!(bench.found(id), Found::Expired),
-            "and serves nobody"
+            "and is not served"
         );
     }
     assert_eq!(bench.shard.wake_at(), Some(bench.now.plus(Millis(600_000))));
@@ -192,6 +192,6 @@ fn the_note_about_an_object_stays_while_the_row_that_may_name_it_cannot_be_read(
     bench.overwrite(id, &ours);
     bench.later(SETTINGS.orphan_grace.0);
     let sweeps = bench.tick().sweeps;
-    assert_eq!(sweeps.len(), 1, "nobody names it");
+    assert_eq!(sweeps.len(), 1, "no record names it");
     assert_eq!(sweeps[0], "results/3/a");
 }

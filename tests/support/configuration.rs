@@ -1,4 +1,4 @@
-//! Configuration as the tests write it: TOML, as it stands under `[vars.RAINCHECK]`.
+//! The tests' configuration: TOML, as under `[vars.RAINCHECK]`.
 #![allow(
     dead_code,
     clippy::expect_used,
@@ -8,17 +8,17 @@
 use raincheck::policy::{ConfigErrors, Policy, Variable};
 use serde_json::Value;
 
-/// What wrangler makes of these lines.
+/// The JSON into which wrangler translates these lines.
 pub fn value(toml: &str) -> Value {
     toml::from_str(toml).expect(toml)
 }
 
-/// What the Worker makes of them.
+/// The policy that the Worker reads from them.
 pub fn parse(toml: &str) -> Result<Policy, ConfigErrors> {
     read(&[("RAINCHECK", toml)])
 }
 
-/// What the Worker makes of several variables.
+/// The policy that the Worker reads from several variables.
 pub fn read(variables: &[(&str, &str)]) -> Result<Policy, ConfigErrors> {
     let variables = variables.iter().map(|(name, toml)| Variable {
         name: (*name).to_owned(),

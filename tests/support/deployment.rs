@@ -1,4 +1,4 @@
-//! Files that deploy the gateway, and what the check says of them.
+//! Configuration files of deployments, and what the check reports about them.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// The project's own wrangler.toml.
 pub const OWN: &str = include_str!("../../wrangler.toml");
 
-/// What is looked at when nothing else is said: all, as it stands.
+/// The default scope of the check: the whole file.
 pub const ALL: Scope<'static> = Scope {
     environment: None,
     deploy: false,
@@ -23,7 +23,7 @@ pub fn read(toml: &str) -> Value {
     toml::from_str(toml).unwrap()
 }
 
-/// The project's own file after the one change of a text in it.
+/// The project's own file with one text replaced.
 #[track_caller]
 pub fn changed(from: &str, to: &str) -> Value {
     assert!(OWN.contains(from), "wrangler.toml has changed: {from}");
@@ -37,7 +37,7 @@ pub fn with_configuration(lines: &str) -> Value {
     file
 }
 
-/// It with an environment `production` that has everything and this configuration.
+/// The file with a complete environment `production` that has this configuration.
 pub fn with_production(lines: &str) -> Value {
     let mut file = read(OWN);
     let mut production = json!({ "vars": { "RAINCHECK": read(lines) } });
@@ -56,12 +56,12 @@ pub fn report(file: &Value, scope: Scope<'_>) -> Report {
     check(&table(file), scope)
 }
 
-/// Everything that is wrong with the file, a line for each.
+/// The mistakes in the file, one per line.
 pub fn mistakes(file: &Value, scope: Scope<'_>) -> String {
     lines(&report(file, scope).mistakes)
 }
 
-/// Everything that is probably not meant, a line for each.
+/// The warnings about the file, one per line.
 pub fn warnings(file: &Value, scope: Scope<'_>) -> String {
     lines(&report(file, scope).warnings)
 }

@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-/// The smaller size. [`TIMES`] as much fits into a processor's cache, so that time is work.
+/// The smaller size. [`TIMES`] as much still fits into a processor's cache, so that time measures work.
 const SMALL: usize = 125;
 
 /// How many times as large the larger size is.
 const TIMES: usize = 32;
 
-/// How often both are measured at least, and at most while a machine with other work to do leaves no quiet
-/// moment.
+/// How often both are measured at least, and at most if the machine is busy all the time.
 const TRIES: [usize; 2] = [5, 50];
 
-/// How much longer one large step takes than as many small ones as have its size together: about 1
-/// where the work grows with the input, and about [`TIMES`] where it grows with the square.
+/// How much longer one large step takes than small ones of the same total size: about 1 if the work grows
+/// linearly with the input, and about [`TIMES`] if it grows quadratically.
 pub fn excess<I>(make: impl Fn(usize) -> I, step: impl Fn(&I)) -> f64 {
     let (small, large) = (make(SMALL), make(SMALL * TIMES));
     let time = |repeats: usize, input: &I| -> Duration {
@@ -33,5 +32,5 @@ pub fn excess<I>(make: impl Fn(usize) -> I, step: impl Fn(&I)) -> f64 {
     once.as_secs_f64() / together.as_secs_f64()
 }
 
-/// More than chance and caches make of work that grows with its input, and far less than [`TIMES`].
+/// More than the effect of chance and caches on linear work, and far less than [`TIMES`].
 pub const LINEAR: f64 = 8.0;

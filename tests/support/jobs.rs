@@ -22,11 +22,11 @@ pub const DEADLINE: Millis = Millis(100_000);
 /// The retention of the tests' records, from [`START`].
 pub const RETENTION: Millis = Millis(1_000_000);
 
-/// Jobs of the tests' retention expire together that are accepted in one window, of which [`START`] is
-/// the beginning.
+/// The window of the tests' retention: jobs accepted in the same window expire together. One begins at
+/// [`START`].
 pub const WINDOW: Millis = Millis(RETENTION.0 / 16);
 
-/// When a job expires that is accepted at [`START`], from then.
+/// When a job that is accepted at [`START`] expires, from [`START`].
 pub const LIFE: Millis = Millis(RETENTION.0 + WINDOW.0);
 
 /// The key of the ids of the tests' shards.
@@ -83,7 +83,7 @@ pub fn object_body(object: &str, len: u64) -> BodyRef {
     }
 }
 
-/// What the tests' records were accepted as.
+/// The request from which the tests' records were accepted.
 pub fn spec() -> JobSpec {
     JobSpec {
         rule: "reports".to_owned(),
@@ -97,7 +97,7 @@ pub fn spec() -> JobSpec {
     }
 }
 
-/// A record as it stands right after it was accepted.
+/// A record right after it was accepted.
 pub fn queued() -> Record {
     Record {
         v: RECORD_VERSION,
@@ -118,7 +118,7 @@ pub fn queued() -> Record {
     }
 }
 
-/// A record whose first attempt is under way, under the lease [`TOKEN`].
+/// A record whose first attempt is running, under the lease [`TOKEN`].
 pub fn running() -> Record {
     let lease = Lease {
         token: TOKEN,

@@ -6,7 +6,7 @@ use raincheck::consumer::{ConsumerPorts, Disposal, run_batch};
 use raincheck::policy::Policy;
 use raincheck::rpc::message::{JOBS_PER_MESSAGE, Message};
 
-/// Handles one message: a batch of its own.
+/// Handles one message as a batch.
 pub async fn run_message<P: ConsumerPorts>(
     ports: &P,
     policy: &Policy,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use raincheck::shard::{Param, Sql, SqlError, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-/// The beginning of a statement, and the key that it is about.
+/// The beginning of a statement, and the key of its row.
 pub type Refused = (&'static str, Option<u64>);
 
 /// A database that clones of this handle share.
@@ -93,8 +93,8 @@ impl Sqlite {
         self.tables(begin).into_iter().map(count).sum()
     }
 
-    /// Runs a statement for each table of jobs; `{}` in it stands for the table.
-    #[allow(dead_code, reason = "not every test looks beside the shard")]
+    /// Runs a statement for each table of jobs; `{}` is replaced by the table's name.
+    #[allow(dead_code, reason = "not every test reads the database directly")]
     pub fn in_all_jobs(&self, statement: &str, params: &[Param<'_>]) -> Vec<Vec<Value>> {
         let tables = self.tables("jobs_").into_iter();
         let run = |table: String| self.run(&statement.replace("{}", &table), params);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::source::{below, read};
 
-/// Names that a deployment may do without, and where they are explained.
+/// Names that a deployment does not need, and where they are explained.
 const OPTIONAL: [(&str, &str); 2] = [
     ("RAINCHECK_", "docs/configuration.md"),
     ("LOCAL_CONSUMER", "docs/operations.md"),
@@ -65,7 +65,7 @@ fn every_binding_of_the_deployment_is_named_once_in_code() {
     }
 }
 
-/// The Worker knows them by the end of the queue's name.
+/// The Worker recognizes them by the end of the queue's name.
 #[test]
 fn dead_letters_can_be_told_from_work() {
     use raincheck::policy::limits::DEAD_LETTERS_SUFFIX;
@@ -136,6 +136,6 @@ fn every_queue_that_is_sent_to_is_consumed() {
     let mut produced = texts(&table, &["queues", "producers"], "queue");
     produced.extend(texts(&table, &["queues", "consumers"], "dead_letter_queue"));
     for queue in produced {
-        assert!(consumed.contains(&queue), "nobody consumes {queue}");
+        assert!(consumed.contains(&queue), "{queue} has no consumer");
     }
 }

@@ -1,6 +1,6 @@
 //! No two files import each other, directly or through others.
 //!
-//! A folder's `mod.rs` stands above the files of its folder: that it names them is not counted. A name
+//! A folder's `mod.rs` is above the files of its folder: its references to them do not count. A name
 //! that it re-exports counts as an import of the file where the name is defined.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ fn text_of(source: &Source) -> String {
     lines.join(" ")
 }
 
-/// Reads a path as it stands at the beginning of a text, each of its alternatives in braces.
+/// Reads the path at the beginning of a text, with each of its alternatives in braces.
 fn paths(text: &str) -> Vec<Path> {
     let mut found = Vec::new();
     expand(text, &mut Vec::new(), &mut found);

@@ -2,10 +2,10 @@
 
 use super::source::{Source, below};
 
-/// A file beyond this is about more than one thing.
+/// The most lines of a file. A longer one is about more than one thing.
 const LINES_MAX: usize = 400;
 
-/// So is a function.
+/// The most lines of a function, for the same reason.
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Clocks and randomness: only the edge has them.

@@ -52,7 +52,7 @@ fn an_attempt_begins_no_earlier_than_it_is_due() {
 
 #[test]
 fn a_queued_job_without_attempts_left_is_not_claimed() {
-    // No step leaves such a record, but a row of another build may be one.
+    // No step creates such a record, but another build may have written one.
     let spent = Record {
         attempt: queued().spec.plan.attempts,
         ..queued()
@@ -125,8 +125,8 @@ fn every_active_job_has_ended_when_the_clock_is_a_year_ahead() {
     }
 }
 
-/// What becomes of a third attempt that ends `left` before the deadline without having reached the
-/// origin. The first wait of the backoff is four seconds, the one that is up is sixteen.
+/// The record after a third attempt that ended `left` before the deadline without having reached the
+/// origin. The first wait of the backoff is four seconds, the next one would be sixteen.
 fn refused_with(left: u64) -> Record {
     let lease = Lease {
         ends: at(DEADLINE.0),

@@ -5,8 +5,8 @@ use raincheck::job::{Event, Outcome, Record, Refusal, State, Status, UnixMillis}
 use super::support::jobs::{LEASE, TOKEN, at, queued, running};
 use super::{claim, ended, finish, renew, responded, step};
 
-/// One row for each state, one column for each event. The letter is the status afterwards (queued,
-/// running, succeeded, failed, canceled); behind it stands why the event was refused, if it was:
+/// One row for each state, one column for each event. The first letter is the status afterwards (queued,
+/// running, succeeded, failed, canceled). A second letter is the reason why the event was refused:
 /// `e` ended, `l` leased, `t` too early, `s` stale token.
 const GRID: &str = "
                      claim  again  unsent renew  stolen ok   bad  busy lost stale elapsed cancel dead
@@ -25,7 +25,7 @@ failed               F-e    F-e    F-e    F-e    F-e    F-e  F-e  F-e  F-e  F-e 
 canceled             C-e    C-e    C-e    C-e    C-e    C-e  C-e  C-e  C-e  C-e   C       C-e    C-e
 ";
 
-/// A record in the named state, and the time at which it is looked at.
+/// A record in the named state, and the time of the event.
 pub fn state(name: &str) -> (Record, UnixMillis) {
     let soon = at(500);
     let lapsed = at(LEASE.0);
@@ -98,7 +98,7 @@ pub fn event(name: &str) -> Event {
     }
 }
 
-/// The names of the states and events, and what stands in the cell.
+/// The names of the states and events, and the content of each cell.
 pub fn cells() -> Vec<(&'static str, &'static str, &'static str)> {
     let mut lines = GRID.lines().filter(|line| !line.trim().is_empty());
     let events: Vec<&str> = lines.next().unwrap().split_whitespace().collect();

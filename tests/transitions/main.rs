@@ -33,7 +33,7 @@ fn claim() -> Event {
     }
 }
 
-/// A renewal by who holds the lease.
+/// A renewal by the holder of the lease.
 fn renew() -> Event {
     Event::Renew {
         token: TOKEN,
@@ -41,7 +41,7 @@ fn renew() -> Event {
     }
 }
 
-/// A report by who holds the lease.
+/// A report by the holder of the lease.
 fn finish(outcome: Outcome) -> Event {
     let result = matches!(outcome, Outcome::Responded { .. }).then(|| inline_body(2));
     Event::Finish {
