@@ -2,7 +2,7 @@
 
 use crate::job::{Millis, RowKey};
 use crate::rpc::bounds::SHARD_TIMEOUT;
-use crate::rpc::call::{Call, ClaimCall, Undecided, Work};
+use crate::rpc::call::{Call, Claim, Undecided, Work};
 use crate::rpc::client::{ask_shard, within};
 use crate::rpc::frame;
 use crate::rpc::message::{Message, UNSENT_MAX};
@@ -81,7 +81,7 @@ struct Tries<'a, P> {
 
 impl<P: ConsumerPorts> Tries<'_, P> {
     fn call(&self) -> Call {
-        let claims = self.jobs().map(|(key, token, earlier)| ClaimCall {
+        let claims = self.jobs().map(|(key, token, earlier)| Claim {
             key,
             token,
             lease: self.lease,

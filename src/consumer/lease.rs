@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 
 use crate::job::{JobId, Millis, Outcome, RowKey};
 use crate::rpc::bounds::SHARD_TIMEOUT;
-use crate::rpc::call::{Call, ClaimCall, Envelope, JobCall, RenewAnswer, Work};
+use crate::rpc::call::{Call, Claim, Envelope, JobCall, RenewAnswer, Work};
 use crate::rpc::client::ask_shard;
 use crate::rpc::message::BEGIN_WITHIN;
 use crate::rpc::ports::{CallBody, Unavailable};
@@ -154,7 +154,7 @@ impl<P: ConsumerPorts> Lease<'_, P> {
     }
 
     async fn renew(&self, lease: Millis) -> Result<bool, Unavailable> {
-        let call = Call::Renew(ClaimCall {
+        let call = Call::Renew(Claim {
             key: self.key,
             token: self.token,
             lease,

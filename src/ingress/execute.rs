@@ -87,7 +87,7 @@ fn problem_about_job<P: Shards>(
     problem: Problem,
 ) -> P::Response {
     let mut problem = problem
-        .header(result::SOURCE, Source::Gateway.as_str())
+        .at_result()
         .header("link", status_link(&view.base, &view.id));
     if let Some(job_status) = ports.field(response, result::JOB_STATUS) {
         problem = problem.header(result::JOB_STATUS, job_status);

@@ -6,7 +6,6 @@ use crate::policy::Policy;
 use crate::policy::limits::MAX_SHARDS;
 use crate::protocol::prefer::Prefer;
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::protocol::result::{self, Source};
 use crate::protocol::route::{Endpoint, JobPath};
 use crate::rpc::Reply;
 use crate::rpc::call::{Call, RedriveCall, View, ViewCall};
@@ -32,7 +31,7 @@ pub(super) fn job_resource(
     );
     decide(policy, head, path, query).map_err(|problem| {
         if is_result {
-            problem.header(result::SOURCE, Source::Gateway.as_str())
+            problem.at_result()
         } else {
             problem
         }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::http::Headers;
 use crate::http::target::TargetError;
 
-use super::result::{NO_REFERRER, REFERRER_POLICY};
+use super::result::{NO_REFERRER, REFERRER_POLICY, SOURCE, Source};
 
 /// The path segment of the problems' pages: `mount/problems/CODE`.
 pub const PAGES: &str = "problems";
@@ -247,6 +247,12 @@ impl Problem {
     #[must_use]
     pub fn on_route(self) -> Self {
         self.header("vary", "Prefer")
+    }
+
+    /// Says that a response at a result URL is Raincheck's own, and not the origin's.
+    #[must_use]
+    pub fn at_result(self) -> Self {
+        self.header(SOURCE, Source::Gateway.as_str())
     }
 
     /// 503 while records or bodies cannot be stored or read. Storage recovers within seconds, if at all.

@@ -13,6 +13,7 @@ use crate::job::{BodyRef, JobId, JobSpec, Millis, Outcome, RowKey};
 
 use super::frame::Frame;
 use super::head::RequestHead;
+pub use crate::shard::Claim;
 
 /// In a shard's reply: the key of the object that holds the body.
 pub const OBJECT_HEADER: &str = "raincheck-object";
@@ -64,9 +65,9 @@ pub enum Call {
     Redrive(RedriveCall),
     /// Grant the right to run these jobs; the reply has a frame for each grant ([`Work`]) and for each job
     /// that could not be decided ([`Undecided`]).
-    Claim(Vec<ClaimCall>),
+    Claim(Vec<Claim>),
     /// Extend a lease.
-    Renew(ClaimCall),
+    Renew(Claim),
     /// Record the outcome of attempts. The call's body has a frame for each, see [`FinishCall::frame`];
     /// the reply is a JSON list with a [`FinishAnswer`] for each, or null for a report that could not be
     /// recorded and must be repeated.
@@ -207,23 +208,6 @@ pub struct RedriveCall {
 pub struct JobCall {
     /// The job's id.
     pub id: String,
-}
-
-/// One claim or renewal.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ClaimCall {
-    /// The job.
-    pub key: RowKey,
-    /// The fencing token. A claim whose response was lost may be repeated with the same token: if it was
-    /// granted, it is granted again, as the same attempt.
-    pub token: u64,
-    /// The length of the lease.
-    pub lease: Millis,
-    /// The tokens of earlier claims of this job whose response was lost, so nothing was sent to the
-    /// origin under them. If the lease of one of them is still current, `token` takes it over, as the same
-    /// attempt. A token under which anything was sent must not be named here. Renewals leave it out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unsent: Vec<u64>,
 }
 
 /// A report about an attempt: one frame in the body of [`Call::Finish`]. The heads of several responses

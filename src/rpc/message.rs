@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Millis, Priority, RowKey, UnixMillis};
-use crate::shard::Send;
+use crate::shard::JobMessage;
 
 /// Version of the queued form.
 pub const MESSAGE_VERSION: u8 = 1;
@@ -89,7 +89,7 @@ impl Message {
 
 /// Packs what a shard wants sent into as few messages as possible: each is billed.
 #[must_use]
-pub fn pack(shard: u16, sends: &[Send]) -> Vec<Outgoing> {
+pub fn pack(shard: u16, sends: &[JobMessage]) -> Vec<Outgoing> {
     let mut groups: Vec<(Priority, u64, Vec<RowKey>)> = Vec::new();
     for send in sends {
         // A longer delay than a queue accepts is cut: the shard's own wake-up sends another message.

@@ -1,19 +1,24 @@
 //! The only place where a changed record is written to its row.
 
-use crate::job::{BodyRef, Effect, Refusal, RowKey, Step, StoredBody, wake};
+use crate::job::{BodyRef, Effect, Record, Refusal, RowKey, Step, StoredBody, wake};
 
 use super::partition::{RESULT_RESERVE, len};
 use super::schema::Update;
 use super::sql::{Param, Sql, SqlError};
-use super::{DOOMED, Ended, Send, Shard, ShardError, schema, write_record};
+use super::{DOOMED, Ended, JobMessage, Shard, ShardError, schema, write_record};
 
-/// A committed step.
-pub(super) struct Committed {
-    pub(super) record: crate::job::Record,
-    pub(super) refused: Option<Refusal>,
-    pub(super) sends: Vec<Send>,
-    /// The response that came with the event is now the job's result.
-    pub(super) kept: bool,
+/// What came of an event, once it is committed.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The current record.
+    pub record: Record,
+    /// Why the event was refused; `None` if it counted.
+    pub refused: Option<Refusal>,
+    /// Messages to send. Time may have changed the job before the event.
+    pub sends: Vec<JobMessage>,
+    /// Whether the response that came with the event is now the job's result. If not, the caller deletes the
+    /// object that it stored.
+    pub kept: bool,
 }
 
 impl<S: Sql> Shard<S> {
@@ -56,7 +61,7 @@ impl<S: Sql> Shard<S> {
         }
         let priority = step.record.spec.priority;
         let sends = step.effects.iter().filter_map(|effect| match effect {
-            Effect::Enqueue(delay) => Some(Send {
+            Effect::Enqueue(delay) => Some(JobMessage {
                 priority,
                 delay: *delay,
                 key,

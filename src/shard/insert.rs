@@ -6,7 +6,7 @@ use crate::job::{
 
 use super::partition::{Phase, expiry, len};
 use super::sql::{Param, Sql, SqlError};
-use super::{Send, Shard, ShardError, schema, write_record};
+use super::{JobMessage, Shard, ShardError, schema, write_record};
 
 /// Most active jobs of a shard. The schedule takes 87 bytes of memory for each (measured natively after a
 /// start with 10⁶), so 17 MB of an isolate's 128 MB, which several shards may share. Above it a shard rejects
@@ -45,7 +45,7 @@ pub struct KeyClaim {
 #[derive(Clone, Debug)]
 pub enum Accepted {
     /// A new job, and the message to send.
-    Created(JobId, Box<Record>, Send),
+    Created(JobId, Box<Record>, JobMessage),
     /// The key belongs to this job already. The object of the request, if any, is not used.
     Existing(JobId, Box<Record>),
     /// The key belongs to a different request.
@@ -216,7 +216,7 @@ impl<S: Sql> Shard<S> {
     }
 
     fn created(&self, key: RowKey, secret: Secret, job: &NewJob, record: Record) -> Accepted {
-        let send = Send {
+        let send = JobMessage {
             priority: job.spec.priority,
             delay: job.spec.delay,
             key,

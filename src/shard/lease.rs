@@ -1,5 +1,7 @@
 //! Attempts: granting and extending leases, and recording outcomes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::job::{
     Effect, Event, JobId, Millis, Outcome, Record, Refusal, RowKey, StoredBody, UnixMillis, apply,
 };
@@ -7,22 +9,26 @@ use crate::job::{
 use super::commit::Committed;
 use super::insert::read_secret;
 use super::sql::Sql;
-use super::{Send, Shard, ShardError, read_record};
+use super::{JobMessage, Shard, ShardError, read_record};
 
 /// A message that is earlier than this is not followed by another: the clock went back, and a queue cannot
 /// delay a message for so long. The alarm has the job in any case.
 const EARLY_MAX: Millis = Millis::from_secs(12 * 3600);
 
-/// A consumer's request for a lease, or to extend it.
-#[derive(Clone, Debug)]
+/// A consumer's request for a lease, or to extend it, as it is in a call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claim {
     /// The job.
     pub key: RowKey,
-    /// A random fencing token for this claim; for a renewal, the token of the lease.
+    /// A random fencing token for this claim; for a renewal, the token of the lease. A claim whose response was
+    /// lost may be repeated with the same token: if it was granted, it is granted again, as the same attempt.
     pub token: u64,
     /// The length of the lease, from now.
     pub lease: Millis,
-    /// The tokens of earlier claims under which nothing was sent: see [`Event::Claim`].
+    /// The tokens of earlier claims of this job whose response was lost, so nothing was sent to the
+    /// origin under them. If the lease of one of them is still current, `token` takes it over, as the same
+    /// attempt. A token under which anything was sent must not be named here. Renewals leave it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsent: Vec<u64>,
 }
 
@@ -61,20 +67,6 @@ pub struct Finish {
     pub response: Option<(String, StoredBody)>,
 }
 
-/// The result of a report.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// Why the report was refused; `None` if it counted.
-    pub refused: Option<Refusal>,
-    /// Whether the response is now the job's result. If not, the caller deletes the object that it
-    /// stored.
-    pub kept: bool,
-    /// The current record; `None` if the job is unknown.
-    pub record: Option<Box<Record>>,
-    /// Messages to send.
-    pub sends: Vec<Send>,
-}
-
 impl<S: Sql> Shard<S> {
     /// Grants or refuses a lease. `read` parses the head of the request, which is opaque to the shard. If it
     /// fails, a later build wrote the head: the claim then fails with [`ShardError::Unreadable`], nothing is
@@ -85,7 +77,7 @@ impl<S: Sql> Shard<S> {
         now: UnixMillis,
         random_permille: u16,
         read: impl FnOnce(&str) -> Option<H>,
-    ) -> Result<(Claimed<H>, Vec<Send>), ShardError> {
+    ) -> Result<(Claimed<H>, Vec<JobMessage>), ShardError> {
         let Some([state, secret, request, payload]) = self.job_work(claim.key)? else {
             return Ok((Claimed::Refused(None), Vec::new()));
         };
@@ -111,7 +103,7 @@ impl<S: Sql> Shard<S> {
             {
                 // The message was early (a re-send). Send another for the right time.
                 let (priority, key) = (record.spec.priority, claim.key);
-                sends.push(Send {
+                sends.push(JobMessage {
                     priority,
                     delay: due.since(now),
                     key,
@@ -139,7 +131,7 @@ impl<S: Sql> Shard<S> {
         claim: &Claim,
         now: UnixMillis,
         random_permille: u16,
-    ) -> Result<(Option<UnixMillis>, Vec<Send>), ShardError> {
+    ) -> Result<(Option<UnixMillis>, Vec<JobMessage>), ShardError> {
         let event = Event::Renew {
             token: claim.token,
             lease: claim.lease,
@@ -155,20 +147,15 @@ impl<S: Sql> Shard<S> {
         Ok((ends, done.sends))
     }
 
-    /// Records the outcome of an attempt, with its response, in one commit.
+    /// Records the outcome of an attempt, with its response, in one commit. `None` if the job is unknown.
     pub fn finish(
         &mut self,
         finish: &Finish,
         now: UnixMillis,
         random_permille: u16,
-    ) -> Result<Finished, ShardError> {
+    ) -> Result<Option<Committed>, ShardError> {
         let Some((state, _)) = self.job_state(finish.key)? else {
-            return Ok(Finished {
-                refused: None,
-                kept: false,
-                record: None,
-                sends: Vec::new(),
-            });
+            return Ok(None);
         };
         let event = |outcome, result| Event::Finish {
             token: finish.token,
@@ -186,13 +173,8 @@ impl<S: Sql> Shard<S> {
             let lost = event(finish.outcome, None);
             step = apply(read_record(&state)?, &lost, now, random_permille);
         }
-        let done = self.commit(finish.key, step, finish.response.as_ref())?;
-        Ok(Finished {
-            refused: done.refused,
-            kept: done.kept,
-            record: Some(Box::new(done.record)),
-            sends: done.sends,
-        })
+        self.commit(finish.key, step, finish.response.as_ref())
+            .map(Some)
     }
 
     /// Notes that a queue gave up on a message, and sends a new one if the job still waits.
@@ -201,7 +183,7 @@ impl<S: Sql> Shard<S> {
         key: RowKey,
         now: UnixMillis,
         random_permille: u16,
-    ) -> Result<Vec<Send>, ShardError> {
+    ) -> Result<Vec<JobMessage>, ShardError> {
         let done = self.apply_event(key, &Event::DeadLettered, now, random_permille)?;
         Ok(done.map(|done| done.sends).unwrap_or_default())
     }

@@ -32,9 +32,10 @@ use crate::job::{
     IdKey, JobId, Millis, Priority, RECORD_VERSION, Record, RowKey, Secret, UnixMillis,
 };
 
+pub use commit::Committed;
 pub use insert::{Accepted, KeyClaim, NewJob};
-pub use lease::{Claim, Claimed, Finish, Finished, Grant};
-pub use read::{Canceled, Found, HeadAndBody, Purged, can_redrive};
+pub use lease::{Claim, Claimed, Finish, Grant};
+pub use read::{Found, HeadAndBody, Purged, can_redrive};
 pub use sql::{Param, Sql, SqlError, Value};
 pub use upkeep::Tick;
 
@@ -61,7 +62,7 @@ const DOOMED: UnixMillis = UnixMillis(0);
 
 /// A queue message to send: run job `key`, after `delay`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Send {
+pub struct JobMessage {
     /// The queue.
     pub priority: Priority,
     /// The delay before delivery.

@@ -2,10 +2,11 @@
 
 use crate::job::{Event, JobId, Record, RowKey, Status, UnixMillis, apply};
 
+use super::commit::Committed;
 use super::partition::Phase;
 use super::sql::{Param, Sql, Value};
 use super::upkeep::objects_of;
-use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
+use super::{DOOMED, Shard, ShardError, read_record, schema};
 
 /// What an id leads to.
 #[derive(Clone, Debug)]
@@ -16,15 +17,6 @@ pub enum Found<T> {
     Expired,
     /// A job.
     Job(T),
-}
-
-/// A canceled (or already ended) job.
-#[derive(Clone, Debug)]
-pub struct Canceled {
-    /// The current record.
-    pub record: Record,
-    /// Messages to send: time may have changed the job before the cancel.
-    pub sends: Vec<Send>,
 }
 
 /// The result of a purge.
@@ -102,18 +94,14 @@ impl<S: Sql> Shard<S> {
         id: &JobId,
         now: UnixMillis,
         random_permille: u16,
-    ) -> Result<Found<Canceled>, ShardError> {
+    ) -> Result<Found<Committed>, ShardError> {
         let record = match self.read(id, now)? {
             Found::Nothing => return Ok(Found::Nothing),
             Found::Expired => return Ok(Found::Expired),
             Found::Job(record) => record,
         };
         let step = apply(record, &Event::Cancel, now, random_permille);
-        let done = self.commit(id.key, step, None)?;
-        Ok(Found::Job(Canceled {
-            record: done.record,
-            sends: done.sends,
-        }))
+        self.commit(id.key, step, None).map(Found::Job)
     }
 
     /// Purges a job that has ended, without waiting for its expiry.

@@ -3,7 +3,7 @@
 use crate::job::{Event, Millis, Record, RowKey, UnixMillis};
 
 use super::sql::{Param, Sql, SqlError};
-use super::{DOOMED, Send, Shard, ShardError, read_record, schema};
+use super::{DOOMED, JobMessage, Shard, ShardError, read_record, schema};
 
 /// Most jobs of one tick: a few milliseconds of SQLite, so that requests do not wait. If jobs are left, the
 /// alarm fires again at once.
@@ -20,7 +20,7 @@ const SWEEP_LATE: Millis = Millis::from_secs(300);
 #[derive(Clone, Debug, Default)]
 pub struct Tick {
     /// Messages to send.
-    pub sends: Vec<Send>,
+    pub sends: Vec<JobMessage>,
     /// Keys of objects to delete; call [`Shard::swept`] when that is done.
     pub sweeps: Vec<String>,
     /// Rows that could not be read. They are left alone and tried again later.
@@ -62,7 +62,7 @@ impl<S: Sql> Shard<S> {
         if self.is_loaded() {
             let probes = self.schedule.probes(now, self.settings.patience);
             tick.sends
-                .extend(probes.into_iter().map(|(priority, key)| Send {
+                .extend(probes.into_iter().map(|(priority, key)| JobMessage {
                     priority,
                     delay: Millis(0),
                     key,
@@ -109,7 +109,7 @@ impl<S: Sql> Shard<S> {
         key: RowKey,
         now: UnixMillis,
         random_permille: u16,
-    ) -> Result<Vec<Send>, ShardError> {
+    ) -> Result<Vec<JobMessage>, ShardError> {
         let Some(mut done) = self.apply_event(key, &Event::Elapsed, now, random_permille)? else {
             self.schedule.set(key, None);
             return Ok(Vec::new());
@@ -123,7 +123,7 @@ impl<S: Sql> Shard<S> {
             let (waited, deadline) = (now.since(due), done.record.deadline());
             self.schedule.resent(key, now, waited, patience, deadline);
             if self.schedule.has_lost_message(key, priority, due) {
-                done.sends.push(Send {
+                done.sends.push(JobMessage {
                     priority,
                     delay,
                     key,

@@ -1,7 +1,7 @@
 //! The alarm of a shard: it settles jobs, re-sends messages, sweeps and expires, and re-arms itself.
 
 use crate::job::{Millis, UnixMillis};
-use crate::shard::{Send, Shard, ShardError, Sql, SqlError};
+use crate::shard::{JobMessage, Shard, ShardError, Sql, SqlError};
 
 use super::permille;
 use crate::rpc::ports::Unavailable;
@@ -82,7 +82,7 @@ pub fn sooner(wake: Option<UnixMillis>, standing: Option<UnixMillis>) -> Option<
 /// [six times](https://developers.cloudflare.com/durable-objects/api/alarms/). With `is_retry`, this is such
 /// a retry, and the next alarm is armed before anything else. A first run saves that, because arming is
 /// billed as a row written.
-pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<Send>, ShardError> {
+pub async fn ring<A: Alarmed>(object: &A, is_retry: bool) -> Result<Vec<JobMessage>, ShardError> {
     let again = || object.set_alarm(object.now().plus(ALARM_AGAIN));
     if is_retry {
         again().await;
@@ -152,7 +152,7 @@ async fn expire<A: Alarmed>(object: &A) {
     object.committed().await;
 }
 
-async fn tick<A: Alarmed>(object: &A) -> Vec<Send> {
+async fn tick<A: Alarmed>(object: &A) -> Vec<JobMessage> {
     let jitter = permille(&mut |bytes| object.random(bytes));
     let now = object.now();
     let Some(ticked) = object.turn(|shard| shard.tick(now, jitter)) else {

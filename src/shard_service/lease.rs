@@ -5,7 +5,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::shard::{Claim, Claimed, Finish, Grant, Shard, ShardError, Sql};
 
 use super::{Handled, Random, Refused, permille};
-use crate::rpc::call::{ClaimCall, FinishAnswer, FinishCall, RenewAnswer, Undecided, Work};
+use crate::rpc::call::{FinishAnswer, FinishCall, RenewAnswer, Undecided, Work};
 use crate::rpc::frame::{Frame, decode, encode};
 use crate::rpc::hash::sha256_hex;
 use crate::rpc::head::RequestHead;
@@ -16,7 +16,7 @@ use crate::rpc::{Content, Reply};
 /// leases are current. The alarm has the other jobs.
 pub(super) fn claim<S: Sql>(
     shard: &mut Shard<S>,
-    claims: &[ClaimCall],
+    claims: &[Claim],
     now: UnixMillis,
     random: Random<'_>,
 ) -> Result<Handled, Refused> {
@@ -25,31 +25,25 @@ pub(super) fn claim<S: Sql>(
     let mut failed = false;
     let mut sends = Vec::new();
     let mut fault = None;
-    for call in claims {
+    for claim in claims {
         if failed {
-            undecided.extend(undecided_frame(call.key));
+            undecided.extend(undecided_frame(claim.key));
             continue;
         }
-        let claim = Claim {
-            key: call.key,
-            token: call.token,
-            lease: call.lease,
-            unsent: call.unsent.clone(),
-        };
         // An unreadable row must not stop the other jobs of the message.
-        match shard.claim(&claim, now, permille(random), RequestHead::parse) {
+        match shard.claim(claim, now, permille(random), RequestHead::parse) {
             Ok((Claimed::Granted(grant), more)) => {
                 sends.extend(more);
-                frames.extend(frame(*grant, call.token, now));
+                frames.extend(frame(*grant, claim.token, now));
             }
             Ok((Claimed::Refused(_), more)) => sends.extend(more),
             Err(ShardError::Unreadable(what)) => {
-                undecided.extend(undecided_frame(call.key));
+                undecided.extend(undecided_frame(claim.key));
                 fault = Some(what);
             }
             Err(error) if frames.is_empty() => return Err(error.into()),
             Err(error) => {
-                undecided.extend(undecided_frame(call.key));
+                undecided.extend(undecided_frame(claim.key));
                 fault = Some(error.to_string());
                 failed = true;
             }
@@ -95,17 +89,11 @@ fn frame(grant: Grant<RequestHead>, token: u64, now: UnixMillis) -> Option<Frame
 
 pub(super) fn renew<S: Sql>(
     shard: &mut Shard<S>,
-    call: &ClaimCall,
+    claim: &Claim,
     now: UnixMillis,
     random: Random<'_>,
 ) -> Result<Handled, Refused> {
-    let claim = Claim {
-        key: call.key,
-        token: call.token,
-        lease: call.lease,
-        unsent: Vec::new(),
-    };
-    let (ends, sends) = shard.renew(&claim, now, permille(random))?;
+    let (ends, sends) = shard.renew(claim, now, permille(random))?;
     let reply = json(&RenewAnswer {
         renewed: ends.is_some(),
     });
@@ -136,11 +124,10 @@ pub(super) fn finish<S: Sql>(
             continue;
         };
         match shard.finish(&report, now, permille(random)) {
-            Ok(finished) => {
-                sends.extend(finished.sends);
-                answers.push(Some(FinishAnswer {
-                    kept: finished.kept,
-                }));
+            Ok(done) => {
+                let kept = done.as_ref().is_some_and(|done| done.kept);
+                answers.push(Some(FinishAnswer { kept }));
+                sends.extend(done.into_iter().flat_map(|done| done.sends));
             }
             Err(error) => {
                 fault = Some(error.to_string());

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::job::{JobId, Record, UnixMillis};
 use crate::protocol::document::Document;
 use crate::protocol::problem::{Problem, ProblemCode};
-use crate::shard::{Found, Send, Shard, ShardError, Sql};
+use crate::shard::{Found, JobMessage, Shard, ShardError, Sql};
 
 pub use accept::accept_group;
 pub use group::{GroupedCall, handle_group};
@@ -35,7 +35,7 @@ pub struct Handled {
     /// To be sent once all writes so far are durable.
     pub reply: Reply,
     /// Messages to send.
-    pub sends: Vec<Send>,
+    pub sends: Vec<JobMessage>,
     /// The storage error behind the reply, if any; for the log only.
     pub fault: Option<String>,
 }

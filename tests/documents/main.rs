@@ -20,13 +20,11 @@ use std::fmt::Write as _;
 
 use raincheck::http::Headers;
 use raincheck::job::{BodyRef, JobId, Millis, Outcome, RowKey, UnixMillis};
-use raincheck::rpc::call::{
-    AcceptCall, Call, ClaimCall, FinishCall, KeyCall, PayloadCall, View, ViewCall,
-};
+use raincheck::rpc::call::{AcceptCall, Call, FinishCall, KeyCall, PayloadCall, View, ViewCall};
 use raincheck::rpc::frame::encode;
 use raincheck::rpc::head::{HEAD_VERSION, ResponseHead};
 use raincheck::rpc::{Content, Reply};
-use raincheck::shard::Shard;
+use raincheck::shard::{Claim, Shard};
 use raincheck::shard_service::handle;
 use serde_json::value::{RawValue, to_raw_value};
 use support::jobs::{FIRST, ID_KEY, SETTINGS, START, spec};
@@ -75,7 +73,7 @@ impl Desk {
     /// Claims the job a second later.
     fn claimed(&mut self) -> &mut Self {
         self.later(1_000);
-        let claim = ClaimCall {
+        let claim = Claim {
             key: RowKey(FIRST),
             token: 5,
             lease: Millis(50_000),

@@ -3,11 +3,12 @@
 use raincheck::http::Headers;
 use raincheck::job::{JobSpec, Millis, Outcome, Priority, RowKey};
 use raincheck::rpc::call::{
-    AcceptCall, CALL_VERSION, Call, ClaimCall, Envelope, FinishAnswer, FinishCall, Held, JobCall,
-    KeyCall, PayloadCall, RedriveCall, RenewAnswer, View, ViewCall, Work,
+    AcceptCall, CALL_VERSION, Call, Envelope, FinishAnswer, FinishCall, Held, JobCall, KeyCall,
+    PayloadCall, RedriveCall, RenewAnswer, View, ViewCall, Work,
 };
 use raincheck::rpc::frame::{Frame, decode, encode};
 use raincheck::rpc::head::{HEAD_VERSION, RequestHead, ResponseHead};
+use raincheck::shard::Claim;
 use serde_json::value::RawValue;
 
 use super::support::jobs::{object_body, spec};
@@ -120,15 +121,15 @@ fn full_accept() -> AcceptCall {
 
 const PLAN: &str = r#""plan":{"attempts":3,"backoff":{"initial":1000,"factor_permille":2000,"max":5000,"jitter_permille":0},"attempt_timeout":8000,"repeatable":false}"#;
 
-const CLAIM: ClaimCall = ClaimCall {
+const CLAIM: Claim = Claim {
     key: RowKey(7),
     token: u64::MAX,
     lease: Millis(60_000),
     unsent: Vec::new(),
 };
 
-fn claim_again() -> ClaimCall {
-    ClaimCall {
+fn claim_again() -> Claim {
+    Claim {
         unsent: vec![1, 2],
         ..CLAIM
     }

@@ -5,10 +5,10 @@ use raincheck::rpc::message::{
     DELAY_MAX, JOBS_PER_MESSAGE, MESSAGE_VERSION, MESSAGES_PER_BATCH, Message, Outgoing, Unread,
     batches, pack,
 };
-use raincheck::shard::Send;
+use raincheck::shard::JobMessage;
 
-fn send(key: u64, priority: Priority, delay: u64) -> Send {
-    Send {
+fn send(key: u64, priority: Priority, delay: u64) -> JobMessage {
+    JobMessage {
         priority,
         delay: Millis(delay),
         key: RowKey(key),
@@ -91,7 +91,7 @@ fn jobs_that_go_together_share_a_message() {
 #[test]
 fn a_full_message_is_followed_by_another() {
     let count = JOBS_PER_MESSAGE as u64 + 1;
-    let sends: Vec<Send> = (1..=count).map(|key| send(key, Priority::Low, 0)).collect();
+    let sends: Vec<JobMessage> = (1..=count).map(|key| send(key, Priority::Low, 0)).collect();
     let packed = pack(3, &sends);
     assert_eq!(packed.len(), 2);
     assert_eq!(packed[1], outgoing(Priority::Low, 0, &count.to_string()));

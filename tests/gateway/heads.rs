@@ -7,7 +7,7 @@ use raincheck::job::{Millis, Priority, RowKey};
 use raincheck::rpc::call::{Call, Envelope};
 use raincheck::rpc::frame::{Frame, decode, encode};
 use raincheck::rpc::message::{JOBS_PER_MESSAGE, Message, pack};
-use raincheck::shard::Send;
+use raincheck::shard::JobMessage;
 
 use super::world::{START, World};
 
@@ -186,9 +186,9 @@ proptest! {
         sends in prop::collection::vec((0_u64..40, 0_usize..3, 0_u64..100_000_000), 0..40),
         shard in any::<u16>(),
     ) {
-        let sends: Vec<Send> = sends
+        let sends: Vec<JobMessage> = sends
             .into_iter()
-            .map(|(key, priority, delay)| Send {
+            .map(|(key, priority, delay)| JobMessage {
                 priority: Priority::ALL[priority],
                 delay: Millis(delay),
                 key: RowKey(key),

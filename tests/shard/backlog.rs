@@ -1,7 +1,7 @@
 //! A long queue and a lost message: which jobs are sent again.
 
 use raincheck::job::{JobId, JobSpec, Millis, Priority};
-use raincheck::shard::{Accepted, NewJob, Send};
+use raincheck::shard::{Accepted, JobMessage, NewJob};
 
 use super::support::jobs::{DEADLINE, spec};
 use super::{Bench, SETTINGS, ok, request};
@@ -38,7 +38,7 @@ fn accept(bench: &mut Bench, count: usize) -> Vec<JobId> {
 }
 
 /// Advances time, fires each alarm that becomes due, and returns what was sent.
-fn pass(bench: &mut Bench, span: Millis) -> Vec<Send> {
+fn pass(bench: &mut Bench, span: Millis) -> Vec<JobMessage> {
     let end = bench.now.plus(span);
     let mut sends = Vec::new();
     while let Some(at) = bench.shard.wake_at().filter(|at| *at <= end) {

@@ -23,7 +23,7 @@ mod waking;
 
 use raincheck::job::{BodyRef, IdKey, JobId, Millis, Outcome, Record, StoredBody, UnixMillis};
 use raincheck::shard::{
-    Accepted, Claim, Claimed, Finish, Finished, Found, Grant, KeyClaim, NewJob, Param, Shard,
+    Accepted, Claim, Claimed, Committed, Finish, Found, Grant, KeyClaim, NewJob, Param, Shard,
     Sql as _, Tick, Value,
 };
 use support::jobs::{EMPTY_SHA256, ID_KEY, LEASE, RETENTION, SETTINGS, START, object_body, spec};
@@ -107,7 +107,7 @@ impl Bench {
         }
     }
 
-    fn finish(&mut self, id: JobId, token: u64, outcome: Outcome) -> Finished {
+    fn finish(&mut self, id: JobId, token: u64, outcome: Outcome) -> Committed {
         self.finish_with(id, token, outcome, inline(b"done"))
     }
 
@@ -117,7 +117,17 @@ impl Bench {
         token: u64,
         outcome: Outcome,
         body: StoredBody,
-    ) -> Finished {
+    ) -> Committed {
+        self.try_finish(id, token, outcome, body).unwrap()
+    }
+
+    fn try_finish(
+        &mut self,
+        id: JobId,
+        token: u64,
+        outcome: Outcome,
+        body: StoredBody,
+    ) -> Option<Committed> {
         let response = matches!(outcome, Outcome::Responded { .. });
         let response = response.then(|| ("{\"head\":1}".to_owned(), body));
         let finish = Finish {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use raincheck::job::{JobId, Millis, RowKey, Status, StoredBody, UnixMillis};
 use raincheck::rpc::ports::Unavailable;
-use raincheck::shard::{NewJob, Send, Shard, ShardError, Sql as _, SqlError};
+use raincheck::shard::{JobMessage, NewJob, Shard, ShardError, Sql as _, SqlError};
 use raincheck::shard_service::alarm::{Alarmed, load, ring};
 
 use super::support::jobs::{DEADLINE, EMPTY_SHA256, LEASE, RETENTION, at};
@@ -108,13 +108,13 @@ fn object(bench: Bench, opens: Opens) -> Object {
     object
 }
 
-fn ringing(object: &Object, is_retry: bool) -> Poll<Result<Vec<Send>, ShardError>> {
+fn ringing(object: &Object, is_retry: bool) -> Poll<Result<Vec<JobMessage>, ShardError>> {
     let ringing = pin!(ring(object, is_retry));
     ringing.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Fires the alarm of a bench once.
-fn rung(bench: Bench) -> (Object, Vec<Send>) {
+fn rung(bench: Bench) -> (Object, Vec<JobMessage>) {
     let object = object(bench, Opens::Well);
     match ringing(&object, false) {
         Poll::Ready(sends) => (object, sends.unwrap()),
@@ -135,7 +135,7 @@ fn three_lapsed() -> (Bench, [JobId; 3]) {
     (bench, ids)
 }
 
-fn keys(sends: &[Send]) -> Vec<RowKey> {
+fn keys(sends: &[JobMessage]) -> Vec<RowKey> {
     sends.iter().map(|send| send.key).collect()
 }
 

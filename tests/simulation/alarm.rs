@@ -5,7 +5,7 @@ use std::rc::Rc;
 use raincheck::job::UnixMillis;
 use raincheck::rpc::message::pack;
 use raincheck::rpc::ports::{Bucket as _, Unavailable};
-use raincheck::shard::{Send, Shard, ShardError};
+use raincheck::shard::{JobMessage, Shard, ShardError};
 use raincheck::shard_service::alarm::{Alarmed, load, not_at_once, ring, sooner};
 
 use super::crossing::Crash;
@@ -24,7 +24,7 @@ impl ShardHost {
         }
     }
 
-    pub(super) fn after(self: &Rc<Self>, sends: &[Send]) {
+    pub(super) fn after(self: &Rc<Self>, sends: &[JobMessage]) {
         self.align_alarm();
         let number = match self.shard.borrow().as_ref() {
             Some(shard) => shard.number(),

@@ -10,14 +10,12 @@ use std::rc::{Rc, Weak};
 use futures_channel::oneshot;
 use raincheck::job::{IdKey, JobId, Millis, Record, RowKey, UnixMillis};
 use raincheck::protocol::problem::{Problem, ProblemCode};
-use raincheck::rpc::call::{
-    CALL_VERSION, Call, ClaimCall, Envelope, FinishCall, PayloadCall, Work,
-};
+use raincheck::rpc::call::{CALL_VERSION, Call, Envelope, FinishCall, PayloadCall, Work};
 use raincheck::rpc::frame;
 use raincheck::rpc::hash::name_at_origin;
 use raincheck::rpc::ports::CallBody;
 use raincheck::rpc::{Content, Reply};
-use raincheck::shard::{Found, Settings, Shard, ShardError, Sql as _};
+use raincheck::shard::{Claim, Found, Settings, Shard, ShardError, Sql as _};
 use raincheck::shard_service::{GroupedCall, Handled, handle, handle_group};
 
 use super::body::Body;
@@ -309,7 +307,7 @@ impl ShardHost {
                 reports.collect()
             }
             Call::Claim(claims) => {
-                let claim = |claim: &ClaimCall| Event::Claim {
+                let claim = |claim: &Claim| Event::Claim {
                     job: self.job(claim.key.0),
                     token: claim.token,
                 };

@@ -21,7 +21,7 @@ use crate::protocol::problem::{Problem, ProblemCode};
 use crate::rpc::bounds::UPLOAD_TIMEOUT;
 use crate::rpc::call::{CALL_VERSION, Call, Envelope};
 use crate::rpc::message::{batches, pack};
-use crate::shard::{Ended, Send, Shard, ShardError};
+use crate::shard::{Ended, JobMessage, Shard, ShardError};
 use crate::shard_service::alarm::sooner;
 use crate::shard_service::{GroupedCall, Handled, handle};
 
@@ -206,7 +206,7 @@ impl Inner {
 
     /// After a commit: arms the alarm (in the same turn, so in the same transaction), tells the watchers, and
     /// sends the messages together.
-    fn follow_up(self: &Rc<Self>, sends: &[Send]) {
+    fn follow_up(self: &Rc<Self>, sends: &[JobMessage]) {
         let (wake, number, ended) = match self.shard.borrow_mut().as_mut() {
             Some(shard) => (shard.wake_at(), shard.number(), shard.take_ended()),
             None => return,
@@ -230,7 +230,7 @@ impl Inner {
     }
 
     /// Sends messages. If one is lost, the alarm sends it again.
-    fn send(&self, shard: u16, sends: &[Send]) {
+    fn send(&self, shard: u16, sends: &[JobMessage]) {
         for batch in batches(pack(shard, sends)) {
             let Some(first) = batch.first() else { continue };
             let queue = self.bindings.queue(first.priority);
