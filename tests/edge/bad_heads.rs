@@ -1,5 +1,5 @@
-//! Bad heads: who answers them, and how. Much of it never gets to the gateway, because the runtime's
-//! own HTTP refuses it; such answers are in the tables as its own.
+//! Bad heads: who responds to them, and how. Many never reach the gateway, because the runtime's HTTP
+//! server rejects them. The tables mark these responses as the runtime's.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::client::{Reply, Request};
 use crate::gateway::Gateway;
 use crate::job::{Case, Job, assert_problem, send};
 
-/// Who answers, and how.
+/// Who responds, and how.
 #[derive(Clone, Copy)]
 enum Answer {
-    /// The runtime, before the gateway runs, in words of its own.
+    /// The runtime, before the gateway runs, with its own text.
     Runtime(u16),
     /// The gateway, with this problem.
     Problem(u16, &'static str),
@@ -47,15 +47,15 @@ impl Answer {
     }
 }
 
-/// It is plain text: a refusal of the gateway would be a problem, and the origin's answer has a type.
+/// It is plain text. The gateway would respond with a problem, and the origin's response has a type.
 #[track_caller]
 pub fn assert_runtimes_own(what: &str, reply: &Reply) {
     let kind = reply.field("content-type");
     assert!(matches!(kind, None | Some("text/plain")), "{what}: {reply}");
 }
 
-/// A target, who answers it, and what the origin sees of it. The runtime resolves segments of dots,
-/// encodes braces, takes `\` for `/` and drops the fragment, as its URLs do.
+/// A target, who responds to it, and the target that the origin sees. The runtime's URL parser resolves
+/// segments of dots, encodes braces, treats `\` as `/` and drops the fragment.
 const TARGETS: [(&str, Answer, &[&str]); 22] = [
     ("/always/%2e%2e/echo", Origin, &["/echo"]),
     ("/always/../pass/echo", Origin, &["/pass/echo"]),
@@ -143,7 +143,7 @@ async fn fields_that_are_too_large_to_keep_are_refused() {
     assert_still_works().await;
 }
 
-/// What becomes of a field on the routes that it may matter to.
+/// What happens to a field on the routes where it may matter.
 const USUAL: [(&str, Answer); 4] = [
     ("/always/echo", Answer::Job),
     ("/preferred/echo", Origin),
@@ -151,7 +151,7 @@ const USUAL: [(&str, Answer); 4] = [
     ("/jobs/x", Problem(405, "method_not_allowed")),
 ];
 
-/// Where it is otherwise.
+/// Where that differs.
 const OTHERWISE: [(&str, &str, Answer); 8] = [
     ("Prefer", "/preferred/echo", Answer::Job),
     (
@@ -241,7 +241,7 @@ async fn broken_messages_are_refused_by_the_runtime() {
             "400 Bad Request\r\n",
         ),
         ("No colon here\r\nHost: h\r\n\r\n", "400 Bad Request\r\n"),
-        // The head is well-formed and goes on; the body is not and breaks what it was sent on.
+        // The head is well-formed and is passed on. The body is not, and breaks the connection to the origin.
         (
             "Host: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
             "500 Internal Server Error\r\n",

@@ -7,7 +7,7 @@ use crate::gateway::Gateway;
 use crate::job::{Case, Job, assert_problem, send};
 use crate::pattern;
 
-/// A job goes through as ever.
+/// Asserts that a job still succeeds.
 pub async fn assert_still_works() {
     let reply = Job::accepted(Case::new().post("/always/echo"))
         .await
@@ -16,7 +16,7 @@ pub async fn assert_still_works() {
     assert_eq!(reply.status, 200);
 }
 
-/// The runtime refuses a target with such a character itself.
+/// The runtime itself rejects a target with such a character.
 #[track_caller]
 fn assert_unknown(id: &str, reply: &Reply) {
     if id.contains('<') {
@@ -93,8 +93,8 @@ async fn a_body_at_the_limit_is_accepted_and_a_larger_one_is_rejected() {
     assert_still_works().await;
 }
 
-/// The runtime closes the connection under a client that goes on sending, which then loses the answer
-/// more often than not: hence several of each.
+/// The runtime closes the connection while the client is still sending, and the client then often loses the
+/// response. Therefore each is sent several times.
 #[tokio::test]
 async fn a_client_that_reads_only_after_sending_still_gets_the_rejection() {
     let long = format!("/always/{}", "x".repeat(20_000));

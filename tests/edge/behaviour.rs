@@ -5,18 +5,18 @@
 //! | `echo` or any other | `status` (200), `type`, `h=Name:Value`…, and `bytes` of a pattern with `seed`, or else the request as JSON |
 //! | `broken` | `when=before\|after\|head\|half`: before or after reading the request, after the response's head, half-way in its body; `how=reset\|close\|hang` |
 //! | `long` | more bytes than its Content-Length says |
-//! | `interim` | `code=103`, then the answer, or nothing more with `then=close` |
+//! | `interim` | `code=103`, then the response, or nothing more with `then=close` |
 //! | `odd` | `kind=huge\|lengths\|nul\|gzip\|status` (with `code=999` and `h`): a response that HTTP does not allow; `kind=latin1`: one whose field `X-Name` is no UTF-8 |
 //! | `gzip` | a compressed body |
-//! | `redirect` | 302 to itself, for ever |
+//! | `redirect` | 302 to itself, forever |
 //! | `stream` | `bytes` with `framing=length\|chunked\|close` |
 //! | `slow` | `bytes` in `pieces`, `gap` milliseconds apart |
-//! | `slow-read` | reads the request with `gap` milliseconds after each piece, then answers |
-//! | `sequence` | `steps=503,reset,200`, one per attempt of a job, the last for ever; `503:2` adds `Retry-After: 2` |
+//! | `slow-read` | reads the request with `gap` milliseconds after each piece, then responds |
+//! | `sequence` | `steps=503,reset,200`, one per attempt of a job, the last repeats forever; `503:2` adds `Retry-After: 2` |
 //! | `sse` | `events` server-sent events, `gap` apart |
 //! | `ws` | a WebSocket that echoes, with `h` in its handshake |
 //!
-//! All wait `ms` milliseconds before they begin to answer.
+//! All wait `ms` milliseconds before they begin to respond.
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4b\xce\xcf\x
     \x02\x8a\x26\x16\x2b\x64\x96\x28\x24\x27\xe6\xa6\x72\x25\xd3\x48\x2d\x00\x01\xaa\xde\x46\x84\
     \x00\x00\x00";
 
-/// A request, as far as it steers the origin.
+/// The parts of a request that control the origin.
 pub struct Call {
     method: String,
     target: String,
@@ -97,7 +97,7 @@ impl Call {
     }
 }
 
-/// Answers a request.
+/// Responds to a request.
 pub async fn perform(to: &mut Conversation, call: &Call) -> io::Result<End> {
     match call.name.as_str() {
         "broken" => broken(to, call, call.text("when"), call.text("how")).await,
@@ -140,7 +140,7 @@ pub async fn perform(to: &mut Conversation, call: &Call) -> io::Result<End> {
     }
 }
 
-/// The plain answer: a pattern, or the request as JSON.
+/// The usual response: a pattern, or the request as JSON.
 async fn answer(to: &mut Conversation, call: &Call, status: u16, fields: &str) -> io::Result<End> {
     let body = if call.text("bytes").is_empty() {
         let seen = to.seen();
@@ -167,7 +167,7 @@ async fn answer(to: &mut Conversation, call: &Call, status: u16, fields: &str) -
     Ok(End::KeepAlive)
 }
 
-/// Breaks off.
+/// Cuts off the connection.
 async fn broken(to: &mut Conversation, call: &Call, when: &str, how: &str) -> io::Result<End> {
     let end = match how {
         "reset" => End::Reset,
@@ -227,8 +227,8 @@ async fn interim(to: &mut Conversation, call: &Call) -> io::Result<End> {
     answer(to, call, 200, "").await
 }
 
-/// Sends what HTTP does not allow, and says that it closes: a request that comes on a connection which is
-/// just being closed would be lost.
+/// Sends what HTTP does not allow, with `Connection: close`: a request on a connection that is being closed
+/// would be lost.
 async fn odd(to: &mut Conversation, call: &Call) -> io::Result<End> {
     let (status, fields) = match call.text("kind") {
         "huge" => {
@@ -251,13 +251,13 @@ async fn odd(to: &mut Conversation, call: &Call) -> io::Result<End> {
         "ok"
     };
     let response = format!("HTTP/1.1 {status}\r\n{framing}{fields}\r\n{body}");
-    // One byte for each character: é is no UTF-8 then.
+    // One byte for each character, so é is not UTF-8.
     let bytes = response.chars().map(|it| u8::try_from(it).unwrap_or(b'?'));
     to.send(bytes.collect::<Vec<u8>>()).await?;
     Ok(End::Close)
 }
 
-/// Streams a body of any size from no memory.
+/// Streams a body of any size without holding it in memory.
 async fn stream(to: &mut Conversation, call: &Call) -> io::Result<End> {
     let bytes = call.number("bytes");
     let framing = call.text("framing");
@@ -284,7 +284,7 @@ async fn stream(to: &mut Conversation, call: &Call) -> io::Result<End> {
     }
 }
 
-/// Trickles a body.
+/// Sends a body slowly.
 async fn slow(to: &mut Conversation, call: &Call) -> io::Result<End> {
     let body = crate::pattern::bytes(call.number("seed"), call.number("bytes"));
     to.send(call.head("200 OK", &format!("Content-Length: {}\r\n", body.len())))

@@ -1,4 +1,4 @@
-//! What a browser tells or does with the URL of a job, which opens the job.
+//! What a browser tells or does with the URL of a job, which gives access to the job.
 
 use crate::client::Request;
 use crate::job::{Case, Job, assert_problem, send};

@@ -81,8 +81,8 @@ async fn a_job_that_has_ended_never_changes() {
     assert_eq!(cancel(&job).await, first);
 }
 
-/// Within two seconds, and some more for a busy machine. A renewal of the lease would be the next to
-/// notice, after half a minute.
+/// Within two seconds, plus a margin for a busy machine. Otherwise the next renewal of the lease would notice
+/// it, after half a minute.
 const ABORTED_WITHIN: Duration = Duration::from_secs(6);
 
 #[tokio::test]

@@ -15,7 +15,7 @@ fn at(document: &Value, member: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// Far enough ahead to be seen waiting on a busy machine.
+/// Far enough ahead that the job can be seen waiting on a busy machine.
 const SOON: TimeDelta = TimeDelta::seconds(4);
 
 #[tokio::test]

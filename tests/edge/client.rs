@@ -53,7 +53,7 @@ impl Request {
         self
     }
 
-    /// Sends the body in chunks, its length unsaid.
+    /// Sends the body in chunks, without its length.
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
         self
@@ -85,7 +85,7 @@ impl Request {
             .collect()
     }
 
-    /// Sends the request on a connection of its own and reads the whole response.
+    /// Sends the request on a new connection and reads the whole response.
     pub async fn send(&self, peer: SocketAddr) -> Reply {
         self.try_send(peer).await.unwrap_or_else(|error| {
             panic!(
@@ -100,7 +100,7 @@ impl Request {
     pub async fn try_send(&self, peer: SocketAddr) -> io::Result<Reply> {
         let mut exchange = Exchange::open(self, peer).await?;
         if let Some(body) = &self.body {
-            // A peer may answer and close before it has read everything; its answer counts.
+            // A peer may respond and close before it has read everything; its response counts.
             let _ = exchange.write_body(body, self.chunked).await;
         }
         let mut reply = exchange.read_head().await?;
@@ -206,7 +206,7 @@ impl Exchange {
         self.write(b"\r\n").await
     }
 
-    /// Reads the final response's head. Interim responses are passed over.
+    /// Reads the final response's head. Skips interim responses.
     pub async fn read_head(&mut self) -> io::Result<Reply> {
         loop {
             let head = wire::in_time(wire::read_head(&mut self.stream)).await?;

@@ -15,16 +15,16 @@ use crate::job::Job;
 /// Longest wait for a line: on a fresh clone the start builds first.
 const LINE_MAX: Duration = Duration::from_mins(10);
 
-/// Nothing comes after the last line for so long.
+/// How long nothing follows the last line.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Longest wait for the end after Ctrl-C.
 const END_MAX: Duration = Duration::from_mins(1);
 
-/// What a deployment may weigh, gzipped.
+/// The largest deployment, gzipped.
 const BUNDLE_MAX: u64 = 428 * 1024;
 
-/// A running `npm start`. It ends with the value, and with the test run.
+/// A running `npm start`. It is stopped when the value is dropped or the test run ends.
 struct Started {
     leader: Child,
     lines: Receiver<String>,
@@ -75,7 +75,7 @@ impl Started {
         (group.rsplit(' ').next().unwrap().to_owned(), demo)
     }
 
-    /// Posts a report that takes so many seconds, and waits until the demo origin works on it.
+    /// Posts a report that takes this many seconds, and waits until the demo origin works on it.
     async fn report(&self, seconds: u32) {
         let target = format!("/reports?seconds={seconds}");
         let reply = Request::post(&target).send(self.address).await;
@@ -97,7 +97,7 @@ impl Started {
         }
     }
 
-    /// Everything that it says before it falls silent, without empty lines.
+    /// Everything that it prints before it stops printing, without empty lines.
     fn rest(&self) -> Vec<String> {
         let lines = std::iter::from_fn(|| self.lines.recv_timeout(SILENCE).ok());
         lines.filter(|line| !line.is_empty()).collect()
@@ -127,13 +127,13 @@ impl Drop for Started {
 fn hand_on(output: impl Read + Send + 'static, sender: Sender<String>) {
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // What comes after the test has to go somewhere, too.
+            // Output after the test must be read, too.
             let _ = sender.send(line);
         }
     });
 }
 
-/// A process as `ps` has it.
+/// A process as `ps` lists it.
 struct Process {
     id: u32,
     parent: u32,
@@ -159,7 +159,7 @@ fn processes() -> Vec<Process> {
     text.lines().filter_map(process).collect()
 }
 
-/// All that `ancestor` has started, directly or not.
+/// All descendants of `ancestor`.
 fn started_by(ancestor: u32) -> Vec<Process> {
     let mut family = vec![ancestor];
     let mut others = processes();
@@ -216,7 +216,7 @@ async fn npm_start_ends_with_a_command_that_works_and_ctrl_c_leaves_nothing_behi
     for address in [started.address, demo] {
         assert!(TcpStream::connect(address).is_ok(), "{address} is closed");
     }
-    // As a terminal does it: to the whole foreground group.
+    // As a terminal does: to the whole foreground group.
     signal(&format!("-{group}"), "INT");
     let status = started.end();
     assert!(status.success(), "Ctrl-C is not a failure: {status}");
@@ -240,7 +240,7 @@ async fn ctrl_c_lets_running_attempts_end() {
     started.report(7).await;
     signal(&format!("-{group}"), "INT");
     started.line(|line| line.contains("Waiting up to 10 s for 1 attempt to end"));
-    // Whoever is cut off is "client gone" there.
+    // The demo origin logs a cut-off request as "client gone".
     started.line(|line| line.contains("/reports?seconds=7 -> 200"));
     assert!(started.end().success());
     let said = started.rest();
@@ -254,7 +254,7 @@ async fn a_second_ctrl_c_does_not_wait_and_reports_what_it_cut() {
     started.report(600).await;
     signal(&format!("-{group}"), "INT");
     started.line(|line| line.contains("Waiting up to 10 s for 1 attempt to end"));
-    // What comes at once counts as npm's repetition of the first.
+    // A signal that follows immediately counts as npm's duplicate of the first.
     tokio::time::sleep(SILENCE).await;
     signal(&format!("-{group}"), "INT");
     started.line(|line| line.contains("Cut 1 attempt:"));
@@ -285,7 +285,7 @@ async fn a_running_start_keeps_its_state_and_its_last_valid_configuration() {
     std::fs::write(&file, other).unwrap();
     started.line(|line| line.contains("wrangler.toml was saved"));
     let start = Instant::now();
-    // The runtime is not there for a moment.
+    // The runtime is not available for a moment.
     while Request::post("/papers")
         .try_send(started.address)
         .await
@@ -296,7 +296,7 @@ async fn a_running_start_keeps_its_state_and_its_last_valid_configuration() {
     }
 }
 
-/// What these files weigh together, each gzipped.
+/// The total size of these files, each gzipped.
 fn gzipped(files: &[PathBuf]) -> u64 {
     const WEIGH: &str = "process.argv.slice(1).reduce((sum, file) => \
         sum + zlib.gzipSync(fs.readFileSync(file)).length, 0)";
@@ -341,7 +341,7 @@ fn a_dry_run_of_deploy_writes_a_bundle_within_the_size_limit() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// Whether a module imports that file and else only what the runtime has.
+/// Whether a module imports only that file and modules of the runtime.
 fn imports_only(module: &Path, file: &str) -> bool {
     let text = std::fs::read_to_string(module).unwrap();
     let imports = text

@@ -1,8 +1,8 @@
-//! Faults of the platform, as far as they can be brought about around the real runtime: a consumer
-//! that stands still, an origin that is gone, queues that lose and repeat, dead letters, a full
-//! disk, an alarm that was given up, records of other builds, shards and a bucket that do not answer.
+//! Faults of the platform, as far as they can be injected around the real runtime: a frozen consumer,
+//! an unreachable origin, queues that lose and repeat messages, dead letters, a full disk, an abandoned
+//! alarm, records of other builds, shards and a bucket that do not respond.
 //!
-//! A clock that jumps cannot be had here without another program in between; the simulation has it.
+//! A clock that jumps would need another program in between; the simulation covers it.
 
 mod disk;
 mod hangs;
@@ -27,10 +27,10 @@ use relay::Relay;
 /// Longer than a short lease and its first renewals.
 const PAST_THE_LEASE: Duration = Duration::from_secs(6);
 
-/// `lease` where an attempt is to lose it.
+/// `lease` for tests in which an attempt must lose it.
 const SHORT: &str = "1s";
 
-/// `lease` where none is to be lost, however slow the machine.
+/// `lease` for tests in which none may be lost, however slow the machine.
 const LONG: &str = "2m";
 
 /// `{patience}` and `{lease}` are filled in.
@@ -85,7 +85,7 @@ async fn succeeds(job: &Job, bytes: u64) -> Value {
     document
 }
 
-/// All attempts of a case are one request, and there are so many.
+/// Asserts that all attempts of a case are the same request, and how many there are.
 fn assert_attempts(case: &Case, attempts: usize) {
     let seen = case.seen();
     assert_eq!(seen.len(), attempts, "{seen:#?}");
@@ -111,7 +111,7 @@ async fn a_consumer_that_resumes_after_its_lease_changes_nothing() {
     assert_eq!(document["attempt"], 2, "{document:#}");
     assert_eq!(unique.failed().await, "outcome_unknown");
     let before = (repeatable.document().await, unique.document().await);
-    // The stored response of the attempt that came too late must go; that of the other must stay.
+    // The stored response of the attempt that was too late must be deleted; that of the other must stay.
     let store = Store::of(&gateway);
     let mut objects = 0;
     for _ in 0..100 {
@@ -151,16 +151,16 @@ async fn jobs_wait_for_an_origin_that_refuses_connections_and_are_sent_once_when
     for (case, job, bytes) in &jobs {
         let document = succeeds(job, *bytes).await;
         assert!(document["attempt"].as_u64() > Some(3), "{document:#}");
-        // A refused connection is known to have done nothing, so even a POST is sent again, and
+        // After a refused connection the origin certainly did not act, so even a POST is sent again, and
         // the origin sees one request.
         assert_attempts(case, 1);
     }
 }
 
-/// Rules as a user writes them who says nothing of attempts and waits.
+/// Rules of a user who keeps the defaults for attempts and waits.
 const PLAIN: &str = "[[rules]]\nname = \"once\"\npath = \"/once/{*rest}\"\n";
 
-/// Accepts jobs while the origin is gone, and sees all of them succeed once it is back after `outage`.
+/// Accepts jobs while the origin is unreachable, and expects all of them to succeed once it is back after `outage`.
 async fn survives(outage: Duration) {
     let relay = Relay::closed(Origin::shared().address);
     let gateway = Gateway::start(&format!("origin = \"http://{}\"\n{PLAIN}", relay.address));

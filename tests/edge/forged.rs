@@ -1,5 +1,5 @@
-//! Heads by which one side speaks for another: a client for a proxy or for the gateway, an origin for the
-//! gateway; and heads that the runtime does not hand over as they came.
+//! Heads with which one side impersonates another: a client a proxy or the gateway, an origin the gateway;
+//! and heads that the runtime does not pass on unchanged.
 
 use crate::client::Request;
 use crate::job::{Case, Job, assert_problem, send};
@@ -91,7 +91,7 @@ async fn a_problems_type_is_its_page_and_no_spelling_of_the_mount_reaches_the_or
     assert!(page.text().starts_with("# not_found\n"), "{page}");
 }
 
-/// They were removed before the size was looked at, at the cost of the square of their number.
+/// Earlier, they were removed before the size was checked, in time quadratic in their number.
 #[tokio::test]
 async fn thousands_of_fields_are_refused() {
     for target in ["/pass/echo", "/always/echo", "/jobs/x"] {

@@ -3,7 +3,7 @@
 //!
 //! Node and workerd run in one process group under `leader.mjs`, which waits for the end of its
 //! input. That input is a pipe from this process, so the group dies with the test run in every case,
-//! be it a panic, Ctrl-C or SIGKILL: an orphaned workerd would go on firing alarms.
+//! be it a panic, Ctrl-C or SIGKILL: an orphaned workerd would continue to fire alarms.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -23,13 +23,13 @@ use crate::rules;
 /// The file that takes the output of node and workerd.
 const LOG: &str = "wrangler.log";
 
-/// The name of the Worker beside the gateway, for bindings.
+/// The name of the additional Worker, for bindings.
 pub const BESIDE: &str = "beside";
 
 /// Its configuration.
 const BESIDE_CONFIGURATION: &str = "beside.json";
 
-/// Longest time until the gateway answers. It takes about four seconds on an idle machine.
+/// Longest time until the gateway responds. It takes about four seconds on an idle machine.
 const READY_MAX: Duration = Duration::from_mins(2);
 
 /// How much of the log a failing test shows.
@@ -51,7 +51,7 @@ const QUIET: [(&str, &str); 6] = [
 pub struct Setup {
     /// Changes the Worker's configuration.
     pub change: Option<fn(&mut Value)>,
-    /// The module of a Worker that runs beside it and is called [`BESIDE`].
+    /// The module of an additional Worker, which is called [`BESIDE`].
     pub beside: Option<&'static str>,
     /// The command that runs node, with its first arguments.
     pub under: Vec<String>,
@@ -68,7 +68,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts a gateway with `configuration`, the lines below `[vars.RAINCHECK]`, and waits
-    /// until it answers.
+    /// until it responds.
     pub fn start(configuration: &str) -> Self {
         Self::start_as(configuration, Setup::default())
     }
@@ -90,7 +90,7 @@ impl Gateway {
                 "name": BESIDE,
                 "main": repository().join(module),
                 "compatibility_date": wrangler["compatibility_date"],
-                // What wrangler would put around it turns an exception into a response.
+                // wrangler's wrapper would turn an exception into a response.
                 "no_bundle": true,
             });
             fs::write(directory.join(BESIDE_CONFIGURATION), beside.to_string()).unwrap();
@@ -119,7 +119,7 @@ impl Gateway {
         GATEWAY.get_or_init(|| Self::start(&rules::for_pages(Origin::shared())))
     }
 
-    /// Starts the processes again on what an earlier run left on disk, on the same port.
+    /// Starts the processes again with the state on disk, on the same port.
     pub fn restart_on_same_state(&mut self) {
         if self.address.port() == 0 {
             self.address = TcpListener::bind(self.address)
@@ -167,11 +167,11 @@ impl Gateway {
         self.restart_on_same_state();
     }
 
-    /// Waits until something answers behind the port.
+    /// Waits until something responds on the port.
     fn await_ready(&mut self) {
         let start = Instant::now();
         let address = self.address;
-        // A thread of its own, because the caller may be inside a runtime.
+        // In a separate thread, because the caller may be inside a runtime.
         let answered = || {
             let ask = move || block_on(Request::get("/jobs/ready").try_send(address));
             std::thread::spawn(ask).join().unwrap().is_ok()
@@ -199,7 +199,7 @@ impl Gateway {
     /// Kills node and workerd at once (SIGKILL), as a machine does that loses power.
     pub fn kill_hard(&mut self) {
         if let Some(mut leader) = self.leader.take() {
-            // The leader goes first: it would take the state away.
+            // The leader is killed first, because it would delete the state.
             let group = self.group();
             signal(&leader.id().to_string(), "KILL");
             signal(&format!("-{group}"), "KILL");
@@ -274,7 +274,7 @@ fn show_log_on_panic(log: PathBuf) {
     }));
 }
 
-/// Runs a future on a runtime of its own.
+/// Runs a future on a new runtime.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -314,15 +314,15 @@ pub fn with_faulty_platform(wrangler: &mut Value) {
 /// Runs another Worker.
 pub fn with_main(wrangler: &mut Value, main: &str) {
     wrangler["main"] = json!(repository().join(main));
-    // The built Worker is one module already; these may import it.
+    // The built Worker is already one module; these may import it.
     if let Some(table) = wrangler.as_object_mut() {
         table.remove("no_bundle");
         table.remove("rules");
     }
 }
 
-/// The value of the variable `RAINCHECK`: these lines of TOML as tables or, for tests of what is no
-/// configuration, as the text that they are.
+/// The value of the variable `RAINCHECK`: these lines of TOML as tables or, for tests of invalid
+/// configurations, as plain text.
 fn configured(lines: &str) -> Value {
     toml::from_str(lines).unwrap_or_else(|_| json!(lines))
 }

@@ -143,7 +143,7 @@ async fn a_key_that_cannot_be_used_is_refused() {
         assert_problem(&reply, 400, "idempotency_key_invalid");
         assert!(case.seen().is_empty(), "{key:?}");
     }
-    // Bytes that the runtime does not hand over as they came are rejected in every field that is stored.
+    // Bytes that the runtime does not pass on unchanged are rejected in every field that is stored.
     let latin1 = send(keyed(&Case::new(), "/always/echo", "\"caf\u{e9}\"")).await;
     assert_problem(&latin1, 400, "bad_request");
     let case = Case::new();
@@ -171,7 +171,7 @@ async fn the_window_of_a_key_is_published_and_ends() {
     assert_ne!(Job::accepted(request).await.id, first.id);
 }
 
-/// Otherwise one caller would read the other's result, or keep the other from using the key.
+/// Otherwise one caller could read the other's result, or prevent the other from using the key.
 #[tokio::test]
 async fn the_same_key_with_another_cookie_api_key_or_token_makes_another_job() {
     for (name, one, other) in [

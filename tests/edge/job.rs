@@ -69,7 +69,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// What the origin knows it by.
+    /// Its name at the origin.
     pub fn name_at_origin(&self) -> String {
         raincheck::rpc::hash::name_at_origin(&self.id)
     }
@@ -169,7 +169,7 @@ impl Job {
 }
 
 /// Checks that a reply is a problem with that status and code, complete (RFC 9457 and our own
-/// members), and that it tells nothing of what is inside.
+/// members), and that it reveals nothing internal.
 #[track_caller]
 pub fn assert_problem(reply: &Reply, status: u16, code: &str) {
     assert_eq!(reply.status, status, "{reply}");

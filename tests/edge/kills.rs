@@ -1,5 +1,5 @@
 //! The gateway is killed again and again under load (SIGKILL to node and to both of its workerd
-//! processes), started on what is left on disk, and asked at the end for every job that it
+//! processes), started with what is left on disk, and asked at the end for every job that it
 //! accepted.
 //!
 //! `npm run kill` runs the same with other numbers: `RAINCHECK_KILLS`, `RAINCHECK_KILL_JOBS`,
@@ -20,7 +20,7 @@ use crate::origin::Origin;
 use check::Findings;
 use load::Load;
 
-/// What `npm test` asks for.
+/// The numbers of `npm test`.
 const KILLS: usize = 10;
 const JOBS: usize = 1000;
 
@@ -33,8 +33,8 @@ const LIFE_MAX_MS: u64 = 1500;
 /// Longest wait for the load between two kills. Only a gateway that accepts nothing takes longer.
 const LOAD_MAX: Duration = Duration::from_mins(3);
 
-/// Everything recovers within seconds here: messages that died with the process are sent again a
-/// second after the start, attempts that died lapse after three.
+/// Everything recovers within seconds here: messages that were lost with the process are sent again a second
+/// after the start, and leases of lost attempts lapse after three.
 const RULES: &str = r#"
 retention = "1h"
 claim_patience = "1s"
@@ -116,7 +116,7 @@ fn repeated_kills_lose_no_accepted_job_and_end_none_twice() {
     let faults = findings.faults;
     let shown = &faults[..faults.len().min(20)];
     assert!(faults.is_empty(), "{} faults: {shown:#?}", faults.len());
-    // A run in which nothing was interrupted would prove nothing.
+    // A run that interrupted nothing would show nothing.
     assert!(findings.repeated_attempts > 0 && load.unanswered.load(Ordering::Relaxed) > 0);
 }
 

@@ -13,18 +13,18 @@ use crate::origin::Origin;
 use crate::pattern::{self, Pattern};
 use crate::rules;
 
-/// The request body: what the platform takes on most plans.
+/// The request body: the limit of the platform on most plans.
 const REQUEST: u64 = 100_000_000;
 
 /// The response body.
 const RESPONSE: u64 = 1_000_000_000;
 
-/// A body that comes first: what the first job and the first megabytes cost belongs to none.
+/// A first body, whose memory is not counted: the first job and the first megabytes cost more.
 const WARM: u32 = 3_000_000;
 
-/// How much more memory the runtime may come to use than under a Worker that does nothing but hand a
-/// body of [`RESPONSE`] bytes to the bucket, over 3.2 GB in and out. What that Worker takes, some 300 MB,
-/// is garbage of the runtime's streams and of its simulated bucket, which it collects late.
+/// How much more memory the runtime may use for 3.2 GB in and out than with a Worker that only stores one body
+/// of [`RESPONSE`] bytes in the bucket. That Worker's 300 MB are garbage of the runtime's streams and of its
+/// simulated bucket, which is collected late.
 const MORE_THAN_BARE_MB: u64 = 100;
 
 /// The peak of resident memory in MB of each process of the runtime, by id.
@@ -91,7 +91,7 @@ async fn bare_growth() -> u64 {
     growth(&gateway, &before)
 }
 
-/// Sends a body from no memory, and returns the response once its head is there.
+/// Sends a body without holding it in memory, and returns the response once its head is there.
 async fn upload(
     request: &Request,
     peer: std::net::SocketAddr,

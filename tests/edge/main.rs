@@ -1,8 +1,8 @@
 //! The gateway as it runs: `wrangler dev` with workerd, storage and queues, in front of an origin
 //! that misbehaves on request.
 //!
-//! Needs `build/` (the bundle) and `node_modules/`; `npm test` sees to both and turns the feature
-//! `edge-tests` on. `RAINCHECK_NODE` and `RAINCHECK_WRANGLER` name other programs than the
+//! Needs `build/` (the bundle) and `node_modules/`; `npm test` provides both and enables the feature
+//! `edge-tests`. `RAINCHECK_NODE` and `RAINCHECK_WRANGLER` can name other programs than the
 //! repository's own.
 
 #![allow(missing_docs, reason = "a test binary has no interface")]

@@ -1,5 +1,5 @@
 //! The origin behind the gateway: an HTTP server on bare TCP that misbehaves on request and
-//! remembers everything it was sent.
+//! records everything that it receives.
 //!
 //! The last segment of the path names what it does, the query says how ([`crate::behaviour`]).
 //! A request carries the name of its test case as the query parameter `case` or the field `X-Case`;
@@ -25,17 +25,17 @@ const KEEP_MAX: usize = 1024 * 1024;
 /// One request as it arrived.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// The method, letter by letter.
+    /// The method, unchanged.
     pub method: String,
-    /// The target, byte by byte.
+    /// The target, unchanged.
     pub target: String,
     /// All fields in order, names in lower case.
     pub fields: Vec<(String, String)>,
     /// The start of the body, at most [`KEEP_MAX`] bytes.
     pub body: Vec<u8>,
-    /// How much of the body came.
+    /// How many bytes of the body arrived.
     pub length: u64,
-    /// When the peer gave up on an answer that was held back.
+    /// When the peer gave up waiting for a delayed response.
     pub left: Option<std::time::Instant>,
     /// The body's SHA-256, once it was read to its proper end.
     pub sha256: Option<String>,
@@ -67,7 +67,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Notes a request, and returns its place in the case.
+    /// Records a request, and returns its index in the case.
     fn begin(&self, case: &str, seen: Seen) -> usize {
         let mut cases = self.cases.lock().unwrap();
         let list = cases.entry(case.to_owned()).or_default();
@@ -75,7 +75,7 @@ impl Log {
         list.len() - 1
     }
 
-    /// Changes what was noted.
+    /// Changes a recorded request.
     fn update(&self, case: &str, place: usize, change: impl FnOnce(&mut Seen)) {
         if let Some(seen) = self
             .cases
@@ -105,7 +105,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Starts an origin on a thread of its own, so that it outlives the runtime of any one test.
+    /// Starts an origin on a separate thread, so that it outlives the runtime of any one test.
     pub fn start() -> Self {
         let log = Arc::new(Log::default());
         let (send, receive) = std::sync::mpsc::channel();
@@ -122,7 +122,7 @@ impl Origin {
                     if let Ok((stream, _)) = listener.accept().await {
                         let log = Arc::clone(&shared);
                         tokio::spawn(async move {
-                            // A broken connection is what many of the tests are about.
+                            // Many of the tests break the connection on purpose.
                             let _ = converse(stream, log).await;
                         });
                     }
@@ -158,7 +158,7 @@ impl Origin {
     }
 }
 
-/// A name for a test case that nothing else in this run has.
+/// A name for a test case, unique in this run.
 pub fn new_case() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!(
@@ -177,11 +177,11 @@ pub enum End {
     Close,
     /// Break it (RST).
     Reset,
-    /// Say nothing more until the peer goes away.
+    /// Send nothing more until the peer closes.
     Hang,
 }
 
-/// A connection to the origin, with the request that is being answered.
+/// A connection to the origin, with the current request.
 pub struct Conversation {
     /// Both directions.
     pub stream: BufReader<TcpStream>,
@@ -225,7 +225,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The request as noted so far.
+    /// The request as recorded so far.
     pub fn seen(&self) -> Seen {
         let cases = self.log.cases.lock().unwrap();
         cases
@@ -246,7 +246,7 @@ impl Conversation {
     }
 }
 
-/// Answers the requests of one connection until it ends.
+/// Responds to the requests of one connection until it ends.
 async fn converse(stream: TcpStream, log: Arc<Log>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::with_capacity(64 * 1024, stream);
@@ -279,7 +279,7 @@ async fn converse(stream: TcpStream, log: Arc<Log>) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a request's head apart.
+/// Parses a request's head.
 fn understand(head: &Head) -> (Call, Seen) {
     let mut words = head.start.splitn(2, ' ');
     let method = words.next().unwrap_or_default().to_owned();

@@ -1,15 +1,15 @@
-//! An origin that misbehaves: what each fault makes of a job.
+//! An origin that misbehaves: how each fault affects a job.
 //!
-//! The rule of all: an attempt whose fate is unknown is repeated only where that is safe, that is
-//! for an idempotent method or an origin that honours the key. What the origin did not act on
-//! (a refused connection, 408, 425, 429, 503) is repeated until the deadline.
+//! The common rule: an attempt of unknown outcome is retried only where that is safe, which means an
+//! idempotent method or an origin that honours the key. An attempt on which the origin did not act
+//! (a refused connection, 408, 425, 429, 503) is retried until the deadline.
 
 use crate::client::Request;
 use crate::gateway::Gateway;
 use crate::job::{Case, Job, assert_problem};
 use crate::rules;
 
-/// A fault, and what becomes of a POST: how many attempts, and the code of the failure.
+/// A fault, and its effect on a POST: the number of attempts, and the code of the failure.
 const ON_POST: [(&str, usize, &str); 15] = [
     ("/always/broken?when=before&how=reset", 1, "outcome_unknown"),
     ("/always/broken?when=after&how=reset", 1, "outcome_unknown"),
@@ -92,7 +92,7 @@ const ON_PUT: [(&str, usize, &str); 8] = [
     ("/always/sequence?steps=501", 1, "origin_error"),
 ];
 
-/// Responses that HTTP forbids: the runtime reports none of them, so nobody knows what the origin did.
+/// Responses that HTTP forbids: the runtime does not show them, so it is unknown whether the origin acted.
 const FORBIDDEN: [&str; 6] = [
     "/always/interim?code=100&then=close",
     "/always/interim?code=103&then=close",
@@ -102,7 +102,7 @@ const FORBIDDEN: [&str; 6] = [
     "/always/odd?kind=huge&bytes=4000000",
 ];
 
-/// Runs a job into each fault, all at the same time, and says which of them ended otherwise.
+/// Runs a job into each fault, all concurrently, and returns those that ended differently.
 async fn fates(method: &str, faults: &[(&str, usize, &str)]) -> Vec<String> {
     let jobs = faults.iter().map(|&(target, attempts, code)| async move {
         let case = Case::new();
@@ -369,7 +369,7 @@ async fn a_job_that_does_not_end_fails_at_its_deadline() {
 
 #[tokio::test]
 async fn a_refused_connection_is_retried_until_the_deadline_and_then_unreachable() {
-    // Nothing listens on a port that was free a moment ago.
+    // The port was free a moment ago, so nothing listens on it.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -10,7 +10,7 @@ use crate::client::{Exchange, Request};
 use crate::origin::{Origin, new_case};
 use crate::{behaviour, pattern};
 
-/// Everything that the origin sends in answer to a GET, until it closes.
+/// Everything that the origin sends in response to a GET, until it closes.
 async fn raw(target: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(Origin::shared().address).await.unwrap();
     let head = format!("GET {target} HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n");

@@ -15,7 +15,7 @@ use crate::store::Store;
 /// A secret that exists.
 const TOKEN: &str = "t0ken-of-the-edge-tests";
 
-/// A gateway whose default origin is nowhere, and whose others are the shared origin under a prefix: `with`
+/// A gateway whose default origin is unreachable, and whose others are the shared origin under a prefix: `with`
 /// adds a header field from a secret, `without` one whose secret is missing.
 fn start() -> Gateway {
     let shared = Origin::shared().url();
@@ -54,7 +54,7 @@ fn speaks_no_tls() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            // Nothing comes on a connection that only checks whether the port is open.
+            // A connection that only checks whether the port is open sends nothing.
             if stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
                 let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
             }

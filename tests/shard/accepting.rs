@@ -329,7 +329,7 @@ fn keys_go_with_their_generation_and_not_before_their_window_ends() {
     assert!(bench.count("keys") < 20);
 }
 
-/// A configuration may drop a window, but jobs accepted with it keep their promise.
+/// A configuration may change the window, but a key keeps the window with which it was accepted.
 #[test]
 fn a_key_is_found_whatever_window_it_was_first_used_with() {
     let mut bench = Bench::new();
@@ -389,7 +389,7 @@ fn a_shard_that_is_only_read_writes_nothing_and_creates_nothing() {
     assert_eq!(bench.sql.tables(""), [""; 0]);
 }
 
-/// A shard with one unfinished job less than its limit.
+/// A shard with one unfinished job fewer than its limit.
 fn almost_full() -> Bench {
     let mut bench = Bench::new();
     bench.accept(with_key("k", "f"));

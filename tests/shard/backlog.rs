@@ -6,7 +6,7 @@ use raincheck::shard::{Accepted, JobMessage, NewJob};
 use super::support::jobs::{DEADLINE, spec};
 use super::{Bench, SETTINGS, ok, request};
 
-/// A job whose deadline is far away, so that it survives a stalled queue.
+/// A job whose deadline is far away, so that it does not fail while its queue is stalled.
 fn patient(priority: Priority) -> NewJob {
     let span = Millis(DEADLINE.0 * 1_000);
     NewJob {
