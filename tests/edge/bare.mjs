@@ -1,5 +1,5 @@
-// The least that a Worker can do with a large body: hand it to the bucket. What memory the runtime takes
-// for that, with its simulated bucket, is what the gateway's own is compared with.
+// A Worker that only stores a large body in the bucket. The gateway's memory is compared with what the runtime,
+// with its simulated bucket, uses for that.
 
 import { DurableObject } from "cloudflare:workers";
 

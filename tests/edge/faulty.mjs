@@ -1,5 +1,5 @@
-// The built Worker with faults between it and the platform: what `TEST_FAULT` says happens to
-// its queue messages, shards and bucket. Every alarm is noted in the log, where the soak counts them.
+// The built Worker with faults between it and the platform: `TEST_FAULT` selects what happens
+// to its queue messages, shards and bucket. Every alarm is logged, and the soak counts them there.
 
 import worker, { ShardObject as Shard } from "../../build/index.js";
 

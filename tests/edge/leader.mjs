@@ -1,4 +1,4 @@
-// Runs a program in a process group of its own and ends the whole group when the input of this
+// Runs a program in a separate process group and ends the whole group when the input of this
 // process ends, which it does when the test run ends in any way: it is killed (SIGKILL) or, after
 // --gently, asked to end (SIGTERM) and killed later. Then removes the directory named first, unless
 // this process is killed itself.
@@ -15,7 +15,7 @@ process.stdout.on("error", () => {});
 console.log(`leader: group ${child.pid}`);
 
 function leave(status) {
-  // The killed may still be writing.
+  // Killed processes may still be writing.
   rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
   process.exit(status);
 }

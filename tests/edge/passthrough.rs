@@ -109,7 +109,7 @@ async fn no_request_to_send_its_own_fields_back_passes_through() {
     }
 }
 
-/// The runtime makes no request of GET with a body out of its parts.
+/// The runtime cannot construct a GET request with a body.
 #[tokio::test]
 async fn a_body_passes_with_every_method() {
     for body in ["", "query"] {
@@ -124,7 +124,7 @@ async fn a_body_passes_with_every_method() {
     }
 }
 
-/// The local runtime's own entry refuses such a status, and says so; the gateway must not do it before.
+/// The local runtime's entry rejects such a status and says so. The gateway must not reject it before.
 #[tokio::test]
 async fn an_invalid_status_passes_through_on_the_route_of_a_rule() {
     for code in [600, 999] {
@@ -140,7 +140,7 @@ async fn an_invalid_status_passes_through_on_the_route_of_a_rule() {
 
 #[tokio::test]
 async fn fields_of_one_connection_stop_at_the_gateway() {
-    // The runtime takes Connection off a request, but not off a response.
+    // The runtime removes Connection from a request, but not from a response.
     let case = Case::new();
     let request = case
         .get("/pass/echo?h=Connection:X-Hop&h=X-Hop:1&h=Keep-Alive:timeout%3D5&h=Proxy-Authenticate:Basic")
@@ -168,7 +168,7 @@ async fn fields_of_one_connection_stop_at_the_gateway() {
 
 #[tokio::test]
 async fn keep_alive_of_the_origin_ends_at_the_gateway() {
-    // Such a response goes back as it came: it is the runtime that leaves these out.
+    // The gateway returns such a response unchanged; the runtime removes these.
     let case = Case::new();
     let target = "/pass/echo?h=Connection:keep-alive&h=Keep-Alive:timeout%3D5&h=X-End:1";
     let reply = send(case.get(target)).await;
@@ -181,7 +181,7 @@ async fn keep_alive_of_the_origin_ends_at_the_gateway() {
 
 #[tokio::test]
 async fn an_invalid_connection_field_of_the_origin_does_no_harm() {
-    // "a b" and "@" are no names of fields (RFC 9110 section 5.1).
+    // "a b" and "@" are not field names (RFC 9110 section 5.1).
     let case = Case::new();
     let target = "/pass/echo?h=Connection:a%20b,%20@,%20X-Hop&h=X-Hop:1&h=X-End:1";
     let reply = send(case.get(target)).await;
@@ -307,8 +307,8 @@ async fn a_web_socket_of_the_origin_does_not_speak_for_the_gateway() {
 
 #[tokio::test]
 async fn a_response_of_an_odd_status_is_rejected_where_it_speaks_for_the_gateway() {
-    // Nobody can take a field out of a response of such a status. Without that field it passes, if not through
-    // the proxy of wrangler.
+    // A field cannot be removed from a response with such a status. Without that field the response passes, though
+    // not through wrangler's proxy.
     for route in ["pass", "never"] {
         for status in [600, 999] {
             let target =
@@ -394,7 +394,7 @@ async fn a_response_that_breaks_off_is_a_502_or_a_broken_body() {
             .get(target)
             .try_send(Gateway::shared().address)
             .await;
-        // The head may be on its way already; then only a broken body can tell.
+        // The head may already have been sent; then only a broken body shows the fault.
         assert!(
             reply.as_ref().map_or(true, |reply| reply.status >= 500),
             "{target}: whole"

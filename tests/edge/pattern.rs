@@ -1,5 +1,5 @@
-//! Bodies of any size that need no memory: byte `i` of a body follows from its seed and `i` alone,
-//! so that sender and receiver can make and check it piece by piece.
+//! Bodies of any size that need no memory: byte `i` of a body depends only on its seed and `i`, so that
+//! sender and receiver can produce and check it piece by piece.
 
 use sha2::{Digest, Sha256};
 
@@ -15,7 +15,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The body that `seed` and `length` stand for.
+    /// The body with this `seed` and `length`.
     pub fn new(seed: u64, length: u64) -> Self {
         let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
         let block = (0..BLOCK)

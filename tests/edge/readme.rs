@@ -10,10 +10,10 @@ use tokio::process::{Child, Command};
 
 use crate::gateway::{Gateway, node, repository};
 
-/// Where the page has the gateway; the test's listens elsewhere.
+/// The gateway's address on the page; the test's gateway listens elsewhere.
 const ON_THE_PAGE: &str = "http://127.0.0.1:8787";
 
-/// The time that a reader would take at the very least between two commands.
+/// The least time that a reader would need between two commands.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A command of the page, and what it prints.
@@ -79,7 +79,7 @@ fn configuration(origin: &str) -> String {
     configuration.to_string()
 }
 
-/// Starts the demo origin; it ends with the value.
+/// Starts the demo origin. It is stopped when the value is dropped.
 async fn demo() -> (Child, String) {
     let mut command = Command::new(node());
     command
@@ -91,7 +91,7 @@ async fn demo() -> (Child, String) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = lines.next_line().await.unwrap().unwrap();
     let origin = first.strip_prefix("demo origin: ").unwrap().to_owned();
-    // What it prints from now on has to go somewhere.
+    // Its later output must be read, too.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     (child, origin)
 }

@@ -113,7 +113,7 @@ async fn a_client_cannot_pose_as_the_gateway() {
 
 #[tokio::test]
 async fn fields_of_one_connection_are_not_replayed() {
-    // What Connection names cannot be tested here: the runtime takes Connection off every request.
+    // Fields named by Connection cannot be tested here: the runtime removes Connection from every request.
     let case = Case::new();
     let request = case
         .post("/always/echo")
@@ -184,7 +184,7 @@ async fn every_method_is_replayed_as_itself() {
         let case = Case::new();
         let reply = crate::job::send(case.request(method, "/always/echo")).await;
         if method == "OPTIONS" {
-            // A rule for all methods leaves OPTIONS alone, which belongs to CORS.
+            // A rule for all methods does not match OPTIONS, which belongs to CORS.
             assert_eq!(reply.status, 200, "{reply}");
         } else {
             Job::of(crate::gateway::Gateway::shared().address, &reply)

@@ -1,4 +1,4 @@
-//! Power loss: node and workerd are killed with SIGKILL and restarted on what is on disk. Queue
+//! Power loss: node and workerd are killed with SIGKILL and restarted with what is on disk. Queue
 //! messages live in memory here, so only a job's record survives.
 
 use crate::client::Request;
@@ -11,7 +11,7 @@ use crate::rules;
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_accepted_before_a_kill_end_after_it() {
     let mut gateway = Gateway::start(&rules::plain(&Origin::shared().url()));
-    // Ended before.
+    // Ended before the kill.
     let done = Case::new();
     let key = format!("\"{}\"", done.0);
     let keyed = put(&done, "/always/echo?bytes=150000&seed=2", 10).field("Idempotency-Key", &key);
@@ -19,7 +19,7 @@ async fn jobs_accepted_before_a_kill_end_after_it() {
     finished.succeeded().await;
     let document = finished.document().await;
 
-    // Under way, its body once in the record and once in the bucket.
+    // Running, with the body once in the record and once in the bucket.
     let small = Case::new();
     let large = Case::new();
     let mut running = Vec::new();

@@ -164,7 +164,8 @@ async fn a_compressed_body_is_kept_as_it_was_sent() {
     assert_eq!(reply.body, GZIP);
 }
 
-/// Once from the record, once from the bucket; for a page, and for one who waits, the answer is made anew.
+/// Once from the record, once from the bucket; for a page, and for a client that waits, the response
+/// is constructed again.
 #[tokio::test]
 async fn a_compressed_body_is_never_compressed_again() {
     for gateway in [Gateway::shared(), Gateway::for_pages()] {
@@ -336,7 +337,7 @@ async fn a_slow_response_is_kept_whole() {
     assert_eq!(reply.body, pattern::bytes(4, 100_000));
 }
 
-/// The runtime decodes it for those that cannot read the coding, and could not decode a part.
+/// The runtime decodes it for clients that cannot read the coding, and could not decode a part.
 #[tokio::test]
 async fn a_compressed_result_is_sent_whole_even_if_a_range_is_requested() {
     let request = Case::new()
@@ -359,7 +360,7 @@ async fn a_compressed_result_is_sent_whole_even_if_a_range_is_requested() {
             assert_eq!(reply.body.len(), 132, "{reply}");
         }
     }
-    // Who names no coding can read any (RFC 9110 section 12.5.3).
+    // A client that names no coding accepts any (RFC 9110 section 12.5.3).
     let bare = job.send(Request::get(&job.result_path())).await;
     assert_eq!(bare.must("content-encoding"), "gzip", "{bare}");
     assert_eq!(bare.body, GZIP);

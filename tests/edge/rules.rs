@@ -6,13 +6,13 @@ use crate::origin::Origin;
 /// The web origin that may call the gateway from a browser.
 pub const WEB_ORIGIN: &str = "https://app.example";
 
-/// What an operator presents; the configuration has its hash.
+/// The operator's token; the configuration has its hash.
 pub const OPERATOR: &str = "operator of the edge tests";
 
 /// Larger than every other test's result, and still quick to exceed.
 pub const RESULT_LIMIT: u64 = 24_000_000;
 
-/// Spans for all rules: short, so that what takes its time happens within a test.
+/// Times for all rules: short, so that time-outs and expiry happen within a test.
 const SHORT: &str = r#"
 retention = "10m"
 tombstone = "5s"
@@ -20,7 +20,7 @@ lease = "3s"
 claim_patience = "3s"
 "#;
 
-/// What is not said of a rule: three attempts, close together, with time enough on a slow machine.
+/// The defaults of the tests' rules: three attempts, close together, with enough time on a slow machine.
 const USUAL: &str = r#"
 methods = ["*"]
 attempts = 3
@@ -95,8 +95,8 @@ pub fn for_pages(origin: &Origin) -> String {
     )
 }
 
-/// The configuration of the gateway that most tests share. It names no web origin, as most do not: answers
-/// then take the shortest way.
+/// The configuration of the gateway that most tests share. It names no web origin, like most configurations:
+/// responses then take the shortest path.
 pub fn shared(origin: &Origin) -> String {
     let mut text = format!(
         "origin = {:?}\nresult_limit = \"{RESULT_LIMIT}B\"\noperator_token_sha256 = {:?}\n{SHORT}",

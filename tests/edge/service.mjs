@@ -1,4 +1,4 @@
-// An origin that is a Worker, bound to the gateway as a service: answers with what it was sent.
+// An origin that is a Worker, bound to the gateway as a service: responds with what it received.
 
 export default {
   async fetch(request) {

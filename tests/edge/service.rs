@@ -24,7 +24,7 @@ async fn start() -> Gateway {
         ..Setup::default()
     };
     let gateway = Gateway::start_as(&text, setup);
-    // The two may find each other only after the first of them answers.
+    // The two Workers may find each other only after the first of them responds.
     for _ in 0..100 {
         let reply = gateway.send(Request::get("/pass/ready")).await;
         if reply.field("x-service").is_some() {
@@ -35,7 +35,7 @@ async fn start() -> Gateway {
     panic!("the service is not connected:\n{}", gateway.log());
 }
 
-/// What the service says of the request must be what was sent.
+/// Asserts that the service received the request as it was sent.
 fn assert_seen(reply: &Reply, target: &str, length: u64) -> Value {
     assert_eq!((reply.status, reply.must("x-service")), (201, "bound"));
     let seen = reply.json();

@@ -10,7 +10,7 @@ use crate::pattern;
 /// Between two pieces.
 const GAP: Duration = Duration::from_millis(100);
 
-/// Into how many pieces a client cuts its body.
+/// Into how many pieces a client divides its body.
 const PIECES: usize = 15;
 
 /// The body that an origin reads slowly: more than the sockets in between hold.

@@ -22,7 +22,7 @@ use crate::job::Case;
 use crate::origin::Origin;
 use crate::store::{Contents, Store};
 
-/// What `npm test` asks for.
+/// The numbers of `npm test`.
 const SECONDS: u64 = 20;
 const RATE: u64 = 10;
 
@@ -37,26 +37,26 @@ const fn life(seconds: u64) -> u64 {
     if seconds < LONG { 20 } else { 60 }
 }
 
-/// A row stands so long after acceptance: retention and tombstone, and as long again for an alarm
-/// that comes late on a busy machine.
+/// How long a row exists after acceptance: retention and tombstone, and as long again for an alarm that is
+/// late on a busy machine.
 const fn row_life(seconds: u64) -> u64 {
     2 * (life(seconds) + 5)
 }
 
-/// A run of so many lives of a row is long enough to see whether the files grow.
+/// A run of this many lives of a row is long enough to show whether the files grow.
 const WINDOWS: u64 = 4;
 
-/// What only the command line of the Worker's own workerd has.
+/// An argument that only the Worker's own workerd has.
 const OF_THE_WORKER: &str = "--inspector-addr";
 
 /// After the load everything has to be gone within this time.
 const GONE_MAX: Duration = Duration::from_mins(3);
 
-/// How much more the second half may need than the first: for wake-ups and rows chance alone, for
-/// memory also what a garbage collector puts off.
+/// How much more the second half may need than the first: for wake-ups and rows only chance, for
+/// memory also garbage that is collected late.
 const GROWTH_MAX: f64 = 1.3;
 
-/// Memory that a short run may take on besides: code that is compiled late, caches that fill.
+/// Memory that a short run may use in addition: code that is compiled late, caches that fill.
 const MEMORY_SLACK: u64 = 64 * 1024 * 1024;
 
 const RULES: &str = r#"
@@ -74,7 +74,7 @@ deadline = "{life}s"
 backoff = { initial = "500ms" }
 "#;
 
-/// The state of things at one moment.
+/// A sample of the state.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Sample {
     seconds: u64,
@@ -91,7 +91,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// How much is stored. The line of a partition is the last that goes.
+    /// How much is stored. The line of a partition is deleted last.
     const fn left(&self) -> u64 {
         self.jobs + self.partitions + self.keys + self.sweeps + self.objects
     }
@@ -139,7 +139,7 @@ fn resources_stay_flat_under_constant_load_and_nothing_remains() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Sends requests at a constant rate, whatever becomes of them; looks at one in ten later.
+/// Sends requests at a constant rate, whatever their outcome. Checks one in ten later.
 async fn send(gateway: SocketAddr, rate: u64, seconds: u64, counters: Arc<Counters>) {
     let mut pace = tokio::time::interval(Duration::from_micros(1_000_000 / rate));
     let mut under_way = tokio::task::JoinSet::new();
@@ -235,7 +235,7 @@ fn sample(start: Instant, gateway: &Gateway, store: &Store, counters: &Counters)
 }
 
 /// Resident memory of the workerd that runs the Worker. There is another, which belongs to
-/// `wrangler dev` and stands in front of it.
+/// `wrangler dev` and is in front of it.
 fn memory(gateway: &Gateway) -> u64 {
     let listed = Command::new("ps")
         .args(["-A", "-ww", "-o", "pid=,rss=,args="])
@@ -285,7 +285,7 @@ fn judge(samples: &[Sample], left: &Sample, rate: u64, seconds: u64) -> Vec<Stri
         left.accepted > rate * seconds / 2,
         format!("only {} accepted", left.accepted),
     );
-    // Halves of what comes after the first fifth, in which everything warms up.
+    // The two halves of the run after its first fifth, in which everything warms up.
     let warm = &samples[samples.len() / 5..];
     let (first, second) = warm.split_at(warm.len() / 2);
     let mean = |half: &[Sample], of: fn(&Sample) -> u64| {
@@ -297,7 +297,7 @@ fn judge(samples: &[Sample], left: &Sample, rate: u64, seconds: u64) -> Vec<Stri
         after <= before * GROWTH_MAX || after - before <= MEMORY_SLACK as f64,
         format!("memory went from {before} to {after} bytes"),
     );
-    // Rows stand for a fraction of such a run, so pages that a drop has freed must be used again.
+    // Rows exist for a fraction of such a run, so pages that a drop has freed must be used again.
     let file = |half| mean(half, |sample| sample.file_bytes);
     let (before, after) = (file(first), file(second));
     check(

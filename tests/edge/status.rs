@@ -6,7 +6,7 @@ use crate::client::Request;
 use crate::gateway::Gateway;
 use crate::job::{Case, Job, assert_problem, send};
 
-/// Reads a time of the contract: RFC 3339 in UTC. Such texts of one length order as the times do.
+/// Reads a time of the contract: RFC 3339 in UTC. Such texts of equal length sort like the times.
 fn time<'a>(document: &'a Value, member: &str) -> &'a str {
     let text = document[member]
         .as_str()

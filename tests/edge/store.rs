@@ -18,7 +18,7 @@ pub struct Store {
     bucket: PathBuf,
 }
 
-/// How much there is.
+/// How much is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Rows of jobs.
@@ -29,7 +29,7 @@ pub struct Contents {
     pub keys: u64,
     /// Notes about objects that are to be deleted.
     pub sweeps: u64,
-    /// Alarms that stand.
+    /// Alarms that are set.
     pub alarms: u64,
     /// Objects in the bucket.
     pub objects: u64,
@@ -109,7 +109,7 @@ impl Store {
         }
     }
 
-    /// Takes every alarm away, while the gateway is stopped, as the platform does after too many
+    /// Deletes every alarm, while the gateway is stopped, as the platform does after too many
     /// failures.
     pub fn forget_alarms(&self) {
         let alarms = Connection::open(self.shards.join(ALARMS)).unwrap();

@@ -1,4 +1,4 @@
-//! Clients that stop sending a body half-way: what they get, what is left of them, and what they hold.
+//! Clients that stop sending a body half-way: the response, what remains stored, and how much memory they hold.
 #![cfg(target_os = "linux")]
 
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::store::Store;
 /// How many clients stall at the same time.
 const CLIENTS: usize = 40;
 
-/// What each of them would hold if the gateway made room for what may still come.
+/// What each of them would hold if the gateway allocated memory for what may still arrive.
 const PART_MB: u64 = 8;
 
-/// Longest that the gateway may take to answer, beyond its own limit, on a busy machine.
+/// Longest that the gateway may take to respond, beyond its own limit, on a busy machine.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 fn gateway() -> Gateway {
@@ -33,7 +33,7 @@ fn chunked() -> Request {
     Request::new("POST", &target).field("Transfer-Encoding", "chunked")
 }
 
-/// A client that sends so many bytes in chunks, and then nothing.
+/// A client that sends this many bytes in chunks, and then nothing.
 async fn stalled(gateway: &Gateway, bytes: u64) -> Exchange {
     let mut exchange = Exchange::open(&chunked(), gateway.address).await.unwrap();
     for piece in pattern::bytes(1, bytes).chunks(16 * 1024) {
@@ -65,11 +65,11 @@ async fn answer(exchange: &mut Exchange) -> Reply {
     }
 }
 
-/// By how many MB so many clients let the runtime grow that send so much and stall.
+/// By how many MB the runtime grows when this many clients send this much and stall.
 async fn growth_under_stalled(gateway: &Gateway, bytes: u64) -> u64 {
     let before = peaks(gateway);
     let clients = join_all((0..CLIENTS).map(|_| stalled(gateway, bytes))).await;
-    // What they sent is read by now, and more does not come.
+    // By now everything that they sent has been read.
     tokio::time::sleep(Duration::from_secs(5)).await;
     drop(clients);
     growth(gateway, &before)
@@ -78,7 +78,7 @@ async fn growth_under_stalled(gateway: &Gateway, bytes: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_stall_hold_about_what_they_have_sent() {
     let gateway = gateway();
-    // What forty connections and the first bytes cost, whatever the gateway holds for them.
+    // The cost of forty connections and their first bytes, whatever the gateway allocates for them.
     let bare = growth_under_stalled(&gateway, 1_000).await;
     let grown = growth_under_stalled(&gateway, 100_000).await;
     println!("{CLIENTS} stalled clients: {grown} MB after 100 KB each, {bare} MB after 1 KB each");
@@ -110,7 +110,7 @@ async fn an_upload_that_stalls_gets_its_problem_and_leaves_nothing_behind() {
     let parts = join_all([100_000, 6_000_000].map(|bytes| stalled(&gateway, bytes))).await;
     let mut waiting: Vec<_> = [small, row, large].into_iter().chain(parts).collect();
     let start = Instant::now();
-    // One that drips is not better off.
+    // A client that sends slowly gets the same response.
     let drips = async {
         let mut exchange = stalled(&gateway, 100_000).await;
         while start.elapsed() < Duration::from_millis(UPLOAD_TIMEOUT.0) {
@@ -134,7 +134,7 @@ async fn an_upload_that_stalls_gets_its_problem_and_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_for_which_there_is_no_room_is_refused_until_there_is() {
     let gateway = gateway();
-    // More than may be held: each has a part of 5 MiB.
+    // More than the limit: each holds a part of 5 MiB.
     let body = pattern::bytes(1, 4_000_000);
     let mut clients = join_all((0..14).map(|_| stalled(&gateway, body.len() as u64))).await;
     let early = join_all(clients.iter_mut().map(|client| async {
@@ -152,7 +152,7 @@ async fn a_body_for_which_there_is_no_room_is_refused_until_there_is() {
         assert_eq!(reply.must("retry-after"), "1");
     }
     assert_eq!(Store::of(&gateway).contents().jobs, 0);
-    // Whoever sends on gets a receipt, and so does the next when the others have gone away.
+    // Clients that continue to send get a receipt, and so does the next one when the others have disconnected.
     drop(clients);
     let start = Instant::now();
     let again = || Request::new("POST", &Case::new().target("/always/echo")).body(body.clone());

@@ -13,11 +13,11 @@ pub struct Question {
     ask: Ask,
     job: Job,
     genuine: bool,
-    /// The latest version that anybody had been told when it was asked.
+    /// The latest version that any client had seen when the request was sent.
     floor: u32,
-    /// It had ended when it was asked.
+    /// The job had ended when the request was sent.
     ended: bool,
-    /// No fault struck any more when it was asked; one that struck before may still be in its way.
+    /// Faults had stopped when the request was sent; an earlier one may still have an effect.
     calm: bool,
 }
 
@@ -45,7 +45,7 @@ impl Check {
             if wish.key.is_none() || !rival {
                 self.fail(
                     "I5",
-                    format!("#{op} was refused for a key that nobody else used"),
+                    format!("#{op} was rejected for a key that no other request used"),
                 );
             }
         }
@@ -204,7 +204,7 @@ impl Check {
                     format!("#{op}: {job:?} was not found before its expiry"),
                 );
             }
-            // A canceled job's result is gone for good, which is 410 too.
+            // The result of a canceled job is 410, too.
             410 if self.latest < record.expires.0
                 && !(question.ask == Ask::Result && record.status() == Status::Canceled) =>
             {

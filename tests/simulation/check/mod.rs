@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::history::{Call, Entry, Event, Job, Wish};
 use super::world::{TURNS_MAX, World};
 
-/// Something that must not be.
+/// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Which invariant, such as `I3`.
@@ -33,16 +33,16 @@ struct Known {
     location: String,
     calls: Vec<Rc<Call>>,
     erased: bool,
-    /// Somebody who holds the id asked to erase it.
+    /// A client with the id asked to erase it.
     purge_asked: bool,
     claim: Option<u64>,
     /// A request was handed to the platform.
     tried: bool,
-    /// Since its lease began, its consumer was struck, or the clock was put forward.
+    /// Since its lease began, a fault struck its consumer, or the clock was put forward.
     struck: bool,
     /// Status by version, as stored.
     versions: BTreeMap<u32, Status>,
-    /// The latest version that anybody has been told.
+    /// The latest version that any client has seen.
     told: u32,
 }
 
@@ -168,8 +168,8 @@ impl Check {
         }
     }
 
-    /// I15: what a job costs in wake-ups. The budget covers its attempts, re-sent messages while the
-    /// storm holds its messages back, sweeps and expiry, and the rings that a failed one brings.
+    /// I15: what a job costs in wake-ups. The budget covers its attempts, re-sent messages while
+    /// faults hold its messages back, sweeps and expiry, and repetitions of a failed alarm.
     fn budget(&mut self, entries: &[Entry]) {
         let rings = entries
             .iter()
@@ -190,7 +190,7 @@ impl Check {
     }
 }
 
-/// After the storm: jobs that have not ended although their deadline and a grace have passed (I1), by shard and key.
+/// Once faults have stopped: jobs that have not ended although their deadline and a grace have passed (I1), by shard and key.
 pub fn unsettled(world: &World, grace: u64) -> Vec<((u16, u64), Violation)> {
     let now = world.now().0;
     let mut violations = Vec::new();
@@ -228,7 +228,7 @@ pub fn unsettled(world: &World, grace: u64) -> Vec<((u16, u64), Violation)> {
     violations
 }
 
-/// At the end: nothing must be left of anything (I15).
+/// At the end: nothing may be left (I15).
 pub fn leftovers(world: &World) -> Vec<Violation> {
     let mut left = Vec::new();
     if world.turns.get() > TURNS_MAX {
@@ -279,7 +279,7 @@ pub const SIGHTS: [&str; 21] = [
     "answer not taken",
 ];
 
-/// Counts what a history had in it.
+/// Counts what occurred in a history.
 pub fn count(entries: &[Entry], tally: &mut BTreeMap<&'static str, u64>) {
     let mut last: HashMap<Job, Rc<Record>> = HashMap::new();
     let mut receipts: BTreeSet<Job> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What the rows may become, and what the origin may be sent.
+//! How rows may change, and what may be sent to the origin.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub struct Report {
     pub head_only: bool,
 }
 
-/// The published state graph, with the steps that one commit may put together: a lapsed attempt goes
+/// The published state graph, with the steps that one commit may combine: a lapsed attempt goes
 /// back to the queue and is claimed again, or is canceled.
 const fn may_follow(before: Status, after: Status) -> bool {
     match before {
@@ -141,7 +141,10 @@ impl Check {
             );
         }
         if before.lease().is_some_and(|lease| clock < lease.ends.0) {
-            self.fail("I8", format!("{job:?}: claimed under a lease that stands"));
+            self.fail(
+                "I8",
+                format!("{job:?}: claimed under a lease that is still valid"),
+            );
         }
         if after.lease().map(|lease| lease.token) != claim {
             self.fail(
@@ -172,7 +175,7 @@ impl Check {
         if in_time && !reported && after.status() != Status::Canceled {
             self.fail(
                 "I8",
-                format!("{job:?}: the attempt ended although its lease stands"),
+                format!("{job:?}: the attempt ended although its lease is still valid"),
             );
         }
         let failure = after.failure().map(|failure| failure.code);
