@@ -85,14 +85,15 @@ pub(super) fn is_proxy_field(name: &str) -> bool {
     name.starts_with(FORWARDED_PREFIX) || PROXY_FIELDS.contains(&name)
 }
 
-/// Whether a server may mistake a field for one that only the gateway may send. Servers that pass fields as
-/// environment variables (CGI, WSGI, PHP) replace `-` by `_` and cannot tell `X_Real_IP` from `X-Real-IP`.
-/// No proxy sends such a name, so it is removed even if the proxy is trusted.
+/// Whether a server may mistake a field for one that only the gateway may send, as `X_Real_IP` or `X.Real.IP` for
+/// `X-Real-IP`: see [`is_twin`]. No name here has a character besides letters, digits and `-`. No proxy sends such a
+/// twin, so it is removed even if the proxy is trusted.
 pub(super) fn passes_for_another(name: &str, is_replay: bool) -> bool {
-    if !name.contains('_') {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if name.chars().all(is_plain) {
         return false;
     }
-    let name = name.replace('_', "-");
+    let name = name.replace(|c| !is_plain(c), "-");
     name.starts_with(OWN_PREFIX)
         || HOP_BY_HOP.contains(&name.as_str())
         || is_of_the_connection(&name)
