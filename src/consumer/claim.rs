@@ -47,7 +47,7 @@ pub(super) async fn claim<P: ConsumerPorts>(run: Run<'_, P>, message: &Message) 
     let call = tries.call();
     let longest = Millis(policy.lease.0 / CLAIM_PART_OF_LEASE).min(CLAIM_WITHIN);
     // Even if the first try hangs, a second one fits.
-    let once = Millis(longest.0 / 2).min(SHARD_TIMEOUT);
+    let once = longest.half().min(SHARD_TIMEOUT);
     if let Some(claimed) = tries.once(&call, once).await {
         return claimed;
     }
@@ -55,7 +55,7 @@ pub(super) async fn claim<P: ConsumerPorts>(run: Run<'_, P>, message: &Message) 
         let mut wait = CLAIM_WAIT;
         loop {
             ports.sleep(wait).await;
-            wait = Millis(wait.0.saturating_mul(2));
+            wait = wait.times(2);
             if let Some(claimed) = tries.once(&call, once).await {
                 return claimed;
             }

@@ -108,9 +108,9 @@ impl<P: ConsumerPorts> Lease<'_, P> {
         let ports = self.run.ports;
         let lease = self.run.policy.lease;
         // Most attempts end within this time and need only this timer.
-        let first = WATCH_AFTER.min(Millis(lease.0 / 2)).min(timeout);
+        let first = WATCH_AFTER.min(lease.half()).min(timeout);
         ports.sleep(first).await;
-        let timed_out = pin!(ports.sleep(Millis(timeout.0.saturating_sub(first.0))));
+        let timed_out = pin!(ports.sleep(timeout.minus(first)));
         let lost = pin!(self.until_lost(first));
         let canceled = pin!(self.until_ended());
         match select(timed_out, select(lost, canceled)).await {
@@ -124,9 +124,9 @@ impl<P: ConsumerPorts> Lease<'_, P> {
     fn report_within(&self, timeout: Millis) -> Millis {
         let run = self.run;
         // The clock may have jumped; the timers have not.
-        let longest = Millis(timeout.0.saturating_add(BEGIN_WITHIN.0));
+        let longest = timeout.plus(BEGIN_WITHIN);
         let gone = run.ports.now().since(run.begun).min(longest);
-        let left = Millis(REPORTED_WITHIN.0.saturating_sub(gone.0));
+        let left = REPORTED_WITHIN.minus(gone);
         self.length.get().min(left)
     }
 
@@ -134,22 +134,22 @@ impl<P: ConsumerPorts> Lease<'_, P> {
     async fn until_lost(&self, age: Millis) {
         let ports = self.run.ports;
         let first = self.run.policy.lease;
-        let longest = Millis(first.0.saturating_mul(LEASE_GROWTH_MAX));
+        let longest = first.times(LEASE_GROWTH_MAX);
         let mut lease = first;
         // Half-way through, so that there is time to repeat a lost renewal.
-        let mut pause = Millis((lease.0 / 2).saturating_sub(age.0));
+        let mut pause = lease.half().minus(age);
         loop {
             ports.sleep(pause).await;
-            let longer = Millis(lease.0.saturating_mul(2)).min(longest);
+            let longer = lease.times(2).min(longest);
             match self.renew(longer).await {
                 Ok(true) => {
                     lease = longer;
                     self.length.set(longer);
                 }
                 Ok(false) => return,
-                Err(Unavailable) => lease = Millis(lease.0 / 2).max(LEASE_MIN),
+                Err(Unavailable) => lease = lease.half().max(LEASE_MIN),
             }
-            pause = Millis(lease.0 / 2);
+            pause = lease.half();
         }
     }
 
@@ -177,7 +177,7 @@ impl<P: ConsumerPorts> Lease<'_, P> {
         let mut again = WATCH_AGAIN;
         while !ports.until_ended(self.shard, watch.clone()).await {
             ports.sleep(again).await;
-            again = Millis(again.0.saturating_mul(2)).min(WATCH_AGAIN_MAX);
+            again = again.times(2).min(WATCH_AGAIN_MAX);
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn send_reports<P: ConsumerPorts>(ports: &P, shard: u16, report
         let mut wait = REPORT_WAIT;
         while !open.is_empty() {
             ports.sleep(wait).await;
-            wait = Millis(wait.0.saturating_mul(2)).min(REPORT_WAIT_MAX);
+            wait = wait.times(2).min(REPORT_WAIT_MAX);
             open = send(ports, shard, std::mem::take(&mut open), false).await;
         }
     };

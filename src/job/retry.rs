@@ -32,7 +32,7 @@ pub fn next_wait(
     if Millis::from_secs(wait.ceil_secs()) < left {
         return Some(wait);
     }
-    let half = Millis(left.0 / 2);
+    let half = left.half();
     let shortest = backoff.initial.min(backoff.max).max(WAIT_MIN);
     (half >= shortest).then_some(half)
 }

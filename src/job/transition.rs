@@ -170,7 +170,7 @@ fn claim(step: &mut Step, now: UnixMillis, token: u64, lease: Millis, unsent: &[
     match &mut record.state {
         // The response to this claim was lost: grant it again.
         State::Running { lease: held } if held.token == token => {
-            if held.ends.since(now) < Millis(lease.0 / 2) && ends > held.ends {
+            if held.ends.since(now) < lease.half() && ends > held.ends {
                 held.ends = ends;
                 step.changed = true;
             }

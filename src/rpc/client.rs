@@ -14,7 +14,7 @@ use super::ports::{Bucket, CallBody, Host, PutError, Shards, Unavailable};
 #[must_use]
 pub fn longest(carries_stream: bool) -> Millis {
     if carries_stream {
-        Millis(SHARD_TIMEOUT.0.saturating_add(UPLOAD_TIMEOUT.0))
+        SHARD_TIMEOUT.plus(UPLOAD_TIMEOUT)
     } else {
         SHARD_TIMEOUT
     }

@@ -25,7 +25,7 @@ const DOUBLINGS_MAX: u8 = 7;
 pub(super) fn wait_again(patience: Millis, times: u8, waited: Millis) -> Millis {
     let doubled = |times: u8| {
         let factor = 1_u64.checked_shl(u32::from(times)).unwrap_or(1);
-        Millis(patience.0.saturating_mul(factor))
+        patience.times(factor)
     };
     let wait = doubled(times.min(DOUBLINGS_MAX));
     wait.max(waited).min(doubled(DOUBLINGS_MAX))
