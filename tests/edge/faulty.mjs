@@ -92,6 +92,17 @@ async function maybeHang(env, name) {
   await scheduler.wait(HANGS_MS);
 }
 
+/** The tokens under which the first consumer claims its jobs. */
+let firstTokens;
+
+/** With the fault `claims-unheard`, all claims of the first consumer are granted, and it never learns of it. */
+function isUnheard(claims) {
+  const tokens = JSON.stringify(claims.map(({ token }) => token));
+  firstTokens ??= tokens;
+  console.log(`claim ${tokens === firstTokens ? "unheard" : "answered"}`);
+  return tokens === firstTokens;
+}
+
 /** The bucket, of which the first call of each name hangs; of the puts, that of a request's body. */
 function hanging(bucket, env) {
   const call = (name) => async (key, ...rest) => {
@@ -137,6 +148,10 @@ export class ShardObject extends Shard {
     const { call } = JSON.parse(request.headers.get("raincheck-call"));
     const isOfResult = call.intend?.object.startsWith("results/");
     const name = typeof call === "string" ? call : Object.keys(call)[0];
+    if (this.given.TEST_FAULT === "claims-unheard" && name === "claim" && isUnheard(call.claim)) {
+      await super.fetch(request);
+      return new Response(null, { status: 503 });
+    }
     if (!isOfResult) await maybeHang(this.given, `shard ${name}`);
     return super.fetch(request);
   }

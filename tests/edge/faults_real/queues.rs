@@ -71,6 +71,31 @@ async fn jobs_accepted_together_run_without_help_of_the_alarm() {
     }
 }
 
+/// Otherwise the job would wait for a lease to lapse under which nothing was sent, and then fail as unknown.
+#[tokio::test]
+async fn a_message_whose_claims_had_no_response_is_replaced_by_one_that_takes_the_lease_over() {
+    let setup = Setup {
+        change: Some(|wrangler| {
+            with_faulty_platform(wrangler);
+            set(wrangler, "TEST_FAULT", "claims-unheard");
+            for consumer in wrangler["queues"]["consumers"].as_array_mut().unwrap() {
+                consumer["retry_delay"] = json!(0);
+            }
+        }),
+        ..Setup::default()
+    };
+    // A consumer tries to claim for a quarter of a lease. With such a patience the alarm sends no message.
+    let gateway = start(Origin::shared().address, "20m", "20s", setup);
+    let case = Case::new();
+    let job = accepted(&gateway, &case, "/once/echo?", 100).await;
+    let document = succeeds(&job, 100).await;
+    assert_eq!(document["attempt"], 1, "{document:#}");
+    assert_attempts(&case, 1);
+    let log = gateway.log();
+    assert!(log.contains("claim unheard"), "{log}");
+    assert_eq!(log.matches("claim answered").count(), 1, "{log}");
+}
+
 fn time(document: &Value, member: &str) -> i64 {
     let text = document[member].as_str().unwrap();
     DateTime::parse_from_rfc3339(text)
