@@ -88,8 +88,13 @@ export function stopOnSignals(beforeLeaving) {
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
   const parent = process.ppid;
-  // After Ctrl-C the parent may end at once, while this process still waits.
-  setInterval(() => process.ppid !== parent && !hurryUp && leave(1), PARENT_CHECK_MS).unref();
+  const leaveWithParent = () => {
+    // After Ctrl-C the parent may end at once, while this process still waits.
+    if (process.ppid === parent || hurryUp || stopping) return;
+    console.error("\n✗ The program that started this one, such as npm, has ended. So this one ends, too.");
+    leave(1);
+  };
+  setInterval(leaveWithParent, PARENT_CHECK_MS).unref();
 }
 
 /**
