@@ -6,8 +6,9 @@
 //
 // A quick bundle omits whole-program optimisation and wasm-opt, so it is larger and slower.
 
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { homedir } from "node:os";
 import { join } from "node:path";
 
 import { modernNode, toolEnvironment } from "./node.mjs";
@@ -46,11 +47,25 @@ const INLINE_THRESHOLD = 50;
  */
 const UNROLL_THRESHOLD = 20;
 
+/**
+ * Flags that leave out of panic messages where this machine keeps the sources of crates. The bundle then does not
+ * depend on the machine.
+ */
+async function withoutSourcePaths() {
+  // The folders below are there only once something was downloaded.
+  await run("cargo", ["fetch", "--locked", "--target", TARGET], { quiet: true });
+  const sources = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src");
+  const registries = existsSync(sources) ? readdirSync(sources) : [];
+  return registries.map((name) => `--remap-path-prefix=${join(sources, name)}/=`);
+}
+
 /** Compiles the library to `copy`. */
 async function compile({ quick, copy, features = [] }) {
   const profile = profileOf(quick);
+  const given = (process.env.RUSTFLAGS ?? "").split(" ").filter((flag) => flag !== "");
+  const rustflags = [...given, ...(quick ? [] : await withoutSourcePaths())];
   // The macros of wasm-bindgen then use the executor that recovers from a panic.
-  const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1" };
+  const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1", CARGO_ENCODED_RUSTFLAGS: rustflags.join("\x1f") };
   // As a module only, not as a library for tests too: unreachable code is not compiled.
   const args = ["rustc", "--lib", "--crate-type", "cdylib", "--profile", profile, "--target", TARGET, ...features];
   const thresholds = [`-inline-threshold=${INLINE_THRESHOLD}`, `-unroll-threshold=${UNROLL_THRESHOLD}`];
