@@ -40,6 +40,8 @@ struct Known {
     tried: bool,
     /// Since its lease began, a fault struck its consumer, or the clock was put forward.
     struck: bool,
+    /// The clock was put back: the lease then ends later than its consumer computes.
+    set_back: bool,
     /// Status by version, as stored.
     versions: BTreeMap<u32, Status>,
     /// The latest version that any client has seen.
@@ -51,6 +53,8 @@ struct Known {
 struct Check {
     violations: Vec<Violation>,
     jobs: HashMap<Job, Known>,
+    /// A row was replaced by one that only a later build can read.
+    later_rows: bool,
     /// The latest time that the clock has shown.
     latest: u64,
     objects: BTreeSet<String>,
@@ -133,11 +137,13 @@ impl Check {
             }
             Event::Origin(call) => self.at_origin(call),
             Event::Object { key, stored } => self.object(key, *stored),
+            Event::Fault(name) if *name == Fault::LaterRow.name() => self.later_rows = true,
             Event::Calm => self.calm = true,
             Event::Clock(by) => {
                 self.reports.clear();
                 for known in self.jobs.values_mut() {
                     known.struck |= *by > 0;
+                    known.set_back |= *by < 0;
                 }
             }
             Event::Rang { .. } => self.reports.clear(),

@@ -213,7 +213,8 @@ impl Check {
             .find(|call| call.attempt == after.attempt)
             .cloned();
         let acted = call.as_ref().is_some_and(|call| call.acted);
-        let unsent = !known.tried && !known.struck;
+        let unreadable_for_too_long = known.set_back && self.later_rows;
+        let unsent = !known.tried && !known.struck && !unreadable_for_too_long;
         if let Some(object) = after.result().and_then(|body| body.object.clone())
             && !self.objects.contains(&object)
         {
