@@ -113,7 +113,7 @@ impl Gateway {
         GATEWAY.get_or_init(|| Self::start(&rules::shared(Origin::shared())))
     }
 
-    /// One that pages of another web origin may call, in front of the shared origin.
+    /// A gateway that pages of another web origin may call, in front of the shared origin.
     pub fn for_pages() -> &'static Self {
         static GATEWAY: OnceLock<Gateway> = OnceLock::new();
         GATEWAY.get_or_init(|| Self::start(&rules::for_pages(Origin::shared())))

@@ -36,7 +36,7 @@ fn names_that_mean_a_credential_or_an_identity_tell_callers_apart() {
 }
 
 #[test]
-fn names_that_change_with_each_request_tell_nobody_apart() {
+fn names_that_change_with_each_request_do_not_tell_callers_apart() {
     let wrong: Vec<&str> = OTHERS
         .split_whitespace()
         .filter(|name| is_credential(name))

@@ -89,7 +89,7 @@ async function stored(length) {
   return { answer: await store(target, "key", rest, undefined, NO_LIMIT, limits()), parts: target.parts };
 }
 
-test("a body of unknown length is stored byte for byte, in parts of one size but for the last", async () => {
+test("a body of unknown length is stored byte for byte, in parts of equal size except the last", async () => {
   for (const length of [65_537, 262_144, 300_000, MIB, 3 * MIB + 1, 5 * MIB, 5 * MIB + 1, 17 * MIB]) {
     const { answer, parts } = await stored(length);
     const expected = PATTERN.subarray(0, length);
@@ -114,7 +114,7 @@ async function allocated(act) {
   return lengths;
 }
 
-test("a body of unknown length that stalls holds about what has come of it", async () => {
+test("a stalled body of unknown length holds about as much memory as has arrived", async () => {
   for (const [length, most] of [[100_000, 0.25 * MIB], [300_000, MIB], [2 * MIB, 4 * MIB]]) {
     const lengths = await allocated(async () => {
       const rest = await collect(body(length, { ends: false }), 64 * 1024, undefined, limits());
@@ -125,7 +125,7 @@ test("a body of unknown length that stalls holds about what has come of it", asy
   }
 });
 
-test("storing a long body leaves no more reactions behind than a short one", async () => {
+test("storing a long body leaves no more promise reactions behind than a short one", async () => {
   const { then } = Promise.prototype;
   const counts = [];
   for (const length of [MIB, 20 * MIB]) {
@@ -142,12 +142,12 @@ test("storing a long body leaves no more reactions behind than a short one", asy
   assert.ok(counts[1] < counts[0] + 5, `${counts}`);
 });
 
-test("a bucket that stops reading ends the write that waits for it", async () => {
+test("a write fails when the bucket stops reading", async () => {
   const target = { put: () => Promise.reject(new Error("the bucket fails")), delete: async () => {} };
   assert.equal(await store(target, "key", body(20 * MIB), 20 * MIB, NO_LIMIT, limits()), "storage");
 });
 
-test("a body that stalls is ended, and no longer counts as held", async () => {
+test("a stalled body is ended, and its buffer no longer counts", async () => {
   const stalling = () => body(100_000, { ends: false });
   const short = limits({ readMillis: 20 });
   assert.equal(await collect(body(100, { ends: false }), 64 * 1024, undefined, short), "stalled");
@@ -159,7 +159,7 @@ test("a body that stalls is ended, and no longer counts as held", async () => {
   assert.ok((await store(bucket(), "key", body(300_000), 300_000, NO_LIMIT, tight)).startsWith("300000 "));
 });
 
-test("a body that comes steadily, but for longer than a whole one may, is ended", async () => {
+test("a body that takes longer than the limit for a whole body is ended, even if it arrives steadily", async () => {
   const slow = limits({ wholeMillis: 1 });
   const target = bucket();
   const put = target.put;
@@ -170,7 +170,7 @@ test("a body that comes steadily, but for longer than a whole one may, is ended"
   assert.equal(await store(target, "key", body(20 * MIB), 20 * MIB, NO_LIMIT, slow), "stalled");
 });
 
-test("a bucket that does not answer is given up", async () => {
+test("a call to a bucket that does not respond times out", async () => {
   const hangs = () => new Promise(() => {});
   const short = limits({ bucketMillis: 20 });
   const target = { put: hangs, createMultipartUpload: hangs };
@@ -179,7 +179,7 @@ test("a bucket that does not answer is given up", async () => {
   }
 });
 
-test("what buffers hold is bounded, and a buffer whose client went away counts no longer", async () => {
+test("the bytes in buffers are bounded, and a buffer whose client went away no longer counts", async () => {
   const tight = limits({ heldBytes: MIB, readMillis: 100 });
   const stalls = () => store(bucket(), "key", body(100_000, { ends: false }), 300_000, NO_LIMIT, tight);
   const more = (changed) => store(bucket(), "key", body(300_000), 300_000, NO_LIMIT, { ...tight, ...changed });

@@ -65,14 +65,14 @@ test("a mistake is shown with line and column", async () => {
   assert.deepEqual(all.slice(0, 3), expected);
 });
 
-test("a mistake in JSON with comments has a place too", async () => {
+test("a mistake in JSON with comments is shown with line and column", async () => {
   const wrong = file('{\n  // ours\n  "vars": { "RAINCHECK": {\n    "origin": "https://h",\n    "shards": 0\n  } }\n}', "wrangler.jsonc");
   assert.deepEqual(await problem(localConfiguration({ file: wrong })), [
     "wrangler.jsonc:5:5: vars.RAINCHECK.shards: found 0; allowed: a whole number from 1 to 1024",
   ]);
 });
 
-test("what is not the language of the file is shown with its place", async () => {
+test("a syntax error is shown with line and column", async () => {
   const [toml] = await problem(readSource(file("x = 1\nname = =")));
   assert.match(toml, /^wrangler\.toml:2:8: /);
   const [json] = await problem(readSource(file('{\n  "name": }', "wrangler.json")));
@@ -81,7 +81,7 @@ test("what is not the language of the file is shown with its place", async () =>
   assert.match(absent, /^absent\.toml: cannot be read: /);
 });
 
-test("an error of the syntax says what to look for", async () => {
+test("a syntax error says what to look for", async () => {
   for (const [text, place, hint] of [
     ['name = "x\nb = 1', "1:10", /a closing quote is missing on this line/],
     ["x = 1\ndefer = always", "2:9", /text needs quotes/],
@@ -97,7 +97,7 @@ test("an error of the syntax says what to look for", async () => {
   }
 });
 
-test("the origin of the demo is fine on this machine and not for a deployment", async () => {
+test("the demo's origin is accepted in a local run but not in a deployment", async () => {
   await checkConfiguration({ environment: "" });
   const [line] = await problem(checkConfiguration({ environment: "", deploy: true }));
   assert.match(line, /^wrangler\.toml:\d+:1: vars\.RAINCHECK\.origin: found "http:\/\/127\.0\.0\.1:8788"; /);

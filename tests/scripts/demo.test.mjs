@@ -30,13 +30,13 @@ test("a report echoes the request, but no credentials", async () => {
   assert.ok(!("authorization" in headers));
 });
 
-test("a report of so many bytes has exactly so many", async () => {
+test("a report has exactly the requested number of bytes", async () => {
   const response = await post("/reports?bytes=200001");
   assert.equal(response.headers.get("content-length"), "200001");
   assert.equal((await response.arrayBuffer()).byteLength, 200_001);
 });
 
-test("a flaky endpoint fails each job as often as it is told, then succeeds", async () => {
+test("a flaky endpoint fails each job the requested number of times, then succeeds", async () => {
   for (const job of ["one", "two"]) {
     const headers = { "raincheck-job": job };
     const statuses = [];
@@ -47,7 +47,7 @@ test("a flaky endpoint fails each job as often as it is told, then succeeds", as
   }
 });
 
-test("numbers that are none, or out of range, are refused with 400", async () => {
+test("invalid or out-of-range numbers get 400", async () => {
   for (const query of ["seconds=soon", "seconds=-1", "seconds=99999", "status=200.5", "status=99", "bytes=1e3"]) {
     const response = await post(`/reports?${query}`);
     assert.equal(response.status, 400, query);
@@ -78,7 +78,7 @@ test("a WebSocket gets back what it sends, text and bytes", async () => {
   socket.close();
 });
 
-test("where its port is in use it takes any, if it is told so", async () => {
+test("it uses any free port when its own is in use, if the caller allows that", async () => {
   const { port } = new URL(base);
   const other = spawn(process.execPath, [inRoot("demo", "origin.mjs"), "--port", port, "--or-any-port"], { stdio: ["ignore", "pipe", "inherit"] });
   const [line] = await once(createInterface(other.stdout), "line");

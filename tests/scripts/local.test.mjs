@@ -31,7 +31,7 @@ function run({ text, environment = "", ...options }) {
 
 const written = (local) => JSON.parse(readFileSync(local.configuration, "utf8"));
 
-test("the demo stands where the file names it, or names no origin", async () => {
+test("the demo is used if the file names it, or no origin", async () => {
   for (const text of [wranglerToml(), wranglerToml().replace(/^origin = .*\n/m, "")]) {
     const local = run({ text });
     assert.deepEqual(await local.write(), { mount: "/jobs", origin: STARTED_ON, isDemo: true });
@@ -48,12 +48,12 @@ test("the file's own origin is used, and --origin instead of it", async () => {
   assert.equal(demos, 0);
 });
 
-test("an origin in the file that is Raincheck itself is refused", async () => {
+test("an origin in the file that is Raincheck itself is rejected", async () => {
   const local = run({ text: wranglerToml("http://localhost:8787/v1") });
   await assert.rejects(local.write(), /The origin in wrangler\.toml is http:\/\/localhost:8787\/v1, where Raincheck itself/);
 });
 
-test("an environment has its own variables, and one that is not there is refused", async () => {
+test("an environment has its own variables, and an unknown environment is rejected", async () => {
   const own = wranglerToml("https://api.example.com").split("\n# The records")[0].split("[vars.RAINCHECK]\n")[1];
   const bindings = wranglerToml("https://api.example.com").split("\n# The records")[1].replace(/\[\[migrations\]\][^[]*/, "").replace(/\[observability\][^]*/, "");
   const staging = own.replace("https://api", "https://staging").replaceAll("[[vars.", "[[env.staging.vars.");
@@ -64,7 +64,7 @@ test("an environment has its own variables, and one that is not there is refused
   await assert.rejects(run({ text, environment: "stage" }).write(), Problem);
 });
 
-test("the Worker is the built one, or the file's own where that is another", async () => {
+test("the Worker is the built one, unless the file names another", async () => {
   const local = run({ text: wranglerToml() });
   await local.write();
   assert.equal(written(local).main, BUNDLE.local);
@@ -91,7 +91,7 @@ test("secrets of local runs are found beside the configuration, without a copy o
   assert.ok(!existsSync(link));
 });
 
-test("git keeps the secrets of local runs out of a commit, in a clone and in a new gateway", () => {
+test("git ignores the secrets of local runs, in a clone and in a new gateway", () => {
   const lines = (text) => text.split("\n").filter(Boolean);
   const own = lines(readFileSync(inRoot(".gitignore"), "utf8"));
   assert.deepEqual(lines(GITIGNORE).filter((line) => !own.includes(line)), []);
@@ -107,7 +107,7 @@ test("a local run needs no .dev.vars", async () => {
   assert.equal(written(local).vars.LOCAL_CONSUMER, "detached");
 });
 
-test("a save that breaks the configuration is told, and the last good one stays; the next good one is used", { timeout: 120_000 }, async (t) => {
+test("a save that breaks the configuration is reported and the last valid one stays, until the next valid one", { timeout: 120_000 }, async (t) => {
   const log = [];
   t.mock.method(console, "error", (text) => log.push(text));
   t.mock.method(console, "log", (text) => log.push(text));

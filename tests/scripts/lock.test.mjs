@@ -51,7 +51,7 @@ async function ends(child) {
   await once(child, "exit");
 }
 
-test("a second one is refused, with the process that has it, until that ends", async () => {
+test("a second start is rejected, and names the process that holds the lock, until that process ends", async () => {
   const state = join(directory, "a", "state");
   const first = await takes(state);
   const refusal = await isRefused(state);
@@ -61,12 +61,12 @@ test("a second one is refused, with the process that has it, until that ends", a
   await ends(await takes(state));
 });
 
-test("another directory is another state", async () => {
+test("another directory has a lock of its own", async () => {
   const both = [await takes(join(directory, "b")), await takes(join(directory, "c"))];
   for (const child of both) await ends(child);
 });
 
-test("what a killed one left is in nobody's way", async () => {
+test("the lock of a killed process does not block the next start", async () => {
   const state = join(directory, "d");
   const killed = await takes(state);
   killed.kill("SIGKILL");
@@ -75,7 +75,7 @@ test("what a killed one left is in nobody's way", async () => {
   await ends(await takes(state));
 });
 
-test("what a killed one has started is ended before the state is taken", async () => {
+test("the children of a killed process are ended before the lock is taken", async () => {
   const state = join(directory, "g");
   await ends(await takes(state));
   const runtime = spawn(process.execPath, ["--eval", "setInterval(() => {}, 1000)"], { detached: true });
@@ -88,7 +88,7 @@ test("what a killed one has started is ended before the state is taken", async (
   await ends(child);
 });
 
-test("a process that began later than the lock does not hold it, though it has the same id", async () => {
+test("a process that started after the lock was written does not hold it, even with the same id", async () => {
   const state = join(directory, "e");
   await ends(await takes(state));
   const other = { process: process.pid, began: "Thu Jan  1 00:00:00 1970", url: URL_OF_IT };
@@ -98,7 +98,7 @@ test("a process that began later than the lock does not hold it, though it has t
   await ends(child);
 });
 
-test("a lock that was cut off while it was written is none", async () => {
+test("a truncated lock file is no lock", async () => {
   const state = join(directory, "f");
   await ends(await takes(state));
   writeFileSync(join(state, "start.lock"), '{"process":');

@@ -94,7 +94,7 @@ test("a receipt comes within seconds of the installation, and Ctrl-C ends it", {
   assert.ok(!existsSync(join(folder, ".wrangler", "state", "start.lock")));
 });
 
-test("without a configuration each command says how to make one, and makes nothing", () => {
+test("without a configuration each command says how to create one, and creates nothing", () => {
   for (const name of ["wrangler.toml", ".dev.vars", ".wrangler"]) rmSync(join(folder, name), { recursive: true, force: true });
   for (const name of ["start", "check", "provision", "deploy"]) {
     const { status, stderr } = raincheck(name);
@@ -115,7 +115,7 @@ test("init writes a configuration that check accepts, before an API or before th
   assert.match(readFileSync(join(folder, ".gitignore"), "utf8"), /^\/\.dev\.vars\*$/m);
 });
 
-test("init overwrites nothing and takes no origin that is none", () => {
+test("init overwrites nothing and rejects an invalid origin", () => {
   initialized("--demo");
   const text = "# mine\n";
   writeFileSync(join(folder, "wrangler.toml"), text);
@@ -149,7 +149,7 @@ test("a dry run of deploy and of provision needs nothing else", () => {
   assert.match(raincheck("deploy", "--dry-run").stderr, /127\.0\.0\.1/);
 });
 
-test("every command explains itself as it is typed here", () => {
+test("every command's help shows the command as the user types it", () => {
   const { stdout } = raincheck("--help");
   for (const name of ["init", "start", "check", "provision", "deploy"]) {
     assert.match(stdout, new RegExp(`^  ${name} `, "m"));

@@ -19,11 +19,11 @@ test("tools take their version from Cargo.lock", () => {
   assert.throws(() => lockedVersion("no-such-crate"), /does not name no-such-crate/);
 });
 
-test("the two halves of wasm-bindgen have one version", () => {
+test("both parts of wasm-bindgen have the same version", () => {
   const lock = inRoot("scripts", "bindgen", "Cargo.lock");
   assert.equal(lockedVersion("wasm-bindgen-cli-support", lock), lockedVersion("wasm-bindgen"));
 });
 
-test("the oldest Rust is the one of Cargo.toml", () => {
+test("the minimum Rust version is the one in Cargo.toml", () => {
   assert.match(oldestRust(), /^1\.\d+/);
 });

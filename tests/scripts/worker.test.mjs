@@ -76,11 +76,11 @@ async function quietly(run) {
   }
 }
 
-test("what Rust hands over is the answer", async () => {
+test("the response from Rust is returned", async () => {
   assert.equal(await (await worker.fetch(request(), {})).text(), "passed on");
 });
 
-test("a shard's answer may be returned, or given later", async () => {
+test("a shard may respond at once or later", async () => {
   rust.call = () => new Response("now");
   assert.equal(await (await shardOf().fetch(call())).text(), "now");
   rust.call = (text, body, packed, answer) => {
@@ -90,7 +90,7 @@ test("a shard's answer may be returned, or given later", async () => {
   assert.equal(await (await shardOf().fetch(call())).text(), "later");
 });
 
-test("a panic in one call fails every other that waits for Rust, and none waits for ever", async () => {
+test("a panic in one call fails all other calls that wait for Rust", async () => {
   rust.call = () => undefined;
   rust.fetch = (_request, _env, Pending) => new Pending();
   rust.run = never;
@@ -109,7 +109,7 @@ test("a panic in one call fails every other that waits for Rust, and none waits 
   assert.equal(JSON.parse(await answer.text()).error.code, "internal_error");
 });
 
-test("a panic in Rust's executor fails what waits too", async () => {
+test("a panic in Rust's executor fails all calls that wait for Rust", async () => {
   rust.call = () => undefined;
   const waiting = shardOf().fetch(call());
   await new Promise((resolve) => setTimeout(resolve, 5));
@@ -121,7 +121,7 @@ test("a panic in Rust's executor fails what waits too", async () => {
   });
 });
 
-test("an exception that is no panic fails nobody else", async () => {
+test("an exception that is not a panic fails only its own call", async () => {
   let give;
   rust.call = (_text, _body, _packed, answer) => {
     give = answer;
@@ -135,7 +135,7 @@ test("an exception that is no panic fails nobody else", async () => {
   assert.equal(await (await waiting).text(), "still there");
 });
 
-test("after a panic a shard is built anew in the new instance, and only then", async () => {
+test("a shard is created again in the new instance after a panic, and only then", async () => {
   rust.call = () => new Response("served");
   const shard = shardOf();
   const before = rust.shards;
