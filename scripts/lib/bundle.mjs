@@ -62,10 +62,12 @@ async function withoutSourcePaths() {
 /** Compiles the library to `copy`. */
 async function compile({ quick, copy, features = [] }) {
   const profile = profileOf(quick);
-  const given = (process.env.RUSTFLAGS ?? "").split(" ").filter((flag) => flag !== "");
-  const rustflags = [...given, ...(quick ? [] : await withoutSourcePaths())];
   // The macros of wasm-bindgen then use the executor that recovers from a panic.
-  const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1", CARGO_ENCODED_RUSTFLAGS: rustflags.join("\x1f") };
+  const env = { ...process.env, WASM_BINDGEN_USE_JS_SYS: "1" };
+  if (!quick) {
+    const given = (process.env.RUSTFLAGS ?? "").split(" ").filter((flag) => flag !== "");
+    env.CARGO_ENCODED_RUSTFLAGS = [...given, ...(await withoutSourcePaths())].join("\x1f");
+  }
   // As a module only, not as a library for tests too: unreachable code is not compiled.
   const args = ["rustc", "--lib", "--crate-type", "cdylib", "--profile", profile, "--target", TARGET, ...features];
   const thresholds = [`-inline-threshold=${INLINE_THRESHOLD}`, `-unroll-threshold=${UNROLL_THRESHOLD}`];
